@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/base/str.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+int str_to_u64(const char *s, uint64_t max, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	if (!s || !*s)
+		return -EINVAL;
+
+	for (; *s; s++) {
+		if (*s < '0' || *s > '9')
+			return -EINVAL;
+		if (__builtin_mul_overflow(value, 10, &value) ||
+			__builtin_add_overflow(value, (uint64_t)(*s - '0'), &value) || value > max)
+			return -ERANGE;
+	}
+	*ret = value;
+	return 0;
+}
+
+const char *str_quote(const char *s, size_t n, char *buffer, size_t size)
+{
+	size_t used = 0;
+
+	if (!size)
+		return "";
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+		bool plain = c >= 0x20 && c < 0x7f && c != '\\' && c != '"' && c != '`';
+		size_t need = plain ? 1 : 4;
+
+		/* room for this one, and for "..." if it is not the last */
+		if (used + need + (i + 1 < n ? 3 : 0) >= size) {
+			for (int dots = 0; dots < 3 && used + 1 < size; dots++)
+				buffer[used++] = '.';
+			break;
+		}
+		if (plain) {
+			buffer[used++] = (char)c;
+		} else {
+			(void)snprintf(buffer + used, size - used, "\\x%02x", c);
+			used += 4;
+		}
+	}
+	buffer[used] = '\0';
+	return buffer;
+}
+
+char *str_format(const char *format, ...)
+{
+	char *s = NULL;
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = vasprintf(&s, format, ap);
+	va_end(ap);
+	return r < 0 ? NULL : s;
+}
+
+bool str_equal(const char *a, const char *b)
+{
+	if (!a || !b)
+		return a == b;
+	return strcmp(a, b) == 0;
+}
+
+int strlist_push(StrList *list, char *s)
+{
+	char **items;
+
+	if (!s)
+		return -ENOMEM;
+	items = reallocarray(list->items, list->n + 2, sizeof(char *));
+	if (!items) {
+		free(s);
+		return -ENOMEM;
+	}
+	list->items = items;
+	list->items[list->n++] = s;
+	list->items[list->n] = NULL;
+	return 0;
+}
+
+int strlist_add(StrList *list, const char *s)
+{
+	return strlist_push(list, strdup(s));
+}
+
+bool strlist_contains(const StrList *list, const char *s)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->items[i], s) == 0)
+			return true;
+	return false;
+}
+
+void strlist_done(StrList *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->items[i]);
+	free(list->items);
+	*list = (StrList){ 0 };
+}

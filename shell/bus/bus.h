@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keeper's interface: names, paths and bounds that both ends share.
+ *
+ * Transport: D-Bus, point to point (no broker), on the unix stream socket KEEPER_SOCKET of one agent. The socket is
+ * mode 0660, owned by the agent, group creel-sshd: other agents get EACCES from the kernel. The keeper reads the
+ * peer's uid by SO_PEERCRED and knows three kinds: the front (user creel-sshd), its own agent, root.
+ * Who may call what is one table: shell/bus/access.c.
+ *
+ * Interface org.creel.Keeper1 on object /org/creel/Keeper:
+ *
+ *   member       in -> out                          who          meaning
+ *   Authorize    ssay -> b                          front        may this key log in as this user?
+ *                user, peer, key blob               (a query: no session, no PAM, no record)
+ *   Login        sssay -> s                         front        the signature was verified: opens a session
+ *                user, peer, algorithm, key blob    -> session id. Error Denied: the reason is in the record
+ *   Start        sussasbsauay -> ah                 front        gives birth to a process in a new leaf
+ *                session, channel (chosen by the caller, unique in the session), kind (exec|shell|subsystem),
+ *                command (or the subsystem's name), environment requested by the client ("NAME=value", the keeper
+ *                filters), pty wanted, TERM, window size (columns, rows, x pixels, y pixels), encoded terminal
+ *                modes (RFC 4254 section 8; may be empty)
+ *                -> one descriptor with a pty (the master), else three: stdin, stdout, stderr of the process
+ *   Signal       sus ->                             front        RFC 4254 section 6.9 name, without SIG
+ *   Hangup       su ->                              front        the channel was closed before the process ended
+ *   Logout       s ->                               front        the connection ended: hang up all that it ran
+ *   Attach       s -> au                            front        after the keeper came back: this session is mine;
+ *                                                                -> its channels that still run
+ *   Refused      sss ->                             front        a login failed before it reached Login: user, peer,
+ *                                                                reason. Only written to the record.
+ *   Limits       -> a(ssss)                         agent, root  name, limit, use, where the limit came from
+ *   Reload       ->                                 root         read the policy again
+ *
+ * Signal to the front that opened (or attached to) the session:
+ *   Exited       susubs                             session, channel, how (exit|signal|unknown), exit status or
+ *                                                   signal number, core dumped, a line for the user ("" = none)
+ *
+ * `peer` is "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" (the form of SSH_CONNECTION).
+ * A connection that breaks a bound or the table gets an error and is closed.
+ */
+#pragma once
+
+#define KEEPER_SOCKET_FORMAT "/run/creel/%u/keeper.sock"
+#define KEEPER_OBJECT "/org/creel/Keeper"
+#define KEEPER_INTERFACE "org.creel.Keeper1"
+
+#define KEEPER_ERROR_DENIED "org.creel.Error.Denied"         /* this login, or this caller, may not */
+#define KEEPER_ERROR_NO_SESSION "org.creel.Error.NoSession"  /* unknown session or channel */
+#define KEEPER_ERROR_FULL "org.creel.Error.Full"             /* a bound or the agent's limit is reached */
+#define KEEPER_ERROR_POLICY "org.creel.Error.Policy"         /* the policy is bad or forbids it; message says why */
+#define KEEPER_ERROR_FAILED "org.creel.Error.Failed"         /* the system refused; message says what */
+
+/* The system user that the front runs as. */
+#define FRONT_USER "creel-sshd"
+
+/* Bounds that the keeper enforces and the front respects. */
+#define KEEPER_USER_MAX 32U                 /* bytes of a user name, as useradd(8) */
+#define KEEPER_KEY_BLOB_MAX (8U * 1024)     /* bytes of a public key; 16384-bit RSA is 2 kB */
+#define KEEPER_COMMAND_MAX (128U * 1024 - 1)/* bytes of a command: one argument of execve(2), MAX_ARG_STRLEN */
+#define KEEPER_ENVIRONMENT_MAX 64U          /* variables a client may ask for in one channel */
+#define KEEPER_ENVIRONMENT_BYTES 8192U      /* of one variable, name and value */
+#define KEEPER_CHANNELS_MAX 64U             /* running processes of one session */
+#define KEEPER_TERM_MAX 64U
+#define KEEPER_MODES_MAX 1024U
