@@ -15,3 +15,101 @@
 #   make format      clang-format in place                    make compile_commands.json
 #
 # Variables: V=1 shows commands; CC=clang; SANITIZE=address,undefined; WERROR=1; BUILD=build
+
+BUILD ?= build
+PREFIX ?= /usr
+CC ?= gcc
+DESTDIR ?=
+CFLAGS ?= -O2 -g
+PKG_CONFIG ?= pkg-config
+
+bindir := $(PREFIX)/bin
+sbindir := $(PREFIX)/sbin
+libexecdir := $(PREFIX)/libexec/creel
+datadir := $(PREFIX)/share/creel
+mandir := $(PREFIX)/share/man
+unitdir := $(PREFIX)/lib/systemd/system
+generatordir := $(PREFIX)/lib/systemd/system-generators
+sysusersdir := $(PREFIX)/lib/sysusers.d
+tmpfilesdir := $(PREFIX)/lib/tmpfiles.d
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
+
+# ---- flags: as distributions harden ----------------------------------------------------------------------------
+warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
+	    -Wno-unused-parameter $(if $(WERROR),-Werror)
+hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE -fno-strict-aliasing \
+	     $(if $(SANITIZE),-U_FORTIFY_SOURCE -fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility=hidden \
+	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' $(CFLAGS)
+all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+# ---- sources: one list a folder ---------------------------------------------------------------------------------
+base_src := shell/base/file.c shell/base/log.c shell/base/str.c
+policy_src :=
+bus_src :=
+session_src :=
+confine_src :=
+run_src :=
+audit_src :=
+sshd_src :=
+
+# ---- programs: what each is made of, and the libraries it links -------------------------------------------------
+programs :=
+
+# (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
+
+# ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
+layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run tests
+may_shell/base :=
+may_shell/policy := shell/base
+may_shell/bus := shell/base
+may_shell/audit := shell/base
+may_shell/session := shell/base shell/policy
+may_shell/confine := shell/base shell/policy
+may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
+may_shell := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_sshd-sub := shell/base shell/bus shell/confine
+may_units := shell/base shell/policy
+may_tests := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+# outside libraries: header prefix -> the folders that own it
+owned_headers := libssh/ seccomp.h ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/
+owner_libssh/ := sshd-sub
+owner_seccomp.h := shell/confine
+owner_ini.h := shell/policy
+owner_security/ := shell/session
+owner_systemd/sd-bus.h := shell/bus shell sshd-sub
+owner_systemd/sd-journal.h := shell/audit
+owner_openssl/ := sshd-sub
+
+# ---- rules ------------------------------------------------------------------------------------------------------
+define program_rules
+$(1)_obj := $$($(1)_src:%.c=$$(BUILD)/%.o)
+
+$$(BUILD)/$(1): $$($(1)_obj)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(all_cflags) -o $$@ $$($(1)_obj) $$(all_ldflags) $$(if $$($(1)_libs),$$(shell $$(PKG_CONFIG) --libs $$($(1)_libs))) $$($(1)_ldlibs)
+all_obj += $$($(1)_obj)
+endef
+$(foreach p,$(programs),$(eval $(call program_rules,$(p))))
+
+$(BUILD)/%.o: %.c Makefile
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.o,%.d,$(sort $(all_obj)))
+
+.PHONY: all help clean
+all: $(programs:%=$(BUILD)/%)
+
+help:
+	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' Makefile
+
+clean:
+	rm -rf $(BUILD)

@@ -12,8 +12,9 @@
  *   member       in -> out                          who          meaning
  *   Authorize    ssay -> b                          front        may this key log in as this user?
  *                user, peer, key blob               (a query: no session, no PAM, no record)
- *   Login        sssay -> s                         front        the signature was verified: opens a session
- *                user, peer, algorithm, key blob    -> session id. Error Denied: the reason is in the record
+ *   Login        ssssay -> s                        front        the signature was verified: opens a session
+ *                user, peer, signature algorithm, key fingerprint (SHA256:...), key blob
+ *                                                   -> session id. Error Denied: the reason is in the record
  *   Start        sussasbsauay -> ah                 front        gives birth to a process in a new leaf
  *                session, channel (chosen by the caller, unique in the session), kind (exec|shell|subsystem),
  *                command (or the subsystem's name), environment requested by the client ("NAME=value", the keeper
