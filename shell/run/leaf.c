@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/run/leaf.h"
+#include "shell/base/file.h"
+#include "shell/base/str.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CPU_PERIOD_USEC 100000U
+#define MARK_MAX 4096U
+
+int leaf_open(int parent_fd, const char *name, int *ret_fd)
+{
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int leaf_open_unit(const char *slice, const char *unit, int *ret_fd)
+{
+	/* user-1000.slice lies in user.slice: a dash in a slice's name is a level (systemd.slice(5)) */
+	_cleanup_free_ char *path = NULL;
+	const char *dash = strchr(slice, '-');
+
+	if (dash)
+		path = str_format(CGROUP_ROOT "/%.*s.slice/%s/%s", (int)(dash - slice), slice, slice, unit ? unit : "");
+	else
+		path = str_format(CGROUP_ROOT "/%s/%s", slice, unit ? unit : "");
+	if (!path)
+		return -ENOMEM;
+	return leaf_open(AT_FDCWD, path, ret_fd);
+}
+
+static int enable_controllers(int fd)
+{
+	return file_put_at(fd, "cgroup.subtree_control", "+cpu +memory +pids");
+}
+
+int leaf_prepare_unit(int unit_fd)
+{
+	char procs[4096], *line, *rest = procs;
+	int r;
+
+	if (mkdirat(unit_fd, "hold", 0755) < 0 && errno != EEXIST)
+		return -errno;
+
+	/* a cgroup whose controllers serve its children may hold no process itself (cgroup-v2.rst) */
+	r = file_get_at(unit_fd, "cgroup.procs", procs, sizeof(procs));
+	if (r < 0)
+		return r;
+	while ((line = strsep(&rest, "\n"))) {
+		if (!*line)
+			continue;
+		r = file_put_at(unit_fd, "hold/cgroup.procs", line);
+		if (r < 0 && r != -ESRCH)
+			return r;
+	}
+	return enable_controllers(unit_fd);
+}
+
+static int put_limit(int fd, const char *file, uint64_t value)
+{
+	char text[24];
+
+	if (value == LEAF_UNLIMITED)
+		return 0; /* a new cgroup is unlimited */
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return file_put_at(fd, file, text);
+}
+
+static int apply_limits(int fd, const LeafLimits *limits)
+{
+	char quota[48];
+	int r;
+
+	r = put_limit(fd, "memory.max", limits->memory);
+	if (r < 0)
+		return r;
+	r = put_limit(fd, "pids.max", limits->tasks);
+	if (r < 0 || limits->cpu == LEAF_UNLIMITED)
+		return r;
+	(void)snprintf(quota, sizeof(quota), "%llu %u",
+		(unsigned long long)(limits->cpu * CPU_PERIOD_USEC / 1000000U), CPU_PERIOD_USEC);
+	return file_put_at(fd, "cpu.max", quota);
+}
+
+int leaf_make(int parent_fd, const char *name, const LeafLimits *limits, bool branch, int *ret_fd)
+{
+	_cleanup_close_ int fd = -EBADF;
+	int r;
+
+	if (mkdirat(parent_fd, name, 0755) < 0)
+		return -errno;
+	r = leaf_open(parent_fd, name, &fd);
+	if (!r && limits)
+		r = apply_limits(fd, limits);
+	if (!r && branch)
+		r = enable_controllers(fd);
+	if (r < 0) {
+		(void)unlinkat(parent_fd, name, AT_REMOVEDIR);
+		return r;
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int leaf_remove(int parent_fd, const char *name)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+	int fd;
+
+	if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EBUSY && errno != ENOTEMPTY)
+		return -errno;
+
+	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		fd_close(fd);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(dir)))
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			(void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+
+	if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	return errno == ENOTEMPTY ? -EBUSY : -errno;
+}
+
+int leaf_number(int leaf_fd, const char *file, uint64_t *ret)
+{
+	char text[32];
+	int r;
+
+	r = file_get_at(leaf_fd, file, text, sizeof(text));
+	if (r < 0)
+		return r;
+	if (strcmp(text, "max") == 0) {
+		*ret = LEAF_UNLIMITED;
+		return 0;
+	}
+	return str_to_u64(text, UINT64_MAX, ret);
+}
+
+static const char *keyed_find(const char *text, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		if (*line == '\n')
+			line++;
+		if (strncmp(line, key, n) == 0 && line[n] == ' ')
+			return line + n + 1;
+	}
+	return NULL;
+}
+
+static uint64_t keyed_value(const char *text, const char *key)
+{
+	const char *value = keyed_find(text, key);
+
+	return value ? strtoull(value, NULL, 10) : 0;
+}
+
+int leaf_keyed(int leaf_fd, const char *file, const char *key, uint64_t *ret)
+{
+	char text[8192];
+	const char *value;
+	int r;
+
+	r = file_get_at(leaf_fd, file, text, sizeof(text));
+	if (r < 0)
+		return r;
+	value = keyed_find(text, key);
+	if (!value)
+		return -ENODATA;
+	*ret = strtoull(value, NULL, 10);
+	return 0;
+}
+
+void leaf_usage(int leaf_fd, LeafUsage *ret)
+{
+	char text[1024];
+
+	*ret = (LeafUsage){ 0 };
+	if (file_get_at(leaf_fd, "cpu.stat", text, sizeof(text)) == 0)
+		ret->cpu_usec = keyed_value(text, "usage_usec");
+	if (leaf_number(leaf_fd, "memory.peak", &ret->memory_peak) < 0)
+		ret->memory_peak = 0;
+	if (file_get_at(leaf_fd, "memory.events", text, sizeof(text)) == 0)
+		ret->oom_kills = keyed_value(text, "oom_kill");
+	if (file_get_at(leaf_fd, "pids.events", text, sizeof(text)) == 0)
+		ret->tasks_refused = keyed_value(text, "max");
+}
+
+int leaf_kill(int leaf_fd)
+{
+	return file_put_at(leaf_fd, "cgroup.kill", "1");
+}
+
+int leaf_populated(int leaf_fd, bool *ret)
+{
+	uint64_t populated;
+	int r;
+
+	r = leaf_keyed(leaf_fd, "cgroup.events", "populated", &populated);
+	if (r < 0)
+		return r;
+	*ret = populated != 0;
+	return 0;
+}
+
+int leaf_mark(int leaf_fd, const char *name, const char *value)
+{
+	char attribute[64];
+	size_t n = strnlen(value, MARK_MAX);
+
+	(void)snprintf(attribute, sizeof(attribute), "user.creel.%s", name);
+	return fsetxattr(leaf_fd, attribute, value, n, 0) < 0 ? -errno : 0;
+}
+
+int leaf_mark_number(int leaf_fd, const char *name, uint64_t value)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return leaf_mark(leaf_fd, name, text);
+}
+
+int leaf_marked(int leaf_fd, const char *name, char **ret)
+{
+	_cleanup_free_ char *value = malloc(MARK_MAX + 1);
+	char attribute[64];
+	ssize_t n;
+
+	if (!value)
+		return -ENOMEM;
+	(void)snprintf(attribute, sizeof(attribute), "user.creel.%s", name);
+	n = fgetxattr(leaf_fd, attribute, value, MARK_MAX);
+	if (n < 0)
+		return -errno;
+	value[n] = '\0';
+	*ret = TAKE_PTR(value);
+	return 0;
+}
+
+int leaf_marked_number(int leaf_fd, const char *name, uint64_t *ret)
+{
+	_cleanup_free_ char *value = NULL;
+	int r;
+
+	r = leaf_marked(leaf_fd, name, &value);
+	if (r < 0)
+		return r;
+	return str_to_u64(value, UINT64_MAX, ret);
+}
