@@ -116,6 +116,5 @@ int leaf_hang_up(int leaf_fd, pid_t main_sid, int kept_fd)
 	/* a leaf that will not freeze in time is sorted all the same: better a missed fork than a survivor killed */
 	moved = r < 0 && r != -ETIMEDOUT ? r : move_survivors(leaf_fd, main_sid, kept_fd);
 	r = leaf_kill(leaf_fd);
-	(void)file_put_at(leaf_fd, "cgroup.freeze", "0");
 	return moved < 0 ? moved : r < 0 ? r : moved;
 }
