@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SSH_CLIENT is left out on purpose: Debian's bash takes it as a sign to read ~/.bashrc for `ssh host command`, which
+ * would let a dotfile print into what should be the command's own output.
+ */
+#include "shell/session/environment.h"
+
+#include <string.h>
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+#define DEFAULT_LANG "C.UTF-8"
+
+static const char *const accepted_names[] = { "LANG", "TZ", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL" };
+
+bool environment_accepted(const char *assignment)
+{
+	const char *equals = strchr(assignment, '=');
+	size_t n;
+
+	if (!equals || equals == assignment)
+		return false;
+	n = (size_t)(equals - assignment);
+	for (const unsigned char *c = (const unsigned char *)equals + 1; *c; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			return false;
+
+	if (n > 3 && strncmp(assignment, "LC_", 3) == 0) {
+		for (size_t i = 3; i < n; i++)
+			if ((assignment[i] < 'A' || assignment[i] > 'Z') && assignment[i] != '_')
+				return false;
+		return true;
+	}
+	for (size_t i = 0; i < ELEMENTSOF(accepted_names); i++)
+		if (strlen(accepted_names[i]) == n && strncmp(assignment, accepted_names[i], n) == 0)
+			return true;
+	return false;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	const char *equals = strchr(a, '=');
+	size_t n = equals ? (size_t)(equals - a) + 1 : strlen(a);
+
+	return strncmp(a, b, n) == 0;
+}
+
+/* The later assignment wins. Takes `assignment`. */
+static int environment_set(StrList *list, char *assignment)
+{
+	if (!assignment)
+		return -ENOMEM;
+	for (size_t i = 0; i < list->n; i++)
+		if (same_name(assignment, list->items[i])) {
+			free(list->items[i]);
+			list->items[i] = assignment;
+			return 0;
+		}
+	return strlist_push(list, assignment);
+}
+
+int environment_build(const Identity *identity, const EnvironmentRequest *request, StrList *ret)
+{
+	_cleanup_(strlist_done) StrList list = { 0 };
+	int r = 0;
+
+	char *const fixed[] = {
+		str_format("HOME=%s", identity->home),
+		str_format("USER=%s", identity->name),
+		str_format("LOGNAME=%s", identity->name),
+		str_format("SHELL=%s", request->shell),
+		strdup("PATH=" DEFAULT_PATH),
+		strdup("LANG=" DEFAULT_LANG),
+		str_format("XDG_RUNTIME_DIR=/run/user/%u", (unsigned int)identity->uid),
+		str_format("DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/%u/bus", (unsigned int)identity->uid),
+		str_format("SSH_CONNECTION=%s", request->peer),
+		str_format("CREEL_SESSION=%s", request->session),
+	};
+
+	/* every one is pushed, so that every one has an owner, whatever failed before */
+	for (size_t i = 0; i < ELEMENTSOF(fixed); i++) {
+		int k = strlist_push(&list, fixed[i]);
+
+		if (k < 0)
+			r = k;
+	}
+	if (!r && request->tty)
+		r = environment_set(&list, str_format("SSH_TTY=%s", request->tty));
+	if (!r && request->tty && request->term && *request->term)
+		r = environment_set(&list, str_format("TERM=%s", request->term));
+	for (char *const *asked = request->asked; !r && asked && *asked; asked++)
+		if (environment_accepted(*asked))
+			r = environment_set(&list, strdup(*asked));
+	if (r < 0)
+		return r;
+	*ret = list;
+	list = (StrList){ 0 };
+	return 0;
+}

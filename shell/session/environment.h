@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The environment of what an agent's session starts with. */
+#pragma once
+
+#include "shell/base/str.h"
+#include "shell/session/identity.h"
+
+#include <stdbool.h>
+
+typedef struct EnvironmentRequest {
+	const char *shell;       /* the policy's */
+	const char *peer;        /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
+	const char *session;     /* id */
+	const char *term;        /* NULL or "" without a pty */
+	const char *tty;         /* the pty's path, NULL without one */
+	char *const *asked;      /* NULL-terminated "NAME=value" that the client asked for; may be NULL */
+} EnvironmentRequest;
+
+/*
+ * Builds "NAME=value" strings: what every login has (HOME USER LOGNAME SHELL PATH LANG XDG_RUNTIME_DIR
+ * DBUS_SESSION_BUS_ADDRESS SSH_CONNECTION CREEL_SESSION, TERM and SSH_TTY with a pty), then those that the client asked
+ * for and environment_accepted() allows; they can replace only LANG.
+ */
+_must_check_ int environment_build(const Identity *identity, const EnvironmentRequest *request, StrList *ret);
+
+/* A client may set LANG, LC_*, TZ, COLORTERM, NO_COLOR, GIT_PROTOCOL: names that no shell or loader acts upon. */
+bool environment_accepted(const char *assignment);
