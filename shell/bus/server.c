@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/bus/server.h"
+#include "shell/base/log.h"
+#include "shell/base/rate.h"
+#include "shell/base/str.h"
+#include "shell/bus/bus.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+struct Server {
+	ServerConfig config;
+	sd_event *event;
+	sd_event_source *accept_source;
+	int listen_fd;
+	Peer *peers;
+	Rate complaints; /* log lines that peers cause */
+};
+
+const Method *method_find(const Method *methods, const char *member)
+{
+	for (const Method *method = methods; method->member; method++)
+		if (strcmp(method->member, member) == 0)
+			return method;
+	return NULL;
+}
+
+static void complain(Server *server, const Peer *peer, const char *what, const char *detail)
+{
+	uint64_t suppressed;
+	char quoted[96];
+
+	if (!rate_take(&server->complaints, &suppressed))
+		return;
+	if (suppressed)
+		log_warning("%llu lines about refused callers were left out", (unsigned long long)suppressed);
+	log_warning("refused caller uid %u pid %d: %s%s%s", (unsigned int)peer->uid, (int)peer->pid, what,
+		detail ? ": " : "", detail ? str_quote(detail, strlen(detail), quoted, sizeof(quoted)) : "");
+}
+
+static void peer_free(Peer *peer)
+{
+	Server *server = peer->server;
+
+	for (Peer **p = &server->peers; *p; p = &(*p)->next)
+		if (*p == peer) {
+			*p = peer->next;
+			break;
+		}
+	server->config.peer_gone(server->config.keeper, peer);
+	sd_event_source_disable_unref(peer->close_source);
+	sd_bus_slot_unref(peer->gone_slot);
+	sd_bus_slot_unref(peer->object_slot);
+	if (peer->bus) {
+		(void)sd_bus_flush(peer->bus);
+		sd_bus_detach_event(peer->bus);
+		sd_bus_close_unref(peer->bus);
+	}
+	free(peer);
+}
+
+static int on_close(sd_event_source *source, void *userdata)
+{
+	peer_free(userdata);
+	return 0;
+}
+
+/* Not at once: the bus is on the stack of whoever calls this. The reply that is queued still goes out. */
+static void peer_close_later(Peer *peer)
+{
+	if (!peer->close_source &&
+		sd_event_add_defer(peer->server->event, &peer->close_source, on_close, peer) < 0)
+		log_error("out of memory: a connection stays open");
+}
+
+static int on_gone(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	peer_close_later(userdata);
+	return 1;
+}
+
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	Peer *peer = userdata;
+	Server *server = peer->server;
+	const char *member = sd_bus_message_get_member(message);
+	const Method *method;
+
+	if (peer->close_source)
+		return 1; /* already on its way out */
+	if (!sd_bus_message_is_method_call(message, NULL, NULL))
+		return 0;
+	if (!sd_bus_message_is_method_call(message, KEEPER_INTERFACE, NULL)) {
+		complain(server, peer, "unknown interface", sd_bus_message_get_interface(message));
+		peer_close_later(peer);
+		return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_INTERFACE, "Unknown interface.");
+	}
+
+	method = method_find(server->config.methods, member);
+	if (!method) {
+		complain(server, peer, "unknown method", member);
+		peer_close_later(peer);
+		return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_METHOD, "Unknown method.");
+	}
+	if (!(method->who & peer->kind)) {
+		complain(server, peer, "may not call", member);
+		peer_close_later(peer);
+		return sd_bus_error_setf(error, KEEPER_ERROR_DENIED, "You may not call %s.", method->member);
+	}
+	if (!sd_bus_message_has_signature(message, method->signature)) {
+		complain(server, peer, "wrong types in a call of", member);
+		peer_close_later(peer);
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s takes (%s).", method->member,
+			method->signature);
+	}
+	return method->call(server->config.keeper, peer, message, error);
+}
+
+static unsigned int count_peers(const Server *server, PeerKind kind)
+{
+	unsigned int n = 0;
+
+	for (const Peer *peer = server->peers; peer; peer = peer->next)
+		if (peer->kind == kind)
+			n++;
+	return n;
+}
+
+static int judge_peer(const Server *server, int fd, Peer *peer)
+{
+	struct ucred credentials;
+	socklen_t n = sizeof(credentials);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &n) < 0)
+		return -errno;
+	peer->uid = credentials.uid;
+	peer->pid = credentials.pid;
+	if (credentials.uid == server->config.front_uid)
+		peer->kind = PEER_FRONT;
+	else if (credentials.uid == server->config.agent_uid)
+		peer->kind = PEER_AGENT;
+	else if (credentials.uid == 0)
+		peer->kind = PEER_ROOT;
+	else
+		return -EPERM;
+	return 0;
+}
+
+/* Takes `fd`. Whatever happens later ends with on_gone(). */
+static int peer_start(Peer *peer, int fd)
+{
+	sd_id128_t id;
+	int r;
+
+	r = sd_bus_new(&peer->bus);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	r = sd_bus_set_fd(peer->bus, fd, fd);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	r = sd_id128_randomize(&id);
+	if (r >= 0)
+		r = sd_bus_set_server(peer->bus, 1, id);
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(peer->bus, 1);
+	if (r >= 0)
+		r = sd_bus_start(peer->bus);
+	if (r >= 0)
+		r = sd_bus_match_signal(peer->bus, &peer->gone_slot, NULL, NULL, "org.freedesktop.DBus.Local",
+			"Disconnected", on_gone, peer);
+	if (r >= 0)
+		r = sd_bus_add_object(peer->bus, &peer->object_slot, KEEPER_OBJECT, on_message, peer);
+	if (r >= 0)
+		r = sd_bus_attach_event(peer->bus, peer->server->event, SD_EVENT_PRIORITY_NORMAL);
+	return r;
+}
+
+static int on_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	Server *server = userdata;
+	_cleanup_free_ Peer *peer = NULL;
+	_cleanup_close_ int peer_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int r;
+
+	if (peer_fd < 0)
+		return 0; /* gone again, or out of descriptors: the next wake-up tries again */
+	peer = calloc(1, sizeof(*peer));
+	if (!peer)
+		return 0;
+	peer->server = server;
+	if (judge_peer(server, peer_fd, peer) < 0) {
+		complain(server, peer, "not the front, this agent or root", NULL);
+		return 0;
+	}
+	if (count_peers(server, peer->kind) >= SERVER_PEERS_MAX) {
+		complain(server, peer, "too many connections", NULL);
+		return 0;
+	}
+
+	peer->next = server->peers;
+	server->peers = peer;
+	r = peer_start(peer, TAKE_FD(peer_fd));
+	if (r < 0) {
+		log_error("cannot serve a connection: %s", strerror(-r));
+		peer_free(TAKE_PTR(peer));
+		return 0;
+	}
+	(void)TAKE_PTR(peer);
+	return 0;
+}
+
+int server_new(sd_event *event, int listen_fd, const ServerConfig *config, Server **ret)
+{
+	_cleanup_(server_freep) Server *server = calloc(1, sizeof(*server));
+	int r;
+
+	if (!server) {
+		fd_close(listen_fd);
+		return -ENOMEM;
+	}
+	server->config = *config;
+	server->event = sd_event_ref(event);
+	server->listen_fd = listen_fd;
+	server->complaints = (Rate){ .interval_usec = 1000000, .burst = 20 };
+	r = sd_event_add_io(event, &server->accept_source, listen_fd, EPOLLIN, on_accept, server);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(server);
+	return 0;
+}
+
+Server *server_free(Server *server)
+{
+	if (!server)
+		return NULL;
+	while (server->peers)
+		peer_free(server->peers);
+	sd_event_source_disable_unref(server->accept_source);
+	sd_event_unref(server->event);
+	fd_close(server->listen_fd);
+	free(server);
+	return NULL;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keeper's end of the bus: connections, who they are, and the one table of what they may call.
+ *
+ * A connection is judged once, by the uid that the kernel reports (SO_PEERCRED). A call is judged by the table: unknown
+ * members, wrong signatures and callers that a row does not name get an error, a log line, and the connection closed.
+ */
+#pragma once
+
+#include "shell/base/cleanup.h"
+
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+typedef enum PeerKind { PEER_FRONT = 1, PEER_AGENT = 2, PEER_ROOT = 4 } PeerKind;
+
+typedef struct Server Server;
+
+typedef struct Peer {
+	Server *server;
+	struct Peer *next;
+	sd_bus *bus;
+	sd_bus_slot *gone_slot, *object_slot;
+	PeerKind kind;
+	pid_t pid;
+	uid_t uid;
+	sd_event_source *close_source;
+} Peer;
+
+/* One row: who may call `member` with that signature. Rows end with member = NULL. */
+typedef struct Method {
+	const char *member;
+	const char *signature;
+	unsigned int who; /* PeerKind bits */
+	/* Replies itself and returns >= 0; or fills `error`, or returns a negative errno, for an error reply. */
+	int (*call)(void *keeper, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+} Method;
+
+typedef struct ServerConfig {
+	uid_t front_uid, agent_uid;
+	const Method *methods;
+	void *keeper;                                  /* first argument of the calls */
+	void (*peer_gone)(void *keeper, Peer *peer);   /* before the peer is freed */
+} ServerConfig;
+
+/* Connections at a time, for each kind of peer. */
+#define SERVER_PEERS_MAX 16U
+
+/* Serves the listening stream socket `listen_fd`, which it takes, in `event`. */
+_must_check_ int server_new(sd_event *event, int listen_fd, const ServerConfig *config, Server **ret);
+
+/* Accepts NULL. Returns NULL. Drops all connections. */
+Server *server_free(Server *server);
+DEFINE_CLEANUP(Server, server_free)
+
+/* The row for `member`, or NULL. Pure. */
+const Method *method_find(const Method *methods, const char *member);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keeper's state: one agent, its sessions and their channels. Everything in this folder runs in creel-keeper, as
+ * root, in one thread.
+ *
+ *   Keeper -> Session (one login: a folder session-ID of the cgroup tree)
+ *             -> Channel (one process with its descendants: a leaf exec-NUMBER in it)
+ *
+ * What must survive the keeper's death is in the cgroup tree itself (shell/run/leaf.h); adopt.c reads it again.
+ */
+#pragma once
+
+#include "shell/audit/record.h"
+#include "shell/base/rate.h"
+#include "shell/bus/server.h"
+#include "shell/confine/confine.h"
+#include "shell/policy/policy.h"
+#include "shell/run/leaf.h"
+#include "shell/session/account.h"
+#include "shell/session/identity.h"
+#include "shell/session/terminal.h"
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+typedef struct Session Session;
+typedef struct Channel Channel;
+
+typedef struct Keeper {
+	sd_event *event;
+	uid_t uid;
+	Identity *identity;
+	Policy *policy; /* NULL: bad; policy_error says why, and every login is refused */
+	PolicyError policy_error;
+	Confinement confinement;
+	Account *account;
+	Record *record;
+	Rate refusals; /* records of refused logins, which strangers cause */
+	Server *server;
+
+	int slice_fd;  /* user-UID.slice */
+	int leaves_fd; /* creel-leaves@UID.service */
+	int rescue_fd; /* creel-rescue@UID.service */
+	int kept_fd;   /* leaves/kept: what outlived its connection */
+
+	Session *sessions;
+	unsigned int n_sessions;
+	Session *rescued; /* the one session that may use the rescue leaf */
+	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
+} Keeper;
+
+struct Session {
+	Keeper *keeper;
+	Session *next;
+	Peer *front; /* whom Exited signals go to; NULL: adopted, not claimed yet */
+	char id[24];
+	char *peer; /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
+	char *key;  /* fingerprint */
+	uint64_t since_usec; /* CLOCK_REALTIME */
+	int dir_fd;
+	bool over; /* the connection ended: goes when the last channel goes */
+	Channel *channels;
+	unsigned int n_channels;
+};
+
+typedef enum ChannelState {
+	CHANNEL_RUNNING, /* the process lives */
+	CHANNEL_ENDED,   /* it ended, descendants still live in the leaf */
+} ChannelState;
+
+struct Channel {
+	Session *session;
+	Channel *next;
+	uint32_t number;
+	ChannelState state;
+	char name[24]; /* of the leaf */
+	char kind[12];
+	char *command;
+	bool terminal;
+	bool rescue; /* born in the rescue tree */
+	bool hung_up;
+	pid_t pid;
+	int pid_fd;
+	int leaf_fd;
+	int parent_fd; /* the folder that holds the leaf; borrowed unless rescue */
+	uint64_t started_usec; /* CLOCK_REALTIME */
+	sd_event_source *exit_source, *hangup_timer, *empty_source;
+};
+
+/* session.c */
+_must_check_ int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, Session **ret);
+_must_check_ int session_adopt(Keeper *keeper, const char *id, Session **ret);
+Session *session_find(Keeper *keeper, const char *id);
+Channel *session_channel(Session *session, uint32_t number);
+void session_hang_up(Session *session);
+void session_collect(Session *session); /* frees it if it is over and empty */
+
+/* channel.c */
+typedef struct ChannelRequest {
+	uint32_t number;
+	const char *kind, *command;
+	char *const *environment;
+	bool terminal;
+	const char *term;
+	TerminalSize size;
+	const uint8_t *modes;
+	size_t modes_n;
+} ChannelRequest;
+
+/*
+ * Gives birth. `ret_fds` gets one descriptor with a terminal, else three; the caller closes them.
+ * `ret_error` is filled with a KEEPER_ERROR_* and a message that the user may see.
+ */
+_must_check_ int channel_start(Session *session, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n,
+		sd_bus_error *ret_error);
+_must_check_ int channel_signal(Channel *channel, const char *name);
+void channel_hang_up(Channel *channel);
+_must_check_ int channel_adopt(Session *session, const char *name);
+
+/* adopt.c: at start, what an earlier keeper left running. */
+_must_check_ int keeper_adopt(Keeper *keeper);
+
+/* rescue.c: the slice is full, by tasks (a fork failed) or by memory. */
+bool rescue_memory_short(const Keeper *keeper);
+_must_check_ int rescue_open(Keeper *keeper, Session *session, int *ret_fd);
+
+/* log.c: what goes into the record. */
+void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm);
+void keeper_record_logout(Keeper *keeper, const Session *session);
+void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, const char *key, const char *reason);
+void keeper_record_command(const Channel *channel, const char *result, int value, const LeafUsage *usage,
+		const char *note);
+void keeper_record_event(Keeper *keeper, const char *text);
+
+/* methods.c: the rows of the table in shell/bus/server.h. */
+extern const Method keeper_methods[];
+
+/* limits.c */
+_must_check_ int keeper_append_limits(Keeper *keeper, sd_bus_message *reply);
+
+/* policy of the keeper: loads it anew; on failure every login is refused until it is mended. */
+void keeper_load_policy(Keeper *keeper);
