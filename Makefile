@@ -51,7 +51,7 @@ all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanit
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/file.c shell/base/log.c shell/base/str.c
-policy_src :=
+policy_src := shell/policy/check.c shell/policy/policy.c shell/policy/source.c shell/policy/table.c shell/policy/value.c
 bus_src :=
 session_src :=
 confine_src :=

@@ -18,8 +18,9 @@
 #include <sys/types.h>
 
 #define POLICY_DIR "/etc/creel"
-#define POLICY_PROFILE_DIR "/usr/share/creel/profiles"
+#define POLICY_PROFILE_DIR CREEL_DATADIR "/profiles" /* /usr/share/creel/profiles */
 #define POLICY_UNLIMITED UINT64_MAX /* `max`: no limit of creel's own */
+#define POLICY_NAME_MAX 32U	    /* bytes of an agent's name, as useradd(8) */
 
 typedef enum KeySource { KEYS_HOME = 1, KEYS_POLICY = 2, KEYS_BOTH = 3 } KeySource;
 typedef enum NetworkMode { NETWORK_FULL, NETWORK_RESTRICTED, NETWORK_NONE } NetworkMode;
@@ -94,7 +95,7 @@ typedef struct Policy {
 	bool audit, audit_code, audit_output;
 	uint64_t audit_retention_usec;
 
-	/* where each key's value came from: one string a row of the key table ("built-in", "FILE:LINE") */
+	/* where each key's value came from: one string a row of the key table ("built-in", "FILE:LINE", maybe ", lowered to ...") */
 	char **origins;
 } Policy;
 
@@ -106,10 +107,21 @@ typedef struct PolicyError {
 /*
  * Loads the policy of agent `name` (NULL: the defaults alone) from the folders below `root` ("" for the system's,
  * another path for tests and for checking before a change).
+ * `name` is checked before a path is made of it (-EINVAL).
  * Returns 0; -EBADMSG with `ret_error` filled when a file is bad; -ENOENT when the agent has no file; other negative
  * errnos when a file cannot be read (`ret_error` says which). `ret` is untouched on failure.
  */
 _must_check_ int policy_load(const char *root, const char *name, Policy **ret, PolicyError *ret_error);
+
+/* A candidate for a policy file, for checking before a change; `label` names it in messages. Nothing is copied or kept. */
+typedef struct PolicyText {
+	const char *label, *text;
+	size_t n;
+} PolicyText;
+
+/* As policy_load(), with a text in place of creel.conf and/or of the agent's file (NULL: the file itself). */
+_must_check_ int policy_load_text(const char *root, const char *name, const PolicyText *system, const PolicyText *agent,
+		Policy **ret, PolicyError *ret_error);
 
 /* Accepts NULL. Returns NULL. */
 Policy *policy_free(Policy *policy);
@@ -117,13 +129,13 @@ DEFINE_CLEANUP(Policy, policy_free)
 
 /*
  * Walks the key table in file order: `index` from 0 until false. Names and text are valid until the policy is freed;
- * `ret_value` is new memory (the effective value in the file's own notation). `ret_enforced` is false for keys that this
+ * `ret_value` is new memory (the effective value in the file's own notation; NULL when memory is out). `ret_enforced` is false for keys that this
  * version reads and checks but does not enforce yet.
  */
 bool policy_row(const Policy *policy, size_t index, const char **ret_section, const char **ret_key, char **ret_value,
 		const char **ret_origin, bool *ret_enforced);
 
-/* Agent names: [a-z_][a-z0-9_-]*, at most 32 bytes. */
+/* Names of agents and profiles: [a-z_][a-z0-9_-]*, at most POLICY_NAME_MAX bytes. */
 bool policy_name_valid(const char *name);
 
 /* `port` lies in one of the ranges. */

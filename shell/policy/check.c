@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Why lower values that were not asked for: `memory = 128M` alone in an agent's file must not fail because of a run's
+ * built-in memory, and making that run's limit stricter harms nobody. Raising one would: it would loosen what another
+ * file set.
+ */
+#include "shell/policy/check.h"
+#include "shell/policy/value.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+typedef struct Check {
+	Policy *policy;
+	const unsigned char *rank;
+	PolicyError *ret_error;
+} Check;
+
+/* A row that the table must have: names are literals of this file, and the unit test walks all rules. */
+static size_t row_of(const char *section, const char *key)
+{
+	size_t row = 0;
+
+	if (policy_key_find(section, key, &row) < 0)
+		abort();
+	return row;
+}
+
+static int contradiction(Check *check, size_t row, const char *format, ...) _printf_(3, 4);
+
+static int contradiction(Check *check, size_t row, const char *format, ...)
+{
+	char reason[384];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(reason, sizeof(reason), format, ap);
+	va_end(ap);
+	(void)snprintf(check->ret_error->text, sizeof(check->ret_error->text), "%s: [%s] %s: %s",
+		check->policy->origins[row], policy_keys[row].section, policy_keys[row].key, reason);
+	return -EBADMSG;
+}
+
+/* ---- at most ---- */
+
+typedef struct Bound {
+	const char *section, *key;		 /* this value ... */
+	const char *upper_section, *upper_key;	 /* ... may be at most that one */
+} Bound;
+
+static const Bound bounds[] = {
+	{ "limits", "processes", "limits", "tasks" },
+	{ "limits", "session_memory", "limits", "memory" },
+	{ "limits", "session_processes", "limits", "processes" },
+	{ "limits", "file_size", "limits", "disk" },
+	{ "exec", "timeout", "exec", "max_timeout" },
+	{ "exec", "memory", "limits", "memory" },
+	{ "exec", "cpu", "limits", "cpu" },
+	{ "exec", "processes", "limits", "processes" },
+	{ "exec", "scratch", "limits", "memory" }, /* the pages of the scratch file system count as memory */
+	{ "exec", "scratch", "exec", "memory" },
+	{ "output", "max_file_size", "limits", "file_size" },
+};
+
+static uint64_t *number_at(Policy *policy, size_t row)
+{
+	return (uint64_t *)((char *)policy + policy_keys[row].offset);
+}
+
+static int lowered(Check *check, size_t row, size_t upper)
+{
+	char **origin = &check->policy->origins[row];
+	char *text = str_format("%s, lowered to [%s] %s", *origin, policy_keys[upper].section, policy_keys[upper].key);
+
+	if (!text)
+		return -ENOMEM;
+	free(*origin);
+	*origin = text;
+	return 0;
+}
+
+static int bound_check(Check *check, const Bound *bound)
+{
+	size_t row = row_of(bound->section, bound->key);
+	size_t upper = row_of(bound->upper_section, bound->upper_key);
+	uint64_t *value = number_at(check->policy, row), limit = *number_at(check->policy, upper);
+	_cleanup_free_ char *value_text = NULL, *limit_text = NULL;
+
+	/* `max` claims nothing: the upper value holds anyway */
+	if (*value == POLICY_UNLIMITED || *value <= limit)
+		return 0;
+	if (check->rank[row] < check->rank[upper]) {
+		*value = limit;
+		return lowered(check, row, upper);
+	}
+	value_text = value_format(&policy_keys[row], check->policy);
+	limit_text = value_format(&policy_keys[upper], check->policy);
+	if (!value_text || !limit_text)
+		return -ENOMEM;
+	return contradiction(check, row, "%s is more than [%s] %s = %s (%s)", value_text, bound->upper_section,
+		bound->upper_key, limit_text, check->policy->origins[upper]);
+}
+
+/* ---- lists that exclude each other ---- */
+
+typedef struct Pair {
+	const char *section, *key;
+	const char *other_section, *other_key;
+} Pair;
+
+static const Pair exclusive[] = {
+	{ "commands", "allow", "commands", "deny" },
+	{ "exec", "bash_allow", "exec", "bash_deny" },
+	{ "files", "write", "files", "read_only" },
+	{ "files", "write", "files", "hidden" },
+	{ "files", "read_only", "files", "hidden" },
+};
+
+static const StrList *list_at(const Policy *policy, size_t row)
+{
+	return (const StrList *)((const char *)policy + policy_keys[row].offset);
+}
+
+static int pair_check(Check *check, const Pair *pair)
+{
+	size_t row = row_of(pair->section, pair->key), other = row_of(pair->other_section, pair->other_key);
+	const StrList *list = list_at(check->policy, row), *refused = list_at(check->policy, other);
+	char shown[96];
+
+	for (size_t i = 0; i < list->n; i++)
+		if (strlist_contains(refused, list->items[i]))
+			return contradiction(check, row, "`%s` is also in [%s] %s (%s)",
+				str_quote(list->items[i], strlen(list->items[i]), shown, sizeof(shown)),
+				pair->other_section, pair->other_key, check->policy->origins[other]);
+	return 0;
+}
+
+/* ---- the rest ---- */
+
+static int ports_check(Check *check)
+{
+	const Policy *policy = check->policy;
+	size_t port = row_of("front", "operator_port"), listen = row_of("ports", "listen");
+
+	if (policy->operator_port == 22)
+		return contradiction(check, port, "port 22 is the agents' front");
+	if (port_list_contains(&policy->listen, policy->operator_port)) {
+		/* the machine's port is older news than an agent's range, unless creel.conf moved it into the defaults */
+		if (check->rank[listen] < check->rank[port])
+			return contradiction(check, port, "port %u is in [ports] listen (%s): agents could bind it",
+				policy->operator_port, policy->origins[listen]);
+		return contradiction(check, listen, "port %u is the operator's ([front] operator_port, %s)",
+			policy->operator_port, policy->origins[port]);
+	}
+	return 0;
+}
+
+static int network_check(Check *check)
+{
+	const Policy *policy = check->policy;
+	size_t mode = row_of("network", "mode"), hosts = row_of("network", "allowed_hosts");
+	size_t exec = row_of("exec", "network");
+
+	/* the later word is the stricter one */
+	if (policy->exec_network < policy->network) {
+		if (check->rank[exec] >= check->rank[mode])
+			return contradiction(check, exec, "`%s` is more than [network] mode = %s (%s)",
+				policy_keys[exec].words[policy->exec_network], policy_keys[mode].words[policy->network],
+				policy->origins[mode]);
+		check->policy->exec_network = policy->network;
+		if (lowered(check, exec, mode) < 0)
+			return -ENOMEM;
+	}
+	if (policy->network == NETWORK_RESTRICTED && !policy->allowed_hosts.n)
+		return contradiction(check, mode, "restricted needs [network] allowed_hosts");
+	if (policy->exec_network == NETWORK_RESTRICTED && !policy->allowed_hosts.n)
+		return contradiction(check, exec, "restricted needs [network] allowed_hosts");
+	if (policy->network != NETWORK_RESTRICTED && policy->exec_network != NETWORK_RESTRICTED &&
+		policy->allowed_hosts.n && check->rank[hosts] >= check->rank[mode])
+		return contradiction(check, hosts, "it restricts nothing while [network] mode = %s (%s)",
+			policy_keys[mode].words[policy->network], policy->origins[mode]);
+	return 0;
+}
+
+static int packages_check(Check *check, const char *section, const char *mode_key, PackageMode mode, size_t n)
+{
+	size_t packages = row_of(section, "packages"), install = row_of(section, mode_key);
+
+	if (mode == PACKAGES_ALLOWLIST && !n)
+		return contradiction(check, install, "allowlist needs [%s] packages", section);
+	if (mode != PACKAGES_ALLOWLIST && n && check->rank[packages] >= check->rank[install])
+		return contradiction(check, packages, "it allows nothing while [%s] %s is not allowlist (%s)", section,
+			mode_key, check->policy->origins[install]);
+	return 0;
+}
+
+int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_error)
+{
+	Check check = { .policy = policy, .rank = rank, .ret_error = ret_error };
+	int r;
+
+	for (size_t i = 0; i < ELEMENTSOF(bounds); i++) {
+		r = bound_check(&check, &bounds[i]);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < ELEMENTSOF(exclusive); i++) {
+		r = pair_check(&check, &exclusive[i]);
+		if (r < 0)
+			return r;
+	}
+	r = ports_check(&check);
+	if (r < 0)
+		return r;
+	r = network_check(&check);
+	if (r < 0)
+		return r;
+	r = packages_check(&check, "python", "pip_install", policy->pip_install, policy->pip_packages.n);
+	if (r < 0)
+		return r;
+	return packages_check(&check, "javascript", "npm_install", policy->npm_install, policy->npm_packages.n);
+}

@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Units are strict on purpose: `256` bytes of memory, or `30` hours meant as seconds, are mistakes that a machine can
+ * see. Every refusal says what would have been accepted.
+ */
+#include "shell/policy/value.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define LIST_MAX 4096U /* elements of one list, ranges of one port list */
+
+static int refuse(char *reason, size_t size, const char *format, ...) _printf_(3, 4);
+
+static int refuse(char *reason, size_t size, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(reason, size, format, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+static void *field(const PolicyKey *key, Policy *policy)
+{
+	return (char *)policy + key->offset;
+}
+
+static const void *field_const(const PolicyKey *key, const Policy *policy)
+{
+	return (const char *)policy + key->offset;
+}
+
+/* ---- numbers with units ---- */
+
+typedef struct Unit {
+	const char *name;
+	uint64_t factor;
+} Unit;
+
+static const Unit size_units[] = {
+	{ "T", UINT64_C(1) << 40 }, { "G", UINT64_C(1) << 30 }, { "M", UINT64_C(1) << 20 }, { "K", UINT64_C(1) << 10 },
+	{ "", 1 }, { NULL, 0 },
+};
+
+static const Unit time_units[] = {
+	{ "d", UINT64_C(86400000000) }, { "h", UINT64_C(3600000000) }, { "m", 60000000 }, { "s", 1000000 },
+	{ "ms", 1000 }, { NULL, 0 },
+};
+
+static const Unit plain_units[] = { { "", 1 }, { NULL, 0 } };
+
+static const Unit *units_of(KeyType type)
+{
+	return type == TYPE_SIZE ? size_units : type == TYPE_TIME ? time_units : plain_units;
+}
+
+static const char *notation_of(KeyType type)
+{
+	switch (type) {
+	case TYPE_SIZE:
+		return "a size in bytes: digits, then K, M, G or T, as in 256M";
+	case TYPE_TIME:
+		return "a time: digits, then ms, s, m, h or d, as in 30s";
+	case TYPE_CORES:
+		return "a number of cores, as in 0.5 or 2";
+	case TYPE_PORT:
+		return "a port number";
+	default:
+		return "a number of decimal digits";
+	}
+}
+
+/* Writes a number in the largest unit that divides it. */
+static void number_text(KeyType type, uint64_t value, char *text, size_t size)
+{
+	const Unit *unit = units_of(type);
+
+	if (value == POLICY_UNLIMITED) {
+		(void)snprintf(text, size, "max");
+		return;
+	}
+	if (type == TYPE_CORES) {
+		int n = snprintf(text, size, "%llu.%06llu", (unsigned long long)(value / 1000000),
+			(unsigned long long)(value % 1000000));
+
+		while (n > 0 && text[n - 1] == '0')
+			text[--n] = '\0';
+		if (n > 0 && text[n - 1] == '.')
+			text[--n] = '\0';
+		return;
+	}
+	if (value == 0) {
+		(void)snprintf(text, size, type == TYPE_TIME ? "0s" : "0");
+		return;
+	}
+	while (unit[1].name && value % unit->factor)
+		unit++;
+	(void)snprintf(text, size, "%llu%s", (unsigned long long)(value / unit->factor), unit->name);
+}
+
+static int number_scan(KeyType type, const char *text, uint64_t *ret)
+{
+	size_t digits = strspn(text, "0123456789");
+	char head[24];
+	uint64_t value;
+
+	if (!digits || digits >= sizeof(head))
+		return -EINVAL;
+	memcpy(head, text, digits);
+	head[digits] = '\0';
+	if (str_to_u64(head, UINT64_MAX - 1, &value) < 0)
+		return -EINVAL;
+
+	for (const Unit *unit = units_of(type); unit->name; unit++)
+		if (strcmp(unit->name, text + digits) == 0) {
+			if (__builtin_mul_overflow(value, unit->factor, &value) || value == POLICY_UNLIMITED)
+				return -ERANGE;
+			*ret = value;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* Cores as a decimal fraction of at most six places: what the kernel's microseconds can say. */
+static int cores_scan(const char *text, uint64_t *ret)
+{
+	size_t whole = strspn(text, "0123456789");
+	uint64_t value = 0, unit = 1000000;
+
+	if (!whole || whole > 6)
+		return -EINVAL;
+	for (size_t i = 0; i < whole; i++)
+		value = value * 10 + (uint64_t)(text[i] - '0') * 1000000;
+	text += whole;
+	if (*text == '.') {
+		size_t places = strspn(++text, "0123456789");
+
+		if (!places || places > 6)
+			return -EINVAL;
+		for (; places; places--) {
+			unit /= 10;
+			value += (uint64_t)(*text++ - '0') * unit;
+		}
+	}
+	if (*text)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+static int number_parse(const PolicyKey *key, const char *text, uint64_t *ret, char *reason, size_t size)
+{
+	const char *or_max = key->unlimited ? ", or max for no limit" : "";
+	char shown[64], low[32], high[32];
+	uint64_t value = 0;
+	int r;
+
+	if (strcmp(text, "max") == 0 && key->unlimited) {
+		*ret = POLICY_UNLIMITED;
+		return 0;
+	}
+	r = key->type == TYPE_CORES ? cores_scan(text, &value) : number_scan(key->type, text, &value);
+	if (r == -EINVAL)
+		return refuse(reason, size, "`%s` is not %s%s", str_quote(text, strlen(text), shown, sizeof(shown)),
+			notation_of(key->type), or_max);
+	if (r < 0 || value < key->min || value > key->max) {
+		number_text(key->type, key->min, low, sizeof(low));
+		number_text(key->type, key->max, high, sizeof(high));
+		return refuse(reason, size, "`%s` is out of range: %s to %s%s",
+			str_quote(text, strlen(text), shown, sizeof(shown)), low, high, or_max);
+	}
+	*ret = value;
+	return 0;
+}
+
+/* ---- words ---- */
+
+static int word_parse(const PolicyKey *key, const char *text, unsigned *ret, char *reason, size_t size)
+{
+	char shown[64], all[128] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; key->words[i]; i++) {
+		if (strcmp(key->words[i], text) == 0) {
+			*ret = i;
+			return 0;
+		}
+		used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", !i ? "" : key->words[i + 1] ? ", " : " or ",
+			key->words[i]);
+	}
+	return refuse(reason, size, "`%s` is not %s", str_quote(text, strlen(text), shown, sizeof(shown)), all);
+}
+
+/* ---- paths and names ---- */
+
+/* No empty, `.` or `..` component, so that a path means one place and stays below its start. */
+static bool path_is_plain(const char *path)
+{
+	if (*path == '/')
+		path++;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 0 || (n == 1 && path[0] == '.') || (n == 2 && path[0] == '.' && path[1] == '.'))
+			return false;
+		path += n;
+		if (*path == '/' && !*++path)
+			return false;
+	}
+	return true;
+}
+
+static int path_check(const PolicyKey *key, const char *text, char *reason, size_t size)
+{
+	char shown[64];
+
+	(void)str_quote(text, strlen(text), shown, sizeof(shown));
+	if (key->type == TYPE_NAME)
+		return policy_name_valid(text) ? 0 : refuse(reason, size, "`%s` is not the name of a profile", shown);
+	if (key->type == TYPE_PATH && *text != '/')
+		return refuse(reason, size, "`%s` is not an absolute path", shown);
+	if (!*text || (text[0] == '/' && !text[1]) || !path_is_plain(text))
+		return refuse(reason, size, "`%s` is not a plain path: no empty, `.` or `..` parts", shown);
+	return 0;
+}
+
+/* ---- lists ---- */
+
+static bool made_of(const char *text, const char *extra)
+{
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && !strchr(extra, *text))
+			return false;
+	return true;
+}
+
+static bool host_is_valid(const char *text)
+{
+	const char *slash = strchr(text, '/');
+	unsigned char address[16];
+	uint64_t length;
+	char head[64];
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+
+	if (n < sizeof(head)) {
+		memcpy(head, text, n);
+		head[n] = '\0';
+		if (inet_pton(AF_INET, head, address) == 1)
+			return !slash || str_to_u64(slash + 1, 32, &length) == 0;
+		if (inet_pton(AF_INET6, head, address) == 1)
+			return !slash || str_to_u64(slash + 1, 128, &length) == 0;
+	}
+	if (slash || n > 253)
+		return false;
+	if (strncmp(text, "*.", 2) == 0)
+		text += 2;
+	if (!made_of(text, "-."))
+		return false;
+	while (*text) { /* labels of RFC 1123 */
+		size_t label = strcspn(text, ".");
+
+		if (!label || label > 63 || text[0] == '-' || text[label - 1] == '-')
+			return false;
+		text += label;
+		if (*text == '.' && !*++text)
+			return false;
+	}
+	return true;
+}
+
+static const char *element_refusal(ElementKind kind, const char *text)
+{
+	switch (kind) {
+	case ELEMENT_COMMAND:
+		if (*text == '/')
+			return path_is_plain(text) && text[1] ? NULL : "is not a plain absolute path";
+		return made_of(text, "._+-[@") ? NULL : "is not a command: a name without blanks, or an absolute path";
+	case ELEMENT_HOST:
+		return host_is_valid(text) ? NULL : "is not a host name, *.NAME, or an address with an optional /LENGTH";
+	case ELEMENT_PLACE:
+		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && path_is_plain(text + 2) && text[2])
+			return NULL;
+		return *text == '/' && path_is_plain(text) ? NULL : "is not a plain absolute path, or ~/PATH";
+	case ELEMENT_PACKAGE:
+		return made_of(text, "._-@/") ? NULL : "is not a package's name";
+	case ELEMENT_LANGUAGE:
+		return strcmp(text, "python") == 0 || strcmp(text, "javascript") == 0 || strcmp(text, "typescript") == 0 ||
+				strcmp(text, "bash") == 0
+			? NULL
+			: "is not python, javascript, typescript or bash";
+	case ELEMENT_PATTERN:
+		return strchr(text, '/') ? "is not a file name pattern: it has a slash" : NULL;
+	}
+	return "is of an unknown kind";
+}
+
+/* The next comma-separated element of `*rest`, trimmed, in `*rest`'s own memory. NULL at the end. */
+static char *next_element(char **rest)
+{
+	char *start = *rest, *comma, *end;
+
+	if (!start)
+		return NULL;
+	comma = strchr(start, ',');
+	*rest = comma ? comma + 1 : NULL;
+	end = comma ? comma : start + strlen(start);
+	*end = '\0';
+	while (isspace((unsigned char)*start))
+		start++;
+	while (end > start && isspace((unsigned char)end[-1]))
+		*--end = '\0';
+	return start;
+}
+
+static void strlist_donep(StrList *list)
+{
+	strlist_done(list);
+}
+
+static int list_parse(const PolicyKey *key, const char *text, StrList *ret, char *reason, size_t size)
+{
+	_cleanup_(strlist_donep) StrList list = { 0 };
+	_cleanup_free_ char *copy = strdup(text);
+	char shown[96];
+	char *rest = copy, *element;
+
+	if (!copy)
+		return -ENOMEM;
+	if (!*copy)
+		rest = NULL;
+	while ((element = next_element(&rest))) {
+		const char *why;
+
+		(void)str_quote(element, strlen(element), shown, sizeof(shown));
+		if (!*element)
+			return refuse(reason, size, "an element is empty: a comma too many");
+		why = element_refusal(key->element, element);
+		if (why)
+			return refuse(reason, size, "`%s` %s", shown, why);
+		if (strlist_contains(&list, element))
+			return refuse(reason, size, "`%s` is in the list twice", shown);
+		if (list.n >= LIST_MAX)
+			return refuse(reason, size, "more than %u elements", LIST_MAX);
+		if (strlist_add(&list, element) < 0)
+			return -ENOMEM;
+	}
+	*ret = list;
+	list = (StrList){ 0 };
+	return 0;
+}
+
+/* ---- ports ---- */
+
+static int range_compare(const void *a, const void *b)
+{
+	return (int)((const PortRange *)a)->first - (int)((const PortRange *)b)->first;
+}
+
+static int port_scan(const PolicyKey *key, const char *text, uint16_t *ret, char *reason, size_t size)
+{
+	char shown[64];
+	uint64_t value;
+
+	if (str_to_u64(text, 65535, &value) < 0 || value == 0)
+		return refuse(reason, size, "`%s` is not a port: 1 to 65535, or a range as in 3000-9000",
+			str_quote(text, strlen(text), shown, sizeof(shown)));
+	if (value < key->min)
+		return refuse(reason, size, "port %llu is below %llu: agents have no right to bind it",
+			(unsigned long long)value, (unsigned long long)key->min);
+	*ret = (uint16_t)value;
+	return 0;
+}
+
+/* Sorted, and without overlaps. */
+static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, char *reason, size_t size)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	_cleanup_free_ PortRange *ranges = NULL;
+	char *rest = copy, *element;
+	size_t n = 0, kept = 0;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	if (!*copy)
+		return refuse(reason, size, "no port is named; `none` means that there are none");
+	if (strcmp(copy, "none") == 0)
+		rest = NULL;
+	while ((element = next_element(&rest))) {
+		char *dash = strchr(element, '-');
+		PortRange range, *bigger;
+
+		if (dash)
+			*dash = '\0';
+		r = port_scan(key, element, &range.first, reason, size);
+		if (r < 0)
+			return r;
+		range.last = range.first;
+		if (dash) {
+			r = port_scan(key, dash + 1, &range.last, reason, size);
+			if (r < 0)
+				return r;
+		}
+		if (range.last < range.first)
+			return refuse(reason, size, "the range %u-%u ends before it starts", range.first, range.last);
+		if (n >= LIST_MAX)
+			return refuse(reason, size, "more than %u ranges", LIST_MAX);
+		bigger = reallocarray(ranges, n + 1, sizeof(*ranges));
+		if (!bigger)
+			return -ENOMEM;
+		ranges = bigger;
+		ranges[n++] = range;
+	}
+	if (n)
+		qsort(ranges, n, sizeof(*ranges), range_compare);
+	for (size_t i = 0; i < n; i++) {
+		if (kept && ranges[i].first <= (unsigned)ranges[kept - 1].last + 1) {
+			if (ranges[i].last > ranges[kept - 1].last)
+				ranges[kept - 1].last = ranges[i].last;
+		} else {
+			ranges[kept++] = ranges[i];
+		}
+	}
+	ret->ranges = TAKE_PTR(ranges);
+	ret->n = kept;
+	return 0;
+}
+
+/* ---- all types ---- */
+
+void value_done(const PolicyKey *key, Policy *policy)
+{
+	switch (key->type) {
+	case TYPE_PATH:
+	case TYPE_PLACE:
+	case TYPE_NAME:
+		free(*(char **)field(key, policy));
+		*(char **)field(key, policy) = NULL;
+		break;
+	case TYPE_LIST:
+		strlist_done(field(key, policy));
+		break;
+	case TYPE_PORTS: {
+		PortList *ports = field(key, policy);
+
+		free(ports->ranges);
+		*ports = (PortList){ 0 };
+		break;
+	}
+	default:
+		break;
+	}
+}
+
+int value_parse(const PolicyKey *key, const char *text, Policy *policy, char *reason, size_t size)
+{
+	StrList list = { 0 };
+	PortList ports = { 0 };
+	uint64_t number = 0;
+	unsigned word = 0;
+	char *copy;
+	int r;
+
+	switch (key->type) {
+	case TYPE_PATH:
+	case TYPE_PLACE:
+	case TYPE_NAME:
+		r = path_check(key, text, reason, size);
+		if (r < 0)
+			return r;
+		copy = strdup(text);
+		if (!copy)
+			return -ENOMEM;
+		value_done(key, policy);
+		*(char **)field(key, policy) = copy;
+		return 0;
+	case TYPE_SIZE:
+	case TYPE_COUNT:
+	case TYPE_CORES:
+	case TYPE_TIME:
+	case TYPE_PORT:
+		r = number_parse(key, text, &number, reason, size);
+		if (r < 0)
+			return r;
+		if (key->type == TYPE_PORT)
+			*(uint16_t *)field(key, policy) = (uint16_t)number;
+		else
+			*(uint64_t *)field(key, policy) = number;
+		return 0;
+	case TYPE_PORTS:
+		r = ports_parse(key, text, &ports, reason, size);
+		if (r < 0)
+			return r;
+		value_done(key, policy);
+		*(PortList *)field(key, policy) = ports;
+		return 0;
+	case TYPE_LIST:
+		r = list_parse(key, text, &list, reason, size);
+		if (r < 0)
+			return r;
+		value_done(key, policy);
+		*(StrList *)field(key, policy) = list;
+		return 0;
+	case TYPE_WORD:
+	case TYPE_FLAG:
+		r = word_parse(key, text, &word, reason, size);
+		if (r < 0)
+			return r;
+		if (key->type == TYPE_FLAG)
+			*(bool *)field(key, policy) = word;
+		else
+			*(unsigned *)field(key, policy) = word + (unsigned)key->min;
+		return 0;
+	}
+	return refuse(reason, size, "is of an unknown type");
+}
+
+static char *list_text(const StrList *list)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t room = 1, used = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		room += strlen(list->items[i]) + 2;
+	text = calloc(1, room);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < list->n; i++)
+		used += (size_t)snprintf(text + used, room - used, "%s%s", i ? ", " : "", list->items[i]);
+	return TAKE_PTR(text);
+}
+
+static char *ports_text(const PortList *ports)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t room = ports->n * 12 + 1, used = 0;
+
+	if (!ports->n)
+		return strdup("none");
+	text = calloc(1, room);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < ports->n; i++) {
+		PortRange range = ports->ranges[i];
+
+		used += (size_t)snprintf(text + used, room - used, "%s%u", i ? "," : "", range.first);
+		if (range.last != range.first)
+			used += (size_t)snprintf(text + used, room - used, "-%u", range.last);
+	}
+	return TAKE_PTR(text);
+}
+
+char *value_format(const PolicyKey *key, const Policy *policy)
+{
+	const void *at = field_const(key, policy);
+	const char *text;
+	char number[48];
+
+	switch (key->type) {
+	case TYPE_PATH:
+	case TYPE_PLACE:
+	case TYPE_NAME:
+		text = *(char *const *)at;
+		return strdup(text ? text : "");
+	case TYPE_LIST:
+		return list_text(at);
+	case TYPE_PORTS:
+		return ports_text(at);
+	case TYPE_FLAG:
+		return strdup(key->words[*(const bool *)at]);
+	case TYPE_WORD:
+		return strdup(key->words[*(const unsigned *)at - key->min]);
+	case TYPE_PORT:
+		number_text(key->type, *(const uint16_t *)at, number, sizeof(number));
+		return strdup(number);
+	default:
+		number_text(key->type, *(const uint64_t *)at, number, sizeof(number));
+		return strdup(number);
+	}
+}
