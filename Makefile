@@ -50,22 +50,32 @@ all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/file.c shell/base/log.c shell/base/str.c
+base_src := shell/base/file.c shell/base/log.c shell/base/rate.c shell/base/str.c
 policy_src := shell/policy/check.c shell/policy/policy.c shell/policy/source.c shell/policy/table.c shell/policy/value.c
-bus_src :=
-session_src :=
-confine_src :=
-run_src :=
-audit_src :=
+bus_src := shell/bus/server.c
+session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c shell/session/keys.c \
+	       shell/session/terminal.c
+confine_src := shell/confine/confine.c
+run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c
+audit_src := shell/audit/record.c
+keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
+	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
 sshd_src :=
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs :=
+programs := creel-keeper
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
+creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
+		    $(bus_src) $(policy_src) $(base_src)
+creel-keeper_libs := libsystemd inih
+creel-keeper_ldlibs := -lpam
+creel-keeper_dir := $(libexecdir)
+
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
-layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run tests
+layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
+	  shell/keeper tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -73,17 +83,18 @@ may_shell/audit := shell/base
 may_shell/session := shell/base shell/policy
 may_shell/confine := shell/base shell/policy
 may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
-may_shell := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell := shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_sshd-sub := shell/base shell/bus shell/confine
 may_units := shell/base shell/policy
-may_tests := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 # outside libraries: header prefix -> the folders that own it
 owned_headers := libssh/ seccomp.h ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/
 owner_libssh/ := sshd-sub
 owner_seccomp.h := shell/confine
 owner_ini.h := shell/policy
 owner_security/ := shell/session
-owner_systemd/sd-bus.h := shell/bus shell sshd-sub
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell sshd-sub
 owner_systemd/sd-journal.h := shell/audit
 owner_openssl/ := sshd-sub
 

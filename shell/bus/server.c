@@ -47,7 +47,6 @@ static void peer_free(Peer *peer)
 			*p = peer->next;
 			break;
 		}
-	server->config.peer_gone(server->config.keeper, peer);
 	sd_event_source_disable_unref(peer->close_source);
 	sd_bus_slot_unref(peer->gone_slot);
 	sd_bus_slot_unref(peer->object_slot);
@@ -61,7 +60,10 @@ static void peer_free(Peer *peer)
 
 static int on_close(sd_event_source *source, void *userdata)
 {
-	peer_free(userdata);
+	Peer *peer = userdata;
+
+	peer->server->config.peer_gone(peer->server->config.keeper, peer);
+	peer_free(peer);
 	return 0;
 }
 

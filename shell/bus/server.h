@@ -41,7 +41,7 @@ typedef struct ServerConfig {
 	uid_t front_uid, agent_uid;
 	const Method *methods;
 	void *keeper;                                  /* first argument of the calls */
-	void (*peer_gone)(void *keeper, Peer *peer);   /* before the peer is freed */
+	void (*peer_gone)(void *keeper, Peer *peer);   /* a peer left, or broke the table */
 } ServerConfig;
 
 /* Connections at a time, for each kind of peer. */
@@ -50,7 +50,7 @@ typedef struct ServerConfig {
 /* Serves the listening stream socket `listen_fd`, which it takes, in `event`. */
 _must_check_ int server_new(sd_event *event, int listen_fd, const ServerConfig *config, Server **ret);
 
-/* Accepts NULL. Returns NULL. Drops all connections. */
+/* Accepts NULL. Returns NULL. Drops all connections without peer_gone(): the keeper goes, its peers stay. */
 Server *server_free(Server *server);
 DEFINE_CLEANUP(Server, server_free)
 

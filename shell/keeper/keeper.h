@@ -44,7 +44,6 @@ typedef struct Keeper {
 	int kept_fd;   /* leaves/kept: what outlived its connection */
 
 	Session *sessions;
-	unsigned int n_sessions;
 	Session *rescued; /* the one session that may use the rescue leaf */
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
 } Keeper;
@@ -94,8 +93,9 @@ Session *session_find(Keeper *keeper, const char *id);
 Channel *session_channel(Session *session, uint32_t number);
 void session_hang_up(Session *session);
 void session_collect(Session *session); /* frees it if it is over and empty */
+uint64_t keeper_count_sessions(const Keeper *keeper); /* those whose connection lives */
 
-/* channel.c */
+/* start.c */
 typedef struct ChannelRequest {
 	uint32_t number;
 	const char *kind, *command;
@@ -113,9 +113,18 @@ typedef struct ChannelRequest {
  */
 _must_check_ int channel_start(Session *session, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n,
 		sd_bus_error *ret_error);
+
+/* channel.c */
+_must_check_ int channel_make(Session *session, Channel **ret);
+void channel_link(Channel *channel);
+Channel *channel_free(Channel *channel);
+DEFINE_CLEANUP(Channel, channel_free)
+
+/* RFC 4254 section 6.9. -EINVAL: not a signal that a client may send. */
 _must_check_ int channel_signal(Channel *channel, const char *name);
 void channel_hang_up(Channel *channel);
-_must_check_ int channel_adopt(Session *session, const char *name);
+/* Once, when its process ended: `how` is exit, signal or unknown. May free the channel and its session. */
+void channel_finish(Channel *channel, const char *how, int value, bool core);
 
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);
@@ -124,7 +133,7 @@ _must_check_ int keeper_adopt(Keeper *keeper);
 bool rescue_memory_short(const Keeper *keeper);
 _must_check_ int rescue_open(Keeper *keeper, Session *session, int *ret_fd);
 
-/* log.c: what goes into the record. */
+/* recording.c: what goes into the record. */
 void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm);
 void keeper_record_logout(Keeper *keeper, const Session *session);
 void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, const char *key, const char *reason);

@@ -11,6 +11,7 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CPU_PERIOD_USEC 100000U
 #define MARK_MAX 4096U
+#define PROCS_MAX (1U << 20) /* bytes of a cgroup.procs */
 
 int leaf_open(int parent_fd, const char *name, int *ret_fd)
 {
@@ -219,6 +220,21 @@ int leaf_populated(int leaf_fd, bool *ret)
 		return r;
 	*ret = populated != 0;
 	return 0;
+}
+
+bool leaf_has_process(int leaf_fd, pid_t pid)
+{
+	_cleanup_close_ int fd = openat(leaf_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *procs = NULL;
+	char *line, *rest;
+
+	if (fd < 0 || file_read_fd(fd, PROCS_MAX, &procs, NULL) < 0)
+		return false;
+	rest = procs;
+	while ((line = strsep(&rest, "\n")))
+		if (*line && atoi(line) == pid)
+			return true;
+	return false;
 }
 
 int leaf_mark(int leaf_fd, const char *name, const char *value)

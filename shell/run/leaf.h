@@ -64,6 +64,9 @@ _must_check_ int leaf_kill(int leaf_fd);
 /* Something lives in it or below. */
 _must_check_ int leaf_populated(int leaf_fd, bool *ret);
 
+/* Process `pid` is in this very leaf. */
+bool leaf_has_process(int leaf_fd, pid_t pid);
+
 /*
  * Hang-up: stops the leaf, moves what asked to survive into `kept_fd`, ends all else. A process asked to survive when it
  * ignores SIGHUP (as nohup does) or left the session of `main_sid` (as setsid and screen do).

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * creel-keeper UID: the keeper of one agent. Started by creel-keeper@UID.service with its listening socket.
+ *
+ * Runs as root with a bounded capability set, in one thread. It parses typed bus messages, the agent's authorized_keys
+ * (read as the agent), the policy (root's) and small kernel files; nothing from the network. What it starts lives in
+ * cgroups of other units, so it may die at any time.
+ */
+#include "shell/base/log.h"
+#include "shell/base/str.h"
+#include "shell/bus/bus.h"
+#include "shell/keeper/keeper.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+static void keeper_done(Keeper *keeper)
+{
+	server_free(keeper->server);
+	sd_event_source_disable_unref(keeper->attach_timer);
+	record_free(keeper->record);
+	account_free(keeper->account);
+	policy_free(keeper->policy);
+	identity_free(keeper->identity);
+	fd_close(keeper->slice_fd);
+	fd_close(keeper->leaves_fd);
+	fd_close(keeper->rescue_fd);
+	fd_close(keeper->kept_fd);
+	sd_event_unref(keeper->event);
+}
+
+void keeper_load_policy(Keeper *keeper)
+{
+	const Identity *who = keeper->identity;
+	Policy *policy = NULL;
+	int r;
+
+	r = policy_load("", who->name, &policy, &keeper->policy_error);
+	if (!r)
+		r = confinement_prepare(policy, who->uid, who->gid, who->groups, who->n_groups, &keeper->confinement);
+	if (r < 0) {
+		if (policy)
+			(void)snprintf(keeper->policy_error.text, sizeof(keeper->policy_error.text),
+				"cannot prepare the confinement: %s", strerror(-r));
+		policy = policy_free(policy);
+		log_error("logins are refused: %s", keeper->policy_error.text);
+	}
+	policy_free(keeper->policy);
+	keeper->policy = policy;
+}
+
+static int open_tree(Keeper *keeper)
+{
+	_cleanup_free_ char *slice = str_format("user-%u.slice", (unsigned int)keeper->uid);
+	_cleanup_free_ char *leaves = str_format("creel-leaves@%u.service", (unsigned int)keeper->uid);
+	_cleanup_free_ char *rescue = str_format("creel-rescue@%u.service", (unsigned int)keeper->uid);
+	int r;
+
+	if (!slice || !leaves || !rescue)
+		return -ENOMEM;
+	r = leaf_open_unit(slice, NULL, &keeper->slice_fd);
+	if (!r)
+		r = leaf_open_unit(slice, leaves, &keeper->leaves_fd);
+	if (!r)
+		r = leaf_prepare_unit(keeper->leaves_fd);
+	if (r < 0) {
+		log_error("cannot use the cgroup of %s: %s", leaves, strerror(-r));
+		return r;
+	}
+	r = leaf_make(keeper->leaves_fd, "kept", NULL, false, &keeper->kept_fd);
+	if (r == -EEXIST)
+		r = leaf_open(keeper->leaves_fd, "kept", &keeper->kept_fd);
+	if (r < 0) {
+		log_error("cannot make the leaf kept: %s", strerror(-r));
+		return r;
+	}
+
+	r = leaf_open_unit("creel.slice", rescue, &keeper->rescue_fd);
+	if (!r)
+		r = leaf_prepare_unit(keeper->rescue_fd);
+	if (r < 0) {
+		log_error("cannot use the cgroup of %s: %s", rescue, strerror(-r));
+		return r;
+	}
+	return 0;
+}
+
+static void on_peer_gone(void *userdata, Peer *peer)
+{
+	Keeper *keeper = userdata;
+	Session *next;
+
+	/* the front's process died, and its workers with it: these connections are no more */
+	for (Session *session = keeper->sessions; session; session = next) {
+		next = session->next;
+		if (session->front == peer) {
+			session_hang_up(session);
+			session_collect(session);
+		}
+	}
+}
+
+static int serve(Keeper *keeper)
+{
+	const struct passwd *front = getpwnam(FRONT_USER);
+	const ServerConfig config = {
+		.front_uid = front ? front->pw_uid : (uid_t)-1,
+		.agent_uid = keeper->uid,
+		.methods = keeper_methods,
+		.keeper = keeper,
+		.peer_gone = on_peer_gone,
+	};
+
+	if (!front) {
+		log_error("the user " FRONT_USER " does not exist");
+		return -ENOENT;
+	}
+	if (sd_listen_fds(1) != 1) {
+		log_error("needs exactly one listening socket from systemd (creel-keeper@.socket)");
+		return -EINVAL;
+	}
+	return server_new(keeper->event, SD_LISTEN_FDS_START, &config, &keeper->server);
+}
+
+static int keeper_start(Keeper *keeper, const char *uid_text)
+{
+	uint64_t uid;
+	int r;
+
+	r = str_to_u64(uid_text, IDENTITY_UID_MAX, &uid);
+	if (r < 0) {
+		log_error("not an agent's uid: %s", uid_text);
+		return r;
+	}
+	keeper->uid = (uid_t)uid;
+	r = identity_load(keeper->uid, &keeper->identity);
+	if (r < 0) {
+		log_error("uid %u: %s", (unsigned int)keeper->uid,
+			r == -EPERM ? "outside the agents' range" : strerror(-r));
+		return r;
+	}
+	/* what is opened as the agent is opened with the agent's groups (identity_borrow()) */
+	if (setgroups(keeper->identity->n_groups, keeper->identity->groups) < 0) {
+		log_error("setgroups: %s", strerror(errno));
+		return -errno;
+	}
+	(void)umask(022);
+
+	r = record_new("creel-keeper", &keeper->record);
+	if (!r)
+		r = account_new(keeper->identity->name, &keeper->account);
+	if (r < 0) {
+		log_error("cannot prepare the record or PAM service creel: %s", strerror(-r));
+		return r;
+	}
+	keeper_load_policy(keeper);
+	r = open_tree(keeper);
+	if (r < 0)
+		return r;
+
+	r = sd_event_default(&keeper->event);
+	if (r >= 0)
+		r = sd_event_set_signal_exit(keeper->event, true);
+	if (r >= 0)
+		r = keeper_adopt(keeper);
+	if (r < 0) {
+		log_error("cannot start: %s", strerror(-r));
+		return r;
+	}
+	return serve(keeper);
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(keeper_done) Keeper keeper = {
+		.slice_fd = -EBADF,
+		.leaves_fd = -EBADF,
+		.rescue_fd = -EBADF,
+		.kept_fd = -EBADF,
+		.refusals = { .interval_usec = 1000000, .burst = 30 },
+	};
+	int r;
+
+	log_open("creel-keeper");
+	if (argc != 2) {
+		log_error("usage: creel-keeper UID (started by systemd; see creel-keeper(8))");
+		return EXIT_FAILURE;
+	}
+	if (keeper_start(&keeper, argv[1]) < 0)
+		return EXIT_FAILURE;
+	(void)sd_notify(0, "READY=1");
+
+	r = sd_event_loop(keeper.event);
+	if (r < 0) {
+		log_error("event loop: %s", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}

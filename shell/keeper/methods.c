@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the front, the agent and root may ask. The bus has checked who asks and the types; bounds and states are
+ * checked here, before anything is done.
+ */
+#include "shell/keeper/keeper.h"
+#include "shell/base/log.h"
+#include "shell/bus/bus.h"
+#include "shell/session/keys.h"
+
+#include <string.h>
+
+
+static int bad_arguments(sd_bus_error *error, const char *what)
+{
+	return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s", what);
+}
+
+static int no_session(sd_bus_error *error)
+{
+	return sd_bus_error_set(error, KEEPER_ERROR_NO_SESSION, "no such session or channel");
+}
+
+/* A session of this very front; another connection's is as good as none. */
+static Session *own_session(Keeper *keeper, const Peer *peer, const char *id)
+{
+	Session *session = session_find(keeper, id);
+
+	return session && session->front == peer && !session->over ? session : NULL;
+}
+
+static bool peer_text_valid(const char *peer)
+{
+	size_t n = strlen(peer);
+
+	if (n == 0 || n > 128)
+		return false;
+	return strspn(peer, "0123456789abcdefABCDEF.:% ") == n;
+}
+
+/* -- logging in -- */
+
+typedef struct Claim {
+	const char *user, *peer, *algorithm, *fingerprint;
+	const uint8_t *blob;
+	size_t blob_n;
+} Claim;
+
+/* Returns NULL when the key may log in, else the reason for the record. */
+static const char *judge(Keeper *keeper, const Claim *claim, KeyReason *reason)
+{
+	const char *account_reason = "";
+	char address[64];
+	int r;
+
+	if (!keeper->policy)
+		return keeper->policy_error.text;
+	if (strcmp(claim->user, keeper->identity->name) != 0)
+		return "the user is not this keeper's agent";
+	r = keys_authorize(keeper->identity, keeper->policy, claim->blob, claim->blob_n, reason);
+	if (r < 0)
+		return strerror(-r);
+	if (r == KEY_REFUSED)
+		return reason->text;
+	if (r != KEY_ALLOWED)
+		return "the key is not in the authorized keys";
+
+	(void)snprintf(address, sizeof(address), "%.*s", (int)strcspn(claim->peer, " "), claim->peer);
+	r = account_check(keeper->account, address, &account_reason);
+	if (r < 0)
+		return "the account cannot be checked";
+	if (r > 0) {
+		(void)snprintf(reason->text, sizeof(reason->text), "account: %s", account_reason);
+		return reason->text;
+	}
+	if (keeper_count_sessions(keeper) >= keeper->policy->sessions)
+		return "too many sessions at a time (limits.sessions)";
+	return NULL;
+}
+
+static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Keeper *keeper = userdata;
+	Claim claim = { 0 };
+	KeyReason reason;
+	int r;
+
+	r = sd_bus_message_read(message, "ss", &claim.user, &claim.peer);
+	if (r >= 0)
+		r = sd_bus_message_read_array(message, 'y', (const void **)&claim.blob, &claim.blob_n);
+	if (r < 0)
+		return r;
+	if (claim.blob_n > KEEPER_KEY_BLOB_MAX || strlen(claim.user) > KEEPER_USER_MAX)
+		return bad_arguments(error, "key or user name too long");
+
+	r = keeper->policy && strcmp(claim.user, keeper->identity->name) == 0
+		? keys_authorize(keeper->identity, keeper->policy, claim.blob, claim.blob_n, &reason)
+		: KEY_UNKNOWN;
+	if (r < 0)
+		return r;
+	/* a refused line answers like an unknown key; Login or Refused put the reason into the record */
+	return sd_bus_reply_method_return(message, "b", r == KEY_ALLOWED);
+}
+
+static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Keeper *keeper = userdata;
+	Claim claim = { 0 };
+	KeyReason reason = { "" };
+	const char *refusal;
+	Session *session;
+	int r;
+
+	r = sd_bus_message_read(message, "ssss", &claim.user, &claim.peer, &claim.algorithm, &claim.fingerprint);
+	if (r >= 0)
+		r = sd_bus_message_read_array(message, 'y', (const void **)&claim.blob, &claim.blob_n);
+	if (r < 0)
+		return r;
+	if (claim.blob_n > KEEPER_KEY_BLOB_MAX || strlen(claim.user) > KEEPER_USER_MAX ||
+		strlen(claim.algorithm) > 64 || strlen(claim.fingerprint) > 64 || !peer_text_valid(claim.peer))
+		return bad_arguments(error, "an argument is too long or malformed");
+
+	refusal = judge(keeper, &claim, &reason);
+	if (refusal) {
+		keeper_record_refusal(keeper, claim.user, claim.peer, claim.fingerprint, refusal);
+		return sd_bus_error_setf(error, keeper->policy ? KEEPER_ERROR_DENIED : KEEPER_ERROR_POLICY, "%s", refusal);
+	}
+	r = session_new(keeper, peer, claim.peer, claim.fingerprint, &session);
+	if (r < 0) {
+		log_error("cannot open a session: %s", strerror(-r));
+		keeper_record_refusal(keeper, claim.user, claim.peer, claim.fingerprint, "the session could not be made");
+		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "cannot open a session: %s", strerror(-r));
+	}
+	r = sd_bus_reply_method_return(message, "s", session->id);
+	keeper_record_login(keeper, session, claim.algorithm);
+	return r;
+}
+
+static int method_refused(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Keeper *keeper = userdata;
+	const char *user, *from, *reason;
+	int r;
+
+	r = sd_bus_message_read(message, "sss", &user, &from, &reason);
+	if (r < 0)
+		return r;
+	if (strlen(user) > KEEPER_USER_MAX || strlen(reason) > 256 || !peer_text_valid(from))
+		return bad_arguments(error, "an argument is too long or malformed");
+	keeper_record_refusal(keeper, user, from, NULL, reason);
+	return sd_bus_reply_method_return(message, NULL);
+}
+
+/* -- sessions -- */
+
+static int read_start(sd_bus_message *message, const char **ret_session, ChannelRequest *ret, char ***ret_environment)
+{
+	const uint32_t *size;
+	size_t size_n;
+	int terminal, r;
+
+	r = sd_bus_message_read(message, "suss", ret_session, &ret->number, &ret->kind, &ret->command);
+	if (r >= 0)
+		r = sd_bus_message_read_strv(message, ret_environment);
+	if (r >= 0)
+		r = sd_bus_message_read(message, "bs", &terminal, &ret->term);
+	if (r >= 0)
+		r = sd_bus_message_read_array(message, 'u', (const void **)&size, &size_n);
+	if (r >= 0 && size_n != 4 * sizeof(uint32_t))
+		r = -EBADMSG;
+	if (r >= 0)
+		r = sd_bus_message_read_array(message, 'y', (const void **)&ret->modes, &ret->modes_n);
+	if (r < 0)
+		return r;
+	ret->terminal = terminal;
+	ret->size = (TerminalSize){ size[0], size[1], size[2], size[3] };
+	ret->environment = *ret_environment;
+	return 0;
+}
+
+static bool environment_in_bounds(char *const *environment)
+{
+	size_t n = 0;
+
+	for (; environment && environment[n]; n++)
+		if (n >= KEEPER_ENVIRONMENT_MAX || strlen(environment[n]) > KEEPER_ENVIRONMENT_BYTES)
+			return false;
+	return true;
+}
+
+static void strv_free(char ***strv)
+{
+	for (char **s = *strv; s && *s; s++)
+		free(*s);
+	free(*strv);
+}
+
+static int reply_fds(sd_bus_message *call, const int *fds, size_t n)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_return(call, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "h");
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = sd_bus_message_append(reply, "h", fds[i]);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r >= 0)
+		r = sd_bus_send(NULL, reply, NULL);
+	return r;
+}
+
+static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	_cleanup_(strv_free) char **environment = NULL;
+	ChannelRequest request = { 0 };
+	int fds[3] = { -EBADF, -EBADF, -EBADF };
+	Keeper *keeper = userdata;
+	const char *id = "";
+	Session *session;
+	size_t n = 0;
+	int r;
+
+	r = read_start(message, &id, &request, &environment);
+	if (r < 0)
+		return r;
+	session = own_session(keeper, peer, id);
+	if (!session)
+		return no_session(error);
+	if (!keeper->policy)
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	if (strlen(request.command) > KEEPER_COMMAND_MAX)
+		return bad_arguments(error, "the command is longer than one argument of execve(2) may be");
+	if (strlen(request.term) > KEEPER_TERM_MAX || request.modes_n > KEEPER_MODES_MAX ||
+		!environment_in_bounds(environment))
+		return bad_arguments(error, "terminal type, modes or environment too long");
+	if (session->n_channels >= KEEPER_CHANNELS_MAX)
+		return sd_bus_error_setf(error, KEEPER_ERROR_FULL, "a session has at most %u processes",
+			KEEPER_CHANNELS_MAX);
+
+	r = channel_start(session, &request, fds, &n, error);
+	if (r >= 0)
+		r = reply_fds(message, fds, n);
+	for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+		fds[i] = fd_close(fds[i]);
+	return r;
+}
+
+static int find_channel(Keeper *keeper, const Peer *peer, sd_bus_message *message, Channel **ret)
+{
+	const char *id;
+	uint32_t number;
+	Session *session;
+	int r;
+
+	r = sd_bus_message_read(message, "su", &id, &number);
+	if (r < 0)
+		return r;
+	session = own_session(keeper, peer, id);
+	*ret = session ? session_channel(session, number) : NULL;
+	return 0;
+}
+
+static int method_signal(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Channel *channel;
+	const char *name;
+	int r;
+
+	r = find_channel(userdata, peer, message, &channel);
+	if (r >= 0)
+		r = sd_bus_message_read(message, "s", &name);
+	if (r < 0)
+		return r;
+	if (!channel)
+		return no_session(error);
+	r = channel_signal(channel, name);
+	if (r == -EINVAL)
+		return bad_arguments(error, "not a signal that may be sent");
+	return r < 0 ? r : sd_bus_reply_method_return(message, NULL);
+}
+
+static int method_hangup(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Channel *channel;
+	int r;
+
+	r = find_channel(userdata, peer, message, &channel);
+	if (r < 0)
+		return r;
+	if (!channel)
+		return no_session(error);
+	channel_hang_up(channel);
+	return sd_bus_reply_method_return(message, NULL);
+}
+
+static int method_logout(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Session *session;
+	const char *id;
+	int r;
+
+	r = sd_bus_message_read(message, "s", &id);
+	if (r < 0)
+		return r;
+	session = own_session(userdata, peer, id);
+	if (!session)
+		return no_session(error);
+	session_hang_up(session);
+	session_collect(session);
+	return sd_bus_reply_method_return(message, NULL);
+}
+
+static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	Session *session;
+	const char *id;
+	int r;
+
+	r = sd_bus_message_read(message, "s", &id);
+	if (r < 0)
+		return r;
+	session = session_find(userdata, id);
+	if (!session || session->over || (session->front && session->front != peer))
+		return no_session(error);
+	session->front = peer;
+
+	r = sd_bus_message_new_method_return(message, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "u");
+	for (Channel *channel = session->channels; channel && r >= 0; channel = channel->next)
+		if (channel->state == CHANNEL_RUNNING)
+			r = sd_bus_message_append(reply, "u", channel->number);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+/* -- the agent and root -- */
+
+static int method_limits(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_return(message, &reply);
+	if (r >= 0)
+		r = keeper_append_limits(userdata, reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_reload(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Keeper *keeper = userdata;
+
+	keeper_load_policy(keeper);
+	if (!keeper->policy)
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	return sd_bus_reply_method_return(message, NULL);
+}
+
+const Method keeper_methods[] = {
+	{ "Authorize", "ssay", PEER_FRONT, method_authorize },
+	{ "Login", "ssssay", PEER_FRONT, method_login },
+	{ "Refused", "sss", PEER_FRONT, method_refused },
+	{ "Start", "sussasbsauay", PEER_FRONT, method_start },
+	{ "Signal", "sus", PEER_FRONT, method_signal },
+	{ "Hangup", "su", PEER_FRONT, method_hangup },
+	{ "Logout", "s", PEER_FRONT, method_logout },
+	{ "Attach", "s", PEER_FRONT, method_attach },
+	{ "Limits", "", PEER_AGENT | PEER_ROOT, method_limits },
+	{ "Reload", "", PEER_ROOT, method_reload },
+	{ NULL, NULL, 0, NULL },
+};

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* One function a kind of entry, so that the fields of a kind are seen in one place. */
+#include "shell/keeper/keeper.h"
+#include "shell/base/log.h"
+#include "shell/base/str.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* Longer commands are cut in the MESSAGE; CREEL_COMMAND has the whole. */
+#define MESSAGE_COMMAND_MAX 120
+
+static void entry_begin(const Keeper *keeper, RecordEntry *entry, const char *kind, int priority)
+{
+	entry_number(entry, "PRIORITY", (uint64_t)priority);
+	entry_text(entry, "CREEL_KIND", kind);
+	entry_text(entry, "CREEL_AGENT", keeper->identity->name);
+	entry_number(entry, "CREEL_UID", keeper->uid);
+}
+
+static void entry_session(const Session *session, RecordEntry *entry)
+{
+	entry_text(entry, "CREEL_SESSION", session->id);
+	entry_text(entry, "CREEL_DOOR", "ssh");
+	entry_text(entry, "CREEL_PEER", session->peer);
+	entry_text(entry, "CREEL_KEY", session->key);
+}
+
+/* A record that could not be written is counted in the next one; here it is told once. */
+static void entry_send(Keeper *keeper, RecordEntry *entry)
+{
+	int r = record_send(keeper->record, entry);
+
+	if (r < 0)
+		log_warning("cannot write to the record: %s", strerror(-r));
+}
+
+void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+
+	entry_begin(keeper, &entry, "login", LOG_INFO);
+	entry_format(&entry, "MESSAGE", "%s: login, session %s, from %s, key %s", keeper->identity->name,
+		session->id, session->peer, session->key);
+	entry_session(session, &entry);
+	entry_text(&entry, "CREEL_ALGORITHM", algorithm);
+	entry_send(keeper, &entry);
+}
+
+void keeper_record_logout(Keeper *keeper, const Session *session)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	uint64_t now = clock_realtime_usec();
+
+	entry_begin(keeper, &entry, "logout", LOG_INFO);
+	entry_format(&entry, "MESSAGE", "%s: session %s ended", keeper->identity->name, session->id);
+	entry_session(session, &entry);
+	entry_number(&entry, "CREEL_DURATION_USEC", now > session->since_usec ? now - session->since_usec : 0);
+	entry_send(keeper, &entry);
+}
+
+void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, const char *key, const char *reason)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	uint64_t suppressed;
+
+	if (!rate_take(&keeper->refusals, &suppressed))
+		return;
+	entry_begin(keeper, &entry, "refusal", LOG_WARNING);
+	entry_format(&entry, "MESSAGE", "%s: login refused, from %s: %s", keeper->identity->name, peer, reason);
+	entry_text(&entry, "CREEL_USER", user);
+	entry_text(&entry, "CREEL_DOOR", "ssh");
+	entry_text(&entry, "CREEL_PEER", peer);
+	entry_text(&entry, "CREEL_KEY", key);
+	entry_text(&entry, "CREEL_RESULT", "refused");
+	entry_text(&entry, "CREEL_REASON", reason);
+	if (suppressed)
+		entry_number(&entry, "CREEL_SUPPRESSED", suppressed);
+	entry_send(keeper, &entry);
+}
+
+static const char *outcome(const char *result, int value, char *buffer, size_t size)
+{
+	if (strcmp(result, "exit") == 0)
+		(void)snprintf(buffer, size, "exit %d", value);
+	else if (value > 0)
+		(void)snprintf(buffer, size, "%s SIG%s", result, sigabbrev_np(value) ? sigabbrev_np(value) : "?");
+	else
+		(void)snprintf(buffer, size, "%s", result);
+	return buffer;
+}
+
+void keeper_record_command(const Channel *channel, const char *result, int value, const LeafUsage *usage,
+	const char *note)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	const Session *session = channel->session;
+	Keeper *keeper = session->keeper;
+	uint64_t now = clock_realtime_usec();
+	char quoted[MESSAGE_COMMAND_MAX], text[48];
+
+	entry_begin(keeper, &entry, "command", LOG_INFO);
+	entry_format(&entry, "MESSAGE", "%s: %s \"%s\": %s", keeper->identity->name, channel->kind,
+		str_quote(channel->command, strlen(channel->command), quoted, sizeof(quoted)),
+		outcome(result, value, text, sizeof(text)));
+	entry_session(session, &entry);
+	entry_number(&entry, "CREEL_CHANNEL", channel->number);
+	entry_text(&entry, "CREEL_COMMAND_KIND", channel->kind);
+	entry_text(&entry, "CREEL_COMMAND", channel->command);
+	entry_text(&entry, "CREEL_TERMINAL", channel->terminal ? "yes" : "no");
+	if (channel->rescue)
+		entry_text(&entry, "CREEL_RESCUE", "yes");
+	entry_text(&entry, "CREEL_RESULT", result);
+	if (strcmp(result, "exit") == 0)
+		entry_number(&entry, "CREEL_EXIT", (uint64_t)value);
+	else if (value > 0)
+		entry_text(&entry, "CREEL_SIGNAL", sigabbrev_np(value));
+	entry_text(&entry, "CREEL_REASON", note);
+	entry_number(&entry, "CREEL_DURATION_USEC", now > channel->started_usec ? now - channel->started_usec : 0);
+	entry_number(&entry, "CREEL_CPU_USEC", usage->cpu_usec);
+	entry_number(&entry, "CREEL_MEMORY_PEAK", usage->memory_peak);
+	if (usage->oom_kills)
+		entry_number(&entry, "CREEL_OOM_KILLS", usage->oom_kills);
+	if (usage->tasks_refused)
+		entry_number(&entry, "CREEL_TASKS_REFUSED", usage->tasks_refused);
+	entry_send(keeper, &entry);
+}
+
+void keeper_record_event(Keeper *keeper, const char *text)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+
+	entry_begin(keeper, &entry, "keeper", LOG_NOTICE);
+	entry_format(&entry, "MESSAGE", "%s: %s", keeper->identity->name, text);
+	entry_send(keeper, &entry);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rescue leaf: room outside the agent's slice, so that an agent that filled its limits can log in once and clean up.
+ * Siblings' limits add up past any total, so room cannot be kept free inside the slice itself.
+ */
+#include "shell/keeper/keeper.h"
+
+/* Less than this is too little to start a shell in and list processes. */
+#define MEMORY_NEEDED (24U << 20)
+
+bool rescue_memory_short(const Keeper *keeper)
+{
+	uint64_t limit, used, active_file, inactive_file, left;
+
+	if (leaf_number(keeper->slice_fd, "memory.max", &limit) < 0 || limit == LEAF_UNLIMITED ||
+		leaf_number(keeper->slice_fd, "memory.current", &used) < 0)
+		return false;
+	left = limit > used ? limit - used : 0;
+	if (left >= MEMORY_NEEDED)
+		return false;
+
+	/* the page cache gives way; what remains is held for good */
+	if (leaf_keyed(keeper->slice_fd, "memory.stat", "active_file", &active_file) < 0 ||
+		leaf_keyed(keeper->slice_fd, "memory.stat", "inactive_file", &inactive_file) < 0)
+		return false;
+	return left + active_file + inactive_file < MEMORY_NEEDED;
+}
+
+int rescue_open(Keeper *keeper, Session *session, int *ret_fd)
+{
+	char name[48];
+	int r;
+
+	if (keeper->rescue_fd < 0)
+		return -ENOENT;
+	if (keeper->rescued && keeper->rescued != session)
+		return -EBUSY;
+
+	(void)snprintf(name, sizeof(name), "session-%s", session->id);
+	r = leaf_make(keeper->rescue_fd, name, NULL, true, ret_fd);
+	if (r == -EEXIST)
+		r = leaf_open(keeper->rescue_fd, name, ret_fd);
+	if (r < 0)
+		return r;
+	keeper->rescued = session;
+	return 0;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A session's id is a number that the leaves unit's cgroup counts in one of its marks: it goes on where it was when the
+ * keeper comes back, and starts anew with the machine, as the journal's boot id does.
+ */
+#include "shell/keeper/keeper.h"
+#include "shell/base/log.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+static Session *session_free(Session *session)
+{
+	if (session) {
+		free(session->peer);
+		free(session->key);
+		fd_close(session->dir_fd);
+		free(session);
+	}
+	return NULL;
+}
+DEFINE_CLEANUP(Session, session_free)
+
+static int session_make(Keeper *keeper, const char *id, Session **ret)
+{
+	_cleanup_(session_freep) Session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return -ENOMEM;
+	session->keeper = keeper;
+	session->dir_fd = -EBADF;
+	(void)snprintf(session->id, sizeof(session->id), "%s", id);
+	*ret = TAKE_PTR(session);
+	return 0;
+}
+
+static void session_link(Session *session)
+{
+	session->next = session->keeper->sessions;
+	session->keeper->sessions = session;
+}
+
+static int next_id(Keeper *keeper, uint64_t *ret)
+{
+	uint64_t id;
+	int r;
+
+	if (leaf_marked_number(keeper->leaves_fd, "sessions", &id) < 0)
+		id = 0;
+	id++;
+	r = leaf_mark_number(keeper->leaves_fd, "sessions", id);
+	if (r < 0)
+		return r;
+	*ret = id;
+	return 0;
+}
+
+static void dir_name(const Session *session, char ret[static 48])
+{
+	(void)snprintf(ret, 48, "session-%s", session->id);
+}
+
+static int session_make_dir(Session *session)
+{
+	const Policy *policy = session->keeper->policy;
+	LeafLimits limits = {
+		.memory = policy->session_memory,
+		.tasks = policy->session_processes,
+		.cpu = LEAF_UNLIMITED,
+	};
+	char name[48];
+	int r;
+
+	dir_name(session, name);
+	r = leaf_make(session->keeper->leaves_fd, name, &limits, true, &session->dir_fd);
+	if (!r)
+		r = leaf_mark(session->dir_fd, "peer", session->peer);
+	if (!r)
+		r = leaf_mark(session->dir_fd, "key", session->key);
+	if (!r)
+		r = leaf_mark_number(session->dir_fd, "since", session->since_usec);
+	if (r < 0 && session->dir_fd >= 0)
+		if (leaf_remove(session->keeper->leaves_fd, name) < 0)
+			log_error("cannot remove the leaf %s again", name);
+	return r;
+}
+
+int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, Session **ret)
+{
+	_cleanup_(session_freep) Session *session = NULL;
+	char id[24];
+	uint64_t number;
+	int r;
+
+	r = next_id(keeper, &number);
+	if (r < 0)
+		return r;
+	(void)snprintf(id, sizeof(id), "%llu", (unsigned long long)number);
+	r = session_make(keeper, id, &session);
+	if (r < 0)
+		return r;
+	session->front = front;
+	session->since_usec = clock_realtime_usec();
+	session->peer = strdup(peer);
+	session->key = strdup(key);
+	if (!session->peer || !session->key)
+		return -ENOMEM;
+	r = session_make_dir(session);
+	if (r < 0)
+		return r;
+	session_link(session);
+	*ret = TAKE_PTR(session);
+	return 0;
+}
+
+int session_adopt(Keeper *keeper, const char *id, Session **ret)
+{
+	_cleanup_(session_freep) Session *session = NULL;
+	char name[48];
+	int r;
+
+	r = session_make(keeper, id, &session);
+	if (r < 0)
+		return r;
+	dir_name(session, name);
+	r = leaf_open(keeper->leaves_fd, name, &session->dir_fd);
+	if (r < 0)
+		return r;
+	r = leaf_marked(session->dir_fd, "peer", &session->peer);
+	if (!r)
+		r = leaf_marked(session->dir_fd, "key", &session->key);
+	if (!r)
+		r = leaf_marked_number(session->dir_fd, "since", &session->since_usec);
+	if (r < 0)
+		return r;
+	session_link(session);
+	*ret = TAKE_PTR(session);
+	return 0;
+}
+
+uint64_t keeper_count_sessions(const Keeper *keeper)
+{
+	uint64_t n = 0;
+
+	for (const Session *session = keeper->sessions; session; session = session->next)
+		if (!session->over)
+			n++;
+	return n;
+}
+
+Session *session_find(Keeper *keeper, const char *id)
+{
+	for (Session *session = keeper->sessions; session; session = session->next)
+		if (strcmp(session->id, id) == 0)
+			return session;
+	return NULL;
+}
+
+Channel *session_channel(Session *session, uint32_t number)
+{
+	for (Channel *channel = session->channels; channel; channel = channel->next)
+		if (channel->number == number && channel->state == CHANNEL_RUNNING)
+			return channel;
+	return NULL;
+}
+
+void session_hang_up(Session *session)
+{
+	Channel *next;
+
+	session->over = true;
+	session->front = NULL;
+	for (Channel *channel = session->channels; channel; channel = next) {
+		next = channel->next;
+		channel_hang_up(channel);
+	}
+}
+
+void session_collect(Session *session)
+{
+	Keeper *keeper = session->keeper;
+	char name[48];
+	int r;
+
+	if (!session->over || session->channels)
+		return;
+
+	keeper_record_logout(keeper, session);
+	dir_name(session, name);
+	r = leaf_remove(keeper->leaves_fd, name);
+	if (r < 0)
+		log_error("cannot remove the leaf %s: %s", name, strerror(-r));
+	if (keeper->rescued == session)
+		keeper->rescued = NULL;
+	for (Session **p = &keeper->sessions; *p; p = &(*p)->next)
+		if (*p == session) {
+			*p = session->next;
+			break;
+		}
+	session_free(session);
+}
