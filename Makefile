@@ -46,7 +46,8 @@ warnings := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE -fno-strict-aliasing \
 	     $(if $(SANITIZE),-U_FORTIFY_SOURCE -fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility=hidden \
-	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' $(CFLAGS)
+	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' \
+	      -DCREEL_UNITDIR='"$(unitdir)"' $(CFLAGS)
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
@@ -60,10 +61,11 @@ run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c
 audit_src := shell/audit/record.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
+units_src := units/agent-units.c units/unit-dir.c
 sshd_src :=
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-keeper
+programs := creel-keeper creel-generator
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -72,6 +74,10 @@ creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_
 creel-keeper_libs := libsystemd inih
 creel-keeper_ldlibs := -lpam
 creel-keeper_dir := $(libexecdir)
+
+creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base_src)
+creel-generator_libs := inih
+creel-generator_dir := $(generatordir)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
@@ -98,6 +104,26 @@ owner_systemd/sd-bus.h := shell/bus shell/keeper shell sshd-sub
 owner_systemd/sd-journal.h := shell/audit
 owner_openssl/ := sshd-sub
 
+# ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------
+systemddir := $(PREFIX)/lib/systemd
+unit_files := creel.slice:$(unitdir)/creel.slice \
+	      creel-sshd.socket:$(unitdir)/creel-sshd.socket \
+	      creel-sshd.service:$(unitdir)/creel-sshd.service \
+	      creel-keeper@.socket:$(unitdir)/creel-keeper@.socket \
+	      creel-keeper@.service:$(unitdir)/creel-keeper@.service \
+	      creel-leaves@.service:$(unitdir)/creel-leaves@.service \
+	      creel-rescue@.service:$(unitdir)/creel-rescue@.service \
+	      user-0.slice:$(unitdir)/user-0.slice.d/40-creel.conf \
+	      user.slice:$(unitdir)/user.slice.d/40-creel.conf \
+	      system.slice:$(unitdir)/system.slice.d/40-creel.conf \
+	      journald-creel.socket:$(unitdir)/systemd-journald@creel.socket.d/creel.conf \
+	      journald-creel.conf:$(systemddir)/journald@creel.conf.d/creel.conf \
+	      sysusers.conf:$(sysusersdir)/creel.conf \
+	      tmpfiles.conf:$(tmpfilesdir)/creel.conf \
+	      pam-creel:/etc/pam.d/creel
+data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+man_pages := $(foreach p,,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
+
 # ---- rules ------------------------------------------------------------------------------------------------------
 define program_rules
 $(1)_obj := $$($(1)_src:%.c=$$(BUILD)/%.o)
@@ -116,8 +142,25 @@ $(BUILD)/%.o: %.c Makefile
 
 -include $(patsubst %.o,%.d,$(sort $(all_obj)))
 
-.PHONY: all help clean
-all: $(programs:%=$(BUILD)/%)
+built_units := $(foreach f,$(unit_files),$(BUILD)/units/$(firstword $(subst :, ,$(f))))
+$(built_units): $(BUILD)/units/%: units/%.in Makefile
+	$(call say,UNIT,$@)
+	@mkdir -p $(@D)
+	$(Q)sed 's|@libexecdir@|$(libexecdir)|g' $< >$@
+
+.PHONY: all help clean install
+all: $(programs:%=$(BUILD)/%) $(built_units)
+
+# $(call put,MODE,SOURCE:DESTINATION): one line a file; nothing is started, enabled or reloaded
+put = $(Q)install -D -m $(1) $(firstword $(subst :, ,$(2))) '$(DESTDIR)$(lastword $(subst :, ,$(2)))'
+define newline
+
+
+endef
+install: all
+	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
+	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
+	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 help:
 	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' Makefile

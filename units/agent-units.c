@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The slice carries the limits, because everything that an agent runs is below it: user manager, leaves, and sessions of
+ * OpenSSH. The user manager's drop-in is the place for what its services must be confined by.
+ *
+ * Refusing: TasksMax= takes no 0, so the slice gets 1, which its own user manager or holder already uses up: no fork
+ * succeeds. Limits of memory stay those of the defaults, for taking memory away would kill what runs.
+ */
+#include "units/agent-units.h"
+#include "units/unit-dir.h"
+
+#include <stdarg.h>
+
+#define TEXT_MAX 4096U
+
+/* A unit's text in the making; what does not fit is an error, never a shorter file. */
+typedef struct Text {
+	char data[TEXT_MAX];
+	size_t n;
+	int error;
+} Text;
+
+static void text_add(Text *text, const char *format, ...) _printf_(2, 3);
+
+static void text_add(Text *text, const char *format, ...)
+{
+	va_list ap;
+	int n;
+
+	if (text->error)
+		return;
+	va_start(ap, format);
+	n = vsnprintf(text->data + text->n, sizeof(text->data) - text->n, format, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(text->data) - text->n)
+		text->error = -E2BIG;
+	else
+		text->n += (size_t)n;
+}
+
+static int write_drop_in(int dir_fd, const Text *text, const char *format, ...) _printf_(3, 4);
+
+static int write_drop_in(int dir_fd, const Text *text, const char *format, ...)
+{
+	char unit[64];
+	va_list ap;
+	int n;
+
+	if (text->error)
+		return text->error;
+	va_start(ap, format);
+	n = vsnprintf(unit, sizeof(unit), format, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(unit))
+		return -ENAMETOOLONG;
+	return unit_drop_in(dir_fd, unit, text->data);
+}
+
+uint64_t agents_memory(uint64_t total)
+{
+	uint64_t left = total > MEMORY_RESERVED ? total - MEMORY_RESERVED : 0;
+
+	return left > total / 4 ? left : total / 4;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void add_number(Text *text, const char *key, uint64_t value)
+{
+	if (value == POLICY_UNLIMITED)
+		text_add(text, "%s=infinity\n", key);
+	else
+		text_add(text, "%s=%llu\n", key, (unsigned long long)value);
+}
+
+/* ---- the machine ---- */
+
+int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total)
+{
+	Text slice = { 0 }, front = { 0 };
+	int r;
+
+	text_add(&slice, "# creel: all agents together leave the system and the operator %llu MiB\n[Slice]\n",
+		(unsigned long long)(MEMORY_RESERVED >> 20));
+	add_number(&slice, "MemoryMax", agents_memory(memory_total));
+	r = write_drop_in(dir_fd, &slice, "user.slice");
+	if (r < 0)
+		return r;
+
+	text_add(&front, "# creel: [front] of creel.conf\n[Service]\n");
+	text_add(&front, "Environment=CREEL_UNAUTHENTICATED=%llu\n", (unsigned long long)policy->unauthenticated);
+	text_add(&front, "Environment=CREEL_GRACE_USEC=%llu\n", (unsigned long long)policy->grace_usec);
+	return write_drop_in(dir_fd, &front, "creel-sshd.service");
+}
+
+/* ---- an agent ---- */
+
+static int slice_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total, uint64_t tasks)
+{
+	Text text = { 0 };
+
+	text_add(&text, "# creel: the limits of agent %s\n[Slice]\n", policy->name ? policy->name : "(refused)");
+	text_add(&text, "MemoryAccounting=yes\nTasksAccounting=yes\nCPUAccounting=yes\nIOAccounting=yes\n");
+	add_number(&text, "MemoryMax", smaller(policy->memory, agents_memory(memory_total)));
+	add_number(&text, "MemorySwapMax", policy->swap);
+	add_number(&text, "TasksMax", tasks);
+	if (policy->cpu == POLICY_UNLIMITED)
+		text_add(&text, "CPUQuota=\n");
+	else /* a percentage of one core, with two places: policies count in microseconds a second */
+		text_add(&text, "CPUQuota=%llu.%02llu%%\n", (unsigned long long)(policy->cpu / 10000),
+			(unsigned long long)(policy->cpu % 10000 / 100));
+	/* agents share evenly among themselves, below the operator (user-0.slice) */
+	text_add(&text, "CPUWeight=50\n");
+	add_number(&text, "IOWeight", policy->io_weight);
+	return write_drop_in(dir_fd, &text, "user-%u.slice", uid);
+}
+
+static int wants_write(int dir_fd, uid_t uid)
+{
+	static const struct {
+		const char *target, *prefix, *suffix;
+	} wanted[] = {
+		{ "sockets.target", "creel-keeper@", ".socket" },
+		{ "multi-user.target", "creel-keeper@", ".service" }, /* warm before the first login */
+		{ "multi-user.target", "creel-leaves@", ".service" },
+		{ "multi-user.target", "creel-rescue@", ".service" },
+	};
+	char unit[64], file[256];
+
+	for (size_t i = 0; i < ELEMENTSOF(wanted); i++) {
+		int r;
+
+		(void)snprintf(unit, sizeof(unit), "%s%u%s", wanted[i].prefix, uid, wanted[i].suffix);
+		(void)snprintf(file, sizeof(file), "%s/%s%s", CREEL_UNITDIR, wanted[i].prefix, wanted[i].suffix);
+		r = unit_want(dir_fd, wanted[i].target, unit, file);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total)
+{
+	Text manager = { 0 };
+	int r;
+
+	/* until processes can be counted, tasks stand in for them: the smaller number holds */
+	r = slice_write(dir_fd, uid, policy, memory_total, smaller(policy->processes, policy->tasks));
+	if (r < 0)
+		return r;
+
+	text_add(&manager, "# creel: the user manager of agent %s\n[Service]\n", policy->name);
+	/* so that the agent's services can carry limits of their own; one of them meeting its limit ends that one only */
+	text_add(&manager, "Delegate=cpu memory pids io\nOOMPolicy=continue\n");
+	r = write_drop_in(dir_fd, &manager, "user@%u.service", uid);
+	if (r < 0)
+		return r;
+	return wants_write(dir_fd, uid);
+}
+
+int agent_units_refuse(int dir_fd, uid_t uid, const char *file, uint64_t memory_total)
+{
+	static const struct {
+		const char *prefix, *suffix;
+	} units[] = {
+		{ "user@", ".service" },
+		{ "creel-keeper@", ".socket" },
+		{ "creel-keeper@", ".service" },
+		{ "creel-leaves@", ".service" },
+		{ "creel-rescue@", ".service" },
+	};
+	Policy defaults = {
+		.memory = POLICY_UNLIMITED, .swap = 0, .cpu = POLICY_UNLIMITED, .io_weight = 100,
+	};
+	Text text = { 0 };
+	int r;
+
+	r = slice_write(dir_fd, uid, &defaults, memory_total, 1);
+	if (r < 0)
+		return r;
+
+	/* below a regular file nothing exists: the assertion can only fail, and names the culprit */
+	text_add(&text, "# creel: the policy of this agent is refused; `creelctl policy check` says why\n[Unit]\n"
+			"AssertPathExists=%s/is-refused\n", file);
+	for (size_t i = 0; i < ELEMENTSOF(units); i++) {
+		r = write_drop_in(dir_fd, &text, "%s%u%s", units[i].prefix, uid, units[i].suffix);
+		if (r < 0)
+			return r;
+	}
+	return wants_write(dir_fd, uid);
+}
