@@ -27,7 +27,7 @@ bool rate_take(Rate *rate, uint64_t *ret_suppressed)
 	uint64_t now = clock_monotonic_usec();
 	uint64_t from = rate->next_usec > now ? rate->next_usec : now;
 
-	if (from - now >= rate->interval_usec * rate->burst) {
+	if (from - now > rate->interval_usec * (rate->burst - 1)) {
 		rate->suppressed++;
 		return false;
 	}

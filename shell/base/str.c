@@ -22,31 +22,45 @@ int str_to_u64(const char *s, uint64_t max, uint64_t *ret)
 	return 0;
 }
 
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '\\' && c != '"' && c != '`';
+}
+
+static size_t quoted_length(const char *s, size_t n)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < n; i++)
+		length += is_plain((unsigned char)s[i]) ? 1 : 4;
+	return length;
+}
+
 const char *str_quote(const char *s, size_t n, char *buffer, size_t size)
 {
-	size_t used = 0;
+	size_t room, used = 0;
+	bool whole;
 
 	if (!size)
 		return "";
+	whole = quoted_length(s, n) < size;
+	room = whole ? size - 1 : size > 4 ? size - 4 : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
-		bool plain = c >= 0x20 && c < 0x7f && c != '\\' && c != '"' && c != '`';
-		size_t need = plain ? 1 : 4;
+		size_t need = is_plain(c) ? 1 : 4;
 
-		/* room for this one, and for "..." if it is not the last */
-		if (used + need + (i + 1 < n ? 3 : 0) >= size) {
-			for (int dots = 0; dots < 3 && used + 1 < size; dots++)
-				buffer[used++] = '.';
+		if (used + need > room)
 			break;
-		}
-		if (plain) {
+		if (need == 1) {
 			buffer[used++] = (char)c;
 		} else {
 			(void)snprintf(buffer + used, size - used, "\\x%02x", c);
 			used += 4;
 		}
 	}
+	for (int dots = 0; !whole && dots < 3 && used + 1 < size; dots++)
+		buffer[used++] = '.';
 	buffer[used] = '\0';
 	return buffer;
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/unit.h"
+
+#include "shell/audit/record.h"
+#include "shell/base/rate.h"
+#include "shell/base/str.h"
+
+#include <endian.h>
+#include <string.h>
+
+static void test_u64(void **state)
+{
+	uint64_t value = 7;
+
+	assert_int_equal(str_to_u64("0", 10, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(str_to_u64("18446744073709551615", UINT64_MAX, &value), 0);
+	assert_true(value == UINT64_MAX);
+	assert_int_equal(str_to_u64("18446744073709551616", UINT64_MAX, &value), -ERANGE);
+	assert_int_equal(str_to_u64("11", 10, &value), -ERANGE);
+	assert_int_equal(str_to_u64("", 10, &value), -EINVAL);
+	assert_int_equal(str_to_u64(NULL, 10, &value), -EINVAL);
+	assert_int_equal(str_to_u64("-1", 10, &value), -EINVAL);
+	assert_int_equal(str_to_u64("1 ", 10, &value), -EINVAL);
+	assert_true(value == UINT64_MAX);
+}
+
+static void test_quote(void **state)
+{
+	char buffer[12];
+
+	assert_string_equal(str_quote("abc", 3, buffer, sizeof(buffer)), "abc");
+	assert_string_equal(str_quote("a\nb", 3, buffer, sizeof(buffer)), "a\\x0ab");
+	assert_string_equal(str_quote("\x1b\"", 2, buffer, sizeof(buffer)), "\\x1b\\x22");
+	assert_string_equal(str_quote("abcdefghijk", 11, buffer, sizeof(buffer)), "abcdefghijk");
+	assert_string_equal(str_quote("abcdefghijkl", 12, buffer, sizeof(buffer)), "abcdefgh...");
+	assert_string_equal(str_quote("a", 1, buffer, 1), "");
+	for (size_t size = 0; size < sizeof(buffer); size++)
+		for (size_t n = 0; n < 20; n++)
+			assert_true(size == 0 ||
+				strlen(str_quote("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+					n, buffer, size)) < size);
+}
+
+static void test_rate(void **state)
+{
+	Rate rate = { .interval_usec = 3600000000, .burst = 3 };
+	uint64_t suppressed = 99;
+
+	for (int i = 0; i < 3; i++) {
+		assert_true(rate_take(&rate, &suppressed));
+		assert_int_equal(suppressed, 0);
+	}
+	assert_false(rate_take(&rate, &suppressed));
+	assert_false(rate_take(&rate, &suppressed));
+	rate.next_usec = 0; /* time passed */
+	assert_true(rate_take(&rate, &suppressed));
+	assert_int_equal(suppressed, 2);
+}
+
+/* A value with a newline goes in the protocol's binary form: it cannot start a field of its own. */
+static void test_entry_newline(void **state)
+{
+	static const char expected[] = "A=one\nB\n\x0a\0\0\0\0\0\0\0x\n_UID=0\ny\n";
+	RecordEntry entry = { 0 };
+
+	entry_text(&entry, "A", "one");
+	entry_text(&entry, "EMPTY", "");
+	entry_text(&entry, "B", "x\n_UID=0\ny");
+	assert_int_equal(entry.error, 0);
+	assert_int_equal(entry.n, sizeof(expected) - 1);
+	assert_memory_equal(entry.data, expected, entry.n);
+	entry_done(&entry);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_u64),
+		cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_entry_newline),
+	};
+
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
