@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""One VM for the whole run. Each module starts from the same snapshot and must leave nothing running behind.
+
+  pytest tests/vm                 a fresh VM, taken down at the end
+  pytest tests/vm --reuse         the VM of the last --reuse run, with the current build pushed into it; it stays up
+"""
+
+import json
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import machine  # noqa: E402
+from harness import PROBE_DIR, wait_until  # noqa: E402
+
+SKIPS = pathlib.Path(__file__).resolve().parent / "skips.txt"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--reuse", action="store_true", help="keep the VM between runs")
+
+
+@pytest.fixture(scope="session")
+def suite_vm(pytestconfig):
+    reuse = pytestconfig.getoption("--reuse")
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(flush=True)
+        vm = machine.bring_up(machine.NAME, reuse)
+    vm.pristine = True
+    yield vm
+    vm.disconnect()
+    if not reuse:
+        machine.vm_command(machine.NAME, "down")
+
+
+def holdings(vm):
+    return json.loads(vm.root.sh(f"python3 {PROBE_DIR}/leftovers.py agent bob"))
+
+
+def surplus(before, now):
+    """What is there beyond what was there before: readable lines."""
+    found = [f"process {line}" for line in now["processes"] if line not in before["processes"]]
+    for place in ("leaves", "rescue"):
+        for agent, names in now[place].items():
+            found += [f"{place[:6]} {agent}/{name}" for name in names if name not in before[place].get(agent, [])]
+    if now["front"] > before["front"]:
+        found.append(f"{now['front'] - before['front']} processes of creel-sshd")
+    if now["front_fds"] > before["front_fds"] + 2:
+        found.append(f"descriptors of creel-sshd: {before['front_fds']} -> {now['front_fds']}")
+    for unit, count in now["keeper_fds"].items():
+        if count > before["keeper_fds"].get(unit, count) + 2:
+            found.append(f"descriptors of {unit}: {before['keeper_fds'][unit]} -> {count}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def vm(suite_vm):
+    """The VM at its snapshot. At the module's end: no process, no leaf, no descriptor more than at its start."""
+    if not suite_vm.pristine:
+        suite_vm.disconnect()
+        machine.vm_command(suite_vm.name, "restore")
+    suite_vm.pristine = False
+    before = holdings(suite_vm)
+    yield suite_vm
+    try:
+        wait_until(lambda: not surplus(before, holdings(suite_vm)), 30, "nothing is left")
+    except AssertionError:
+        pytest.fail("left behind: " + "; ".join(surplus(before, holdings(suite_vm))))
+
+
+def listed_skips():
+    """skips.txt: NODE-ID or a prefix of it, a blank, the reason."""
+    rows = (line.split(None, 1) for line in SKIPS.read_text().splitlines() if line.strip() and not line.startswith("#"))
+    return {row[0]: row[1] for row in rows if len(row) == 2}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A skip that is not listed with its reason is a failure."""
+    report = (yield).get_result()
+    if report.skipped and not hasattr(report, "wasxfail"):
+        name = item.nodeid.split("tests/vm/")[-1]
+        if not any(name.startswith(row) for row in listed_skips()):
+            report.outcome = "failed"
+            report.longrepr = f"{name} was skipped and is not listed in tests/vm/skips.txt: {call.excinfo.value}"

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+"""What the tests speak with: a running VM, its hosts, its records, a terminal, and waiting for conditions.
+
+Nothing here sleeps to synchronise: wait_until() polls a condition and says at the end what it last saw. Time limits
+are generous, because the VM may be emulated on a busy machine; where time itself is the promise, a test compares two
+measurements of one run.
+"""
+
+import base64
+import collections
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import pty
+import random
+import re
+import select
+import shlex
+import signal
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
+PROBES = pathlib.Path(__file__).resolve().parent / "probes"
+PROBE_DIR = "/var/tmp/creel-probes"
+TIMEOUT = 60.0
+
+
+def wait_until(condition, timeout=30.0, what="", pause=0.1):
+    """Polls until `condition()` is true and returns that value; fails with what it saw last."""
+    end = time.monotonic() + timeout
+    while True:
+        seen = condition()
+        if seen:
+            return seen
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout} s: {what or condition}; last seen: {seen!r}")
+        time.sleep(pause)
+
+
+def marker():
+    """A number of seconds to sleep that no other process has on its command line."""
+    return str(random.randrange(10**7, 10**8))
+
+
+def median(values):
+    values = sorted(values)
+    return values[len(values) // 2]
+
+
+class Result(collections.namedtuple("Result", "rc out err")):
+    """Exit status of the client, and what it wrote (bytes)."""
+
+    @property
+    def text(self):
+        return self.out.decode(errors="replace").strip()
+
+    @property
+    def errors(self):
+        return self.err.decode(errors="replace").strip()
+
+    def ok(self):
+        assert self.rc == 0, f"exit {self.rc}\nstdout: {self.out[-2000:]!r}\nstderr: {self.err[-2000:]!r}"
+        return self
+
+
+class Host:
+    """One entry of the VM's ssh_config. Each call is a connection of its own, unless a control path is given."""
+
+    def __init__(self, machine, name, options=()):
+        self.machine = machine
+        self.name = name
+        self.options = list(options)
+
+    def argv(self, command=None, options=(), program="ssh"):
+        argv = [program, "-F", str(self.machine.config), "-o", "LogLevel=ERROR", "-o", "BatchMode=yes"]
+        argv += self.options + list(options) + [self.name]
+        return argv + ([command] if command is not None else [])
+
+    def __call__(self, command, stdin=b"", options=(), timeout=TIMEOUT):
+        if isinstance(stdin, str):
+            stdin = stdin.encode()
+        done = subprocess.run(self.argv(command, options), input=stdin, capture_output=True, timeout=timeout,
+                              check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def sh(self, command, stdin=b"", options=(), timeout=TIMEOUT):
+        """Runs it, requires success, returns its output as text."""
+        return self(command, stdin, options, timeout).ok().text
+
+    @contextlib.contextmanager
+    def start(self, command, options=(), **keywords):
+        """A client that runs beside the test; it is killed at the end if it still lives."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **keywords}
+        process = subprocess.Popen(self.argv(command, options), **pipes)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+
+    def settings(self):
+        """What ssh makes of the configuration: a dictionary of lower-case keys."""
+        lines = subprocess.run(self.argv(options=["-G"]), capture_output=True, text=True, check=True).stdout
+        found = {}
+        for line in lines.splitlines():
+            key, _, value = line.partition(" ")
+            found.setdefault(key, value)
+        return found
+
+    def key(self):
+        return os.path.expanduser(self.settings()["identityfile"])
+
+
+class Machine:
+    """A running agent VM, seen through its ssh_config."""
+
+    def __init__(self, config):
+        self.config = pathlib.Path(config)
+        self.control = tempfile.mkdtemp(prefix="creel-")
+        share = ["-o", "ControlMaster=auto", "-o", f"ControlPath={self.control}/%C", "-o", "ControlPersist=yes"]
+        self.root = Host(self, "root", share)  # one connection for all that the tests ask as operator
+        self.operator = Host(self, "root")     # a connection each
+        self.agent = Host(self, "agent")
+        self.bob = Host(self, "bob")
+        self.openssh = Host(self, "openssh")
+        self.uids = {}
+
+    # ---- the operator's view ---------------------------------------------------------------------------------------
+    def disconnect(self):
+        subprocess.run(self.root.argv(options=["-O", "exit"]), capture_output=True, check=False)
+        for path in pathlib.Path(self.control).iterdir():
+            path.unlink()
+
+    def uid(self, user="agent"):
+        if user not in self.uids:
+            self.uids[user] = int(self.root.sh(f"id -u {user}"))
+        return self.uids[user]
+
+    def push_probes(self):
+        """Copies tests/vm/probes into the VM, where any user may run them."""
+        tar = subprocess.run(["tar", "-C", str(PROBES), "-cf", "-", "--exclude=__pycache__", "."],
+                             capture_output=True, check=True)
+        self.root.sh(f"mkdir -p {PROBE_DIR} && tar -C {PROBE_DIR} -xf - --no-same-owner && chmod -R a+rX {PROBE_DIR}",
+                     stdin=tar.stdout)
+
+    def write(self, path, content, mode="0644", owner="root:root"):
+        """Writes a file as root. Only for paths below folders of root's or a fresh agent's home."""
+        if isinstance(content, str):
+            content = content.encode()
+        path = shlex.quote(path)
+        self.root.sh(f"cat > {path} && chmod {mode} {path} && chown {owner} {path}", stdin=content)
+
+    def alive(self, command):
+        """Processes whose whole command line is `command`, as a list of pids."""
+        found = self.root(f"pgrep -fx -- {shlex.quote(command)}")
+        return [int(pid) for pid in found.text.split()]
+
+    def cgroup(self, pid):
+        return self.root(f"cat /proc/{pid}/cgroup").text.partition("::")[2]
+
+    def front_workers(self):
+        """Pids of creel-sshd's processes that serve a connection."""
+        fixed = int(self.root.sh("systemctl show -P MainPID creel-sshd.service"))
+        pids = self.root("pgrep -u creel-sshd").text.split()
+        return {int(pid) for pid in pids} - {fixed}
+
+    # ---- the record --------------------------------------------------------------------------------------------------
+    def now(self):
+        """A mark in the VM's time: microseconds."""
+        return int(self.root.sh("date +%s%6N"))
+
+    def journal(self, since, *matches, namespace=None):
+        """Journal entries since a mark, oldest first, as dictionaries."""
+        where = f"--namespace={namespace} " if namespace else ""
+        seconds = since // 10**6 - 1
+        out = self.root.sh(f"journalctl {where}--sync; journalctl {where}-q --no-pager --all -o json --since=@{seconds} "
+                           + " ".join(shlex.quote(match) for match in matches))
+        entries = [json.loads(line) for line in out.splitlines()]
+        return [entry for entry in entries if int(entry["__REALTIME_TIMESTAMP"]) >= since]
+
+    def records(self, since, kind=None, agent=None, **fields):
+        """Records since a mark. Keywords are CREEL_ fields in lower case."""
+        wanted = {f"CREEL_{key.upper()}": value for key, value in fields.items()}
+        if kind:
+            wanted["CREEL_KIND"] = kind
+        if agent:
+            wanted["CREEL_AGENT"] = agent
+        return [entry for entry in self.journal(since, namespace="creel")
+                if all(entry.get(key) == str(value) for key, value in wanted.items())]
+
+    def record(self, since, kind, timeout=30.0, **fields):
+        """Waits for exactly one such record."""
+        found = wait_until(lambda: self.records(since, kind, **fields), timeout, f"record {kind} {fields}")
+        assert len(found) == 1, found
+        return found[0]
+
+    # ---- other clients -----------------------------------------------------------------------------------------------
+    def address(self):
+        settings = self.agent.settings()
+        return settings["hostname"], int(settings["port"])
+
+    def connect(self, user="agent", key=None, **options):
+        """An asyncssh connection, for what the OpenSSH client cannot be made to say."""
+        import asyncssh
+        host, port = self.address()
+        return asyncssh.connect(host, port, username=user, known_hosts=None, agent_path=None, config=None,
+                                client_keys=[key or self.agent.key()], login_timeout=TIMEOUT, **options)
+
+
+class Terminal:
+    """A program on a pseudo-terminal of this machine: what a person at `ssh` does."""
+
+    def __init__(self, argv, rows=24, columns=80, term="xterm"):
+        self.seen = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = term
+            os.environ.pop("LC_ALL", None)
+            os.execvp(argv[0], argv)
+        self.resize(rows, columns)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def send(self, data):
+        os.write(self.fd, data.encode() if isinstance(data, str) else data)
+
+    def line(self, text):
+        self.send(text + "\r")
+
+    def expect(self, pattern, timeout=TIMEOUT):
+        """Reads until the pattern matches; forgets everything up to the end of the match."""
+        pattern = re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.S)
+        end = time.monotonic() + timeout
+        while True:
+            match = pattern.search(self.seen)
+            if match:
+                self.seen = self.seen[match.end():]
+                return match
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                raise AssertionError(f"{pattern.pattern!r} not within {timeout} s; seen: {self.seen[-2000:]!r}")
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                data = b""
+            if not data:
+                raise AssertionError(f"{pattern.pattern!r} expected, but the program ended; seen: {self.seen!r}")
+            self.seen += data
+
+    def finish(self, timeout=TIMEOUT):
+        """Reads to the end; returns the exit status (128+n after signal n)."""
+        end = time.monotonic() + timeout
+        while True:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                raise AssertionError(f"no end within {timeout} s; seen: {self.seen[-2000:]!r}")
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            self.seen += data
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+    def kill(self):
+        """The client vanishes."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+
+    def close(self):
+        self.kill()
+        os.close(self.fd)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def python(code, *arguments):
+    """A command that runs Python code in the VM, whatever quotes it holds."""
+    packed = base64.b64encode(code.encode()).decode()
+    start = f"import base64;exec(base64.b64decode('{packed}'))"
+    return " ".join(["python3", "-c", shlex.quote(start), *map(shlex.quote, arguments)])

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""The suite's own VM, apart from the one of `make up`: brought up, snapshot, restored by provision/vm."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+from harness import BUILD, ROOT, Machine
+
+NAME = "suite"
+
+
+def vm_command(name, *words):
+    """provision/vm; its output goes where ours goes."""
+    environment = {**os.environ, "BUILD": str(BUILD)}
+    subprocess.run([sys.executable, str(ROOT / "provision" / "vm"), "--name", name, *words], check=True,
+                   env=environment, stdin=subprocess.DEVNULL, timeout=1200)
+
+
+def folder(name=NAME):
+    return BUILD / "vm" / name
+
+
+def forwarded(vm, guest):
+    """The port of this machine that leads to a port of the VM."""
+    out = subprocess.run([sys.executable, str(ROOT / "provision" / "vm"), "--name", vm.name, "ports"],
+                         env={**os.environ, "BUILD": str(BUILD)}, capture_output=True, text=True, check=True).stdout
+    return dict(line.split() for line in out.splitlines())[str(guest)]
+
+
+def bring_up(name, reuse=False):
+    """A VM with the current build and a snapshot of it, warmed up: each agent's keeper runs, the probes are in place."""
+    if reuse:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            vm_command(name, "restore")
+    vm_command(name, "up", "--quiet", *([] if reuse else ["--fresh"]))
+    vm = Machine(folder(name) / "ssh_config")
+    vm.name = name
+    vm.push_probes()
+    vm.agent.sh("true")
+    vm.bob.sh("true")
+    vm.disconnect()
+    vm_command(name, "snapshot")
+    return vm
+
+
+@contextlib.contextmanager
+def running(name="bench", keep=False):
+    vm = bring_up(name)
+    try:
+        yield vm
+    finally:
+        vm.disconnect()
+        if not keep:
+            vm_command(name, "down")

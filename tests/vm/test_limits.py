@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""The agent's slice: what it may use, what happens when it wants more, and what that does to everybody else."""
+
+import re
+import statistics
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import Host, marker, python, wait_until
+
+SLICE = "/sys/fs/cgroup/user.slice/user-{uid}.slice"
+IDLE_RUNS = 5
+BOMB_SECONDS = 30
+FORK_BOMB = ":(){ :|:& };:"
+MEMORY_BOMB = "x=[]\nwhile True: x.append(bytearray(16<<20))"
+
+
+def in_slice(vm, file, user="agent"):
+    return vm.root.sh(f"cat {SLICE.format(uid=vm.uid(user))}/{file}")
+
+
+def policy(vm, user="agent"):
+    """Effective values by 'section.key', as creelctl shows them."""
+    values = {}
+    for line in vm.root.sh(f"creelctl policy show {user}").splitlines():
+        match = re.match(r"\s*([a-z_]+\.[a-z_]+)\s*=?\s+(\S+)", line)
+        if match:
+            values[match.group(1)] = match.group(2)
+    return values
+
+
+def size(text):
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(text[-1])
+    return text if text == "max" else str(int(text[:-1]) * factor) if factor else text
+
+
+def root_true(vm):
+    """Seconds that the operator needs for a whole `ssh true`."""
+    start = time.monotonic()
+    vm.operator.sh("true", timeout=120)
+    return time.monotonic() - start
+
+
+class Idle:
+    """The operator's time on an idle machine, measured once in a run, just before the bombs."""
+
+    value = None
+
+
+@pytest.fixture
+def idle(vm):
+    if Idle.value is None:
+        root_true(vm)
+        Idle.value = statistics.median(root_true(vm) for _ in range(IDLE_RUNS))
+    return Idle.value
+
+
+def during(vm, seconds):
+    """The operator's times while something else goes on."""
+    times, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        times.append(root_true(vm))
+    return times
+
+
+def tasks(vm):
+    return int(in_slice(vm, "pids.current"))
+
+
+def calm(vm, at_most):
+    wait_until(lambda: tasks(vm) <= at_most, 60, "the slice is calm again")
+
+
+def test_values_of_the_slice_are_the_policys(vm):
+    values = policy(vm)
+    assert in_slice(vm, "memory.max") == size(values["limits.memory"]) or \
+        int(in_slice(vm, "memory.max")) < int(size(values["limits.memory"])), "less only where the machine has less"
+    assert in_slice(vm, "memory.swap.max") == size(values["limits.swap"])
+    assert in_slice(vm, "pids.max") == values["limits.processes"]
+    quota, period = map(int, in_slice(vm, "cpu.max").split())
+    assert quota == float(values["limits.cpu"]) * period
+
+
+def test_bob_has_limits_of_his_own(vm):
+    assert in_slice(vm, "pids.max", "bob") == policy(vm, "bob")["limits.processes"]
+
+
+def test_limits_together_leave_room_for_the_operator(vm):
+    total = int(vm.root.sh("awk '/MemTotal/ { print $2 * 1024 }' /proc/meminfo"))
+    top = vm.root.sh("cat /sys/fs/cgroup/user.slice/memory.max")
+    one = in_slice(vm, "memory.max")
+    bound = min(int(value) for value in (top, one, str(total * 10)) if value != "max")
+    assert bound <= total - 384 * (1 << 20), "all agents together: RAM less 384M"
+
+
+def test_creel_limits_shows_limits_beside_use(vm):
+    shown = vm.agent.sh("creel limits")
+    for word in ("memory", "processes", "cpu", "swap"):
+        assert word in shown
+    assert re.search(r"processes\s.*\b50\b", shown)
+    vm.root.sh("creelctl agent show agent")
+
+
+def test_limits_of_rlimits(vm):
+    values = policy(vm)
+    blocks = vm.agent.sh("ulimit -f")
+    assert int(blocks) * 1024 == int(size(values["limits.file_size"]))
+    assert vm.agent.sh("ulimit -Hn") == values["limits.open_files"]
+    assert vm.agent("ulimit -Hn 1000000").rc != 0
+    assert vm.agent("head -c 600M /dev/zero > big; s=$?; rm -f big; exit $s").rc != 0
+
+
+def test_processes_beyond_the_limit_are_refused_and_told(vm):
+    number = marker()
+    with vm.agent.start(f"for i in $(seq 80); do sleep {number} & done; wait") as client:
+        wait_until(lambda: tasks(vm) >= 49, what="the slice is full")
+        assert len(vm.alive(f"sleep {number}")) < 80
+        assert tasks(vm) <= 50
+        # full, and yet one more login to look and to clean up
+        assert vm.agent.sh("creel limits && echo seen").endswith("seen")
+        vm.agent.sh(f"pkill -fx 'sleep {number}'; true")
+        client.wait(60)
+    calm(vm, 20)
+
+
+def test_neighbour_notices_nothing_of_a_full_slice(vm):
+    number = marker()
+    with vm.agent.start(f"for i in $(seq 80); do sleep {number} & done; wait"):
+        wait_until(lambda: tasks(vm) >= 49)
+        assert vm.bob.sh("for i in 1 2 3 4 5; do sleep 0.1 & done; wait; echo fine") == "fine"
+    wait_until(lambda: not vm.alive(f"sleep {number}"))
+
+
+def clean_up_as_agent(vm):
+    """One more login inside the bomb: it must get in, see, and end it."""
+    done = vm.agent("creel limits >/dev/null && echo in", timeout=120)
+    assert done.text == "in", done
+    # SIGSTOP first: a bomb that is killed one by one grows back. kill(-1) spares only its caller.
+    kill = "; ".join(["kill -STOP -1"] * 3 + ["kill -KILL -1"])
+    done = vm.agent(kill, timeout=120)
+    assert done.rc == 0, done
+
+
+def manager_back(vm):
+    """The clean-up killed the user manager too."""
+    vm.root.sh(f"systemctl restart user@{vm.uid()}.service", timeout=120)
+    assert vm.agent("systemctl --user is-system-running").text in ("running", "degraded", "starting")
+
+
+def test_fork_bomb_over_ssh(vm, idle):
+    with vm.agent.start(FORK_BOMB):
+        wait_until(lambda: tasks(vm) >= 49, what="the bomb fills the slice")
+        times = during(vm, BOMB_SECONDS)
+        assert tasks(vm) <= 50
+        assert statistics.median(times) <= 5 * idle, (idle, times)
+        clean_up_as_agent(vm)
+        calm(vm, 20)
+    assert vm.agent.sh("echo after") == "after"
+    manager_back(vm)
+    print(f"idle {idle:.2f} s, during the fork bomb {statistics.median(times):.2f} s")
+
+
+def test_fork_bomb_as_a_user_service(vm, idle):
+    vm.agent.sh(f"systemd-run --user --unit=bomb --collect bash -c '{FORK_BOMB} sleep 1000'")
+    try:
+        wait_until(lambda: tasks(vm) >= 49, what="the bomb fills the slice")
+        times = during(vm, BOMB_SECONDS)
+        assert statistics.median(times) <= 5 * idle, (idle, times)
+        clean_up_as_agent(vm)
+        calm(vm, 20)
+    finally:
+        manager_back(vm)
+    print(f"idle {idle:.2f} s, during the service's fork bomb {statistics.median(times):.2f} s")
+
+
+def oom_kills(vm):
+    return int(re.search(r"^oom_kill (\d+)", in_slice(vm, "memory.events"), re.M).group(1))
+
+
+def test_memory_bomb_over_ssh(vm, idle):
+    before, since = oom_kills(vm), vm.now()
+    times = []
+    with vm.agent.start(f"while :; do {python(MEMORY_BOMB)}; done", stdin=subprocess.DEVNULL):
+        end = time.monotonic() + BOMB_SECONDS
+        while time.monotonic() < end:
+            times.append(root_true(vm))
+        wait_until(lambda: oom_kills(vm) > before, 120, "the kernel ends it within the slice")
+        assert statistics.median(times) <= 5 * idle, (idle, times)
+        assert vm.agent.sh("echo in", timeout=120) == "in"
+    entry = vm.record(since, "command", agent="agent", result="hangup", timeout=60)
+    assert int(entry["CREEL_OOM_KILLS"]) >= 1
+    assert vm.root.sh("systemctl is-active ssh.service creel-sshd.service").split() == ["active"] * 2
+    print(f"idle {idle:.2f} s, during the memory bomb {statistics.median(times):.2f} s")
+
+
+def test_memory_bomb_is_told_to_the_client(vm):
+    done = vm.agent(python(MEMORY_BOMB), timeout=240)
+    assert done.rc in (137, 255)
+
+
+def test_memory_bomb_as_a_user_service(vm, idle):
+    before = oom_kills(vm)
+    vm.agent.sh(f"systemd-run --user --unit=membomb -p Restart=always -p RestartSec=0 {python(MEMORY_BOMB)}")
+    try:
+        times = during(vm, BOMB_SECONDS)
+        wait_until(lambda: oom_kills(vm) > before, 120)
+        assert statistics.median(times) <= 5 * idle, (idle, times)
+        assert vm.bob.sh("echo bob") == "bob"
+    finally:
+        vm.agent("systemctl --user stop membomb; systemctl --user reset-failed", timeout=120)
+    assert vm.agent("systemctl --user is-system-running").text in ("running", "degraded", "starting")
+
+
+def test_page_cache_and_tmpfs_count_too(vm):
+    """/dev/shm and /run/user are memory: they may not be a way around the limit."""
+    before = oom_kills(vm)
+    done = vm.agent("head -c 3G /dev/zero > /dev/shm/fill; echo rc=$?; rm -f /dev/shm/fill", timeout=240)
+    assert "rc=0" not in done.text or oom_kills(vm) > before
+    vm.root.sh("rm -f /dev/shm/fill")
+
+
+def test_operators_own_door_is_not_limited_by_the_agents(vm):
+    assert Host(vm, "root").sh("cut -d: -f3 /proc/self/cgroup").startswith("/user.slice/user-0.slice")
+
+
+def test_agent_cannot_lower_its_oom_score(vm):
+    score = int(vm.agent.sh("cat /proc/self/oom_score_adj"))
+    assert score > 0
+    assert vm.agent(f"echo {score - 1} > /proc/self/oom_score_adj").rc != 0
+    assert vm.agent("choom -n -500 -- true").rc != 0
+
+
+def test_cpu_hog_does_not_stop_the_operator(vm, idle):
+    threads = [threading.Thread(target=lambda: vm.agent("timeout 12 sh -c 'while :; do :; done'")) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    times = during(vm, 8)
+    for thread in threads:
+        thread.join()
+    assert statistics.median(times) <= 5 * idle, (idle, times)
