@@ -71,15 +71,20 @@ static int adopt_channel(Session *session, int parent_fd, bool rescue, const cha
 	if (channel->parent_fd < 0)
 		return -errno;
 
-	r = watch_adopted(channel);
-	if (r < 0 && r != -ESRCH)
-		return r;
+	if (leaf_is_marked(channel->leaf_fd, "ended")) {
+		channel->state = CHANNEL_ENDED;
+	} else {
+		r = watch_adopted(channel);
+		if (r < 0 && r != -ESRCH)
+			return r;
+	}
 	adopted = TAKE_PTR(channel);
 	channel_link(adopted);
-	if (r == -ESRCH) {
+	if (adopted->state == CHANNEL_ENDED)
+		channel_wait_empty(adopted);
+	else if (r == -ESRCH)
 		/* it ended while there was no keeper */
 		channel_finish(adopted, "unknown", 0, false);
-	}
 	return 0;
 }
 
@@ -117,17 +122,23 @@ static int adopt_session(Keeper *keeper, const char *id)
 	_cleanup_close_ int rescue_fd = -EBADF;
 	Session *session;
 	char name[48];
+	bool over;
 	int r;
 
 	r = session_adopt(keeper, id, &session);
 	if (r < 0)
 		return r;
+	/* kept from being collected while its channels are read */
+	over = session->over;
+	session->over = false;
 	adopt_channels(session, session->dir_fd, false);
 	(void)snprintf(name, sizeof(name), "session-%s", id);
-	if (keeper->rescue_fd >= 0 && leaf_open(keeper->rescue_fd, name, &rescue_fd) == 0) {
+	if (leaf_open(keeper->rescue_fd, name, &rescue_fd) == 0) {
 		keeper->rescued = session;
 		adopt_channels(session, rescue_fd, true);
 	}
+	session->over = over;
+	session_collect(session);
 	return 0;
 }
 
@@ -172,7 +183,7 @@ int keeper_adopt(Keeper *keeper)
 				log_warning("%s stays: something lives in it", entry->d_name);
 		}
 	}
-	if (!keeper->sessions)
+	if (!keeper_count_sessions(keeper))
 		return 0;
 	keeper_record_event(keeper, "the keeper came back and adopted running sessions");
 	return sd_event_add_time_relative(keeper->event, &keeper->attach_timer, CLOCK_MONOTONIC, CLAIM_TIMEOUT_USEC, 0,

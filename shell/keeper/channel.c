@@ -70,7 +70,7 @@ static void channel_collect(Channel *channel)
 
 	if (r < 0)
 		log_error("cannot remove the leaf %s of session %s: %s", channel->name, session->id, strerror(-r));
-	if (channel->rescue && session->keeper->rescue_fd >= 0) {
+	if (channel->rescue) {
 		char name[48];
 
 		/* while another rescue leaf of this session lives, -EBUSY is the right answer */
@@ -94,7 +94,7 @@ static int on_events_changed(sd_event_source *source, const struct inotify_event
 }
 
 /* The process ended; collect now, or when the descendants that still live in the leaf have ended. */
-static void channel_wait_empty(Channel *channel)
+void channel_wait_empty(Channel *channel)
 {
 	bool populated = false;
 	char path[64];
@@ -149,6 +149,9 @@ void channel_finish(Channel *channel, const char *how, int value, bool core)
 	keeper_record_command(channel, channel->hung_up ? "hangup" : how, value, &usage, note);
 
 	channel->state = CHANNEL_ENDED;
+	/* so that a later keeper does not record it again while descendants live in the leaf */
+	if (leaf_mark(channel->leaf_fd, "ended", "yes") < 0)
+		log_error("cannot mark the leaf %s of session %s", channel->name, channel->session->id);
 	channel->exit_source = sd_event_source_disable_unref(channel->exit_source);
 	channel->hangup_timer = sd_event_source_disable_unref(channel->hangup_timer);
 	channel->pid_fd = fd_close(channel->pid_fd);

@@ -125,6 +125,8 @@ _must_check_ int channel_signal(Channel *channel, const char *name);
 void channel_hang_up(Channel *channel);
 /* Once, when its process ended: `how` is exit, signal or unknown. May free the channel and its session. */
 void channel_finish(Channel *channel, const char *how, int value, bool core);
+/* Collects an ended channel, now or when its last descendant ended. May free the channel and its session. */
+void channel_wait_empty(Channel *channel);
 
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);

@@ -31,8 +31,6 @@ int rescue_open(Keeper *keeper, Session *session, int *ret_fd)
 	char name[48];
 	int r;
 
-	if (keeper->rescue_fd < 0)
-		return -ENOENT;
 	if (keeper->rescued && keeper->rescued != session)
 		return -EBUSY;
 

@@ -133,6 +133,7 @@ int session_adopt(Keeper *keeper, const char *id, Session **ret)
 		r = leaf_marked_number(session->dir_fd, "since", &session->since_usec);
 	if (r < 0)
 		return r;
+	session->over = leaf_is_marked(session->dir_fd, "over");
 	session_link(session);
 	*ret = TAKE_PTR(session);
 	return 0;
@@ -168,7 +169,13 @@ void session_hang_up(Session *session)
 {
 	Channel *next;
 
-	session->over = true;
+	if (!session->over) {
+		session->over = true;
+		keeper_record_logout(session->keeper, session);
+		/* so that a later keeper neither waits for its front nor records its end again */
+		if (leaf_mark(session->dir_fd, "over", "yes") < 0)
+			log_error("cannot mark session %s as over", session->id);
+	}
 	session->front = NULL;
 	for (Channel *channel = session->channels; channel; channel = next) {
 		next = channel->next;
@@ -185,7 +192,6 @@ void session_collect(Session *session)
 	if (!session->over || session->channels)
 		return;
 
-	keeper_record_logout(keeper, session);
 	dir_name(session, name);
 	r = leaf_remove(keeper->leaves_fd, name);
 	if (r < 0)

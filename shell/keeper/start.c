@@ -184,7 +184,7 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 		drop_leaf(channel);
 		r = go_to_rescue(channel);
 		if (r < 0)
-			return r == -EBUSY || r == -ENOENT ? -EAGAIN : r;
+			return r == -EBUSY ? -EAGAIN : r;
 		order.leaf_fd = channel->leaf_fd;
 		r = birth(&order, &channel->pid, &channel->pid_fd);
 	}

@@ -281,3 +281,10 @@ int leaf_marked_number(int leaf_fd, const char *name, uint64_t *ret)
 		return r;
 	return str_to_u64(value, UINT64_MAX, ret);
 }
+
+bool leaf_is_marked(int leaf_fd, const char *name)
+{
+	_cleanup_free_ char *value = NULL;
+
+	return leaf_marked(leaf_fd, name, &value) == 0;
+}

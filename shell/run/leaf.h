@@ -80,3 +80,4 @@ _must_check_ int leaf_mark(int leaf_fd, const char *name, const char *value);
 _must_check_ int leaf_mark_number(int leaf_fd, const char *name, uint64_t value);
 _must_check_ int leaf_marked(int leaf_fd, const char *name, char **ret);
 _must_check_ int leaf_marked_number(int leaf_fd, const char *name, uint64_t *ret);
+bool leaf_is_marked(int leaf_fd, const char *name);
