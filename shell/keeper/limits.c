@@ -16,7 +16,7 @@ typedef struct LimitRow {
 static const LimitRow rows[] = {
 	{ "memory", "memory.max", "memory.current", "limits", "memory" },
 	{ "swap", "memory.swap.max", "memory.swap.current", "limits", "swap" },
-	{ "tasks", "pids.max", "pids.current", "limits", "processes" },
+	{ "processes", "pids.max", "pids.current", "limits", "processes" },
 };
 
 static void number_text(int r, uint64_t value, char ret[static 24])
