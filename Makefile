@@ -167,3 +167,27 @@ help:
 
 clean:
 	rm -rf $(BUILD)
+
+# ---- the agent VM: provision/vm does the work; VM=NAME names another one ------------------------------------------
+vm_program = BUILD='$(abspath $(BUILD))' VM='$(VM)' /usr/bin/python3 provision/vm
+again = $(Q)$(MAKE) --no-print-directory
+
+.PHONY: deps dest vm up down push ssh console
+deps:
+	$(Q)provision/deps.sh
+
+# what goes into the VM; complete or not there
+dest: all
+	$(Q)rm -rf $(BUILD)/vm/dest.new
+	$(again) -s install PREFIX=/usr DESTDIR=$(BUILD)/vm/dest.new
+	$(Q)rm -rf $(BUILD)/vm/dest && mv $(BUILD)/vm/dest.new $(BUILD)/vm/dest
+
+vm up: deps
+	$(again) dest
+	$(Q)$(vm_program) $(if $(filter up,$@),up,build)
+
+push: dest
+	$(Q)$(vm_program) push
+
+ssh down console:
+	$(Q)$(vm_program) $@
