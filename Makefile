@@ -16,6 +16,7 @@
 #
 # Variables: V=1 shows commands; CC=clang; SANITIZE=address,undefined; WERROR=1; BUILD=build
 
+VERSION := 0.2.0
 BUILD ?= build
 PREFIX ?= /usr
 CC ?= gcc
@@ -47,11 +48,11 @@ hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 	     $(if $(SANITIZE),-U_FORTIFY_SOURCE -fsanitize=$(SANITIZE) -fno-omit-frame-pointer,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility=hidden \
 	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' \
-	      -DCREEL_UNITDIR='"$(unitdir)"' $(CFLAGS)
+	      -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/file.c shell/base/log.c shell/base/rate.c shell/base/str.c
+base_src := shell/base/file.c shell/base/json.c shell/base/log.c shell/base/rate.c shell/base/str.c
 policy_src := shell/policy/check.c shell/policy/policy.c shell/policy/source.c shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c shell/session/keys.c \
@@ -59,13 +60,18 @@ session_src := shell/session/account.c shell/session/environment.c shell/session
 confine_src := shell/confine/confine.c
 run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c
 audit_src := shell/audit/record.c
+audit_read_src := shell/audit/read.c
+bus_client_src := shell/bus/client.c
+operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
+		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/audit.c shell/operator/command.c \
+		shell/operator/keytext.c shell/operator/policy-verbs.c shell/operator/units.c shell/operator/usage.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
 units_src := units/agent-units.c units/unit-dir.c
 sshd_src :=
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-keeper creel-generator
+programs := creel-keeper creel-generator creelctl creel
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -79,9 +85,17 @@ creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base
 creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
 
+creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(policy_src) $(base_src)
+creelctl_libs := libsystemd inih
+creelctl_dir := $(sbindir)
+
+creel_src := shell/creel.c $(bus_client_src) $(base_src)
+creel_libs := libsystemd
+creel_dir := $(bindir)
+
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper tests
+	  shell/keeper shell/operator tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -90,10 +104,11 @@ may_shell/session := shell/base shell/policy
 may_shell/confine := shell/base shell/policy
 may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
 may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
-may_shell := shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/operator := shell/base shell/policy shell/bus shell/audit
+may_shell := shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_sshd-sub := shell/base shell/bus shell/confine
 may_units := shell/base shell/policy
-may_tests := sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 # outside libraries: header prefix -> the folders that own it
 owned_headers := libssh/ seccomp.h ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/
 owner_libssh/ := sshd-sub

@@ -65,6 +65,25 @@ const char *str_quote(const char *s, size_t n, char *buffer, size_t size)
 	return buffer;
 }
 
+const char *str_size(uint64_t bytes, char *buffer, size_t size)
+{
+	static const char units[] = { 'K', 'M', 'G', 'T', 'P' };
+	double scaled = (double)bytes;
+	int unit = -1;
+
+	while (scaled >= 1024 && unit + 1 < (int)ELEMENTSOF(units)) {
+		scaled /= 1024;
+		unit++;
+	}
+	if (bytes == UINT64_MAX)
+		(void)snprintf(buffer, size, "max");
+	else if (unit < 0)
+		(void)snprintf(buffer, size, "%llu", (unsigned long long)bytes);
+	else
+		(void)snprintf(buffer, size, "%.4g%c", scaled, units[unit]);
+	return buffer;
+}
+
 char *str_format(const char *format, ...)
 {
 	char *s = NULL;

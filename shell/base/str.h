@@ -21,6 +21,9 @@ _must_check_ int str_to_u64(const char *s, uint64_t max, uint64_t *ret);
  */
 const char *str_quote(const char *s, size_t n, char *buffer, size_t size);
 
+/* Bytes for people: "0", "512", "1.5G" (powers of 1024, four digits); UINT64_MAX is "max". Returns `buffer`. */
+const char *str_size(uint64_t bytes, char *buffer, size_t size);
+
 /* printf into new memory. NULL when memory is out. */
 _must_check_ char *str_format(const char *format, ...) _printf_(1, 2);
 

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/base/json.h"
+
+#include <string.h>
+
+/* Length of the UTF-8 sequence (RFC 3629: shortest form, no surrogates) that starts at `s`; 0 when it is none. */
+static size_t sequence_length(const unsigned char *s, size_t n)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	size_t length;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] >= 0xc2 && s[0] <= 0xdf)
+		length = 2;
+	else if (s[0] >= 0xe0 && s[0] <= 0xef)
+		length = 3;
+	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
+		length = 4;
+	else
+		return 0;
+	if (length > n)
+		return 0;
+	if (s[0] == 0xe0)
+		low = 0xa0;
+	else if (s[0] == 0xed)
+		high = 0x9f;
+	else if (s[0] == 0xf0)
+		low = 0x90;
+	else if (s[0] == 0xf4)
+		high = 0x8f;
+	if (s[1] < low || s[1] > high)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if (s[i] < 0x80 || s[i] > 0xbf)
+			return 0;
+	return length;
+}
+
+void json_string(FILE *file, const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	(void)fputc('"', file);
+	while (n) {
+		size_t length = sequence_length(p, n);
+
+		if (!length) {
+			(void)fputs("\\ufffd", file);
+			length = 1;
+		} else if (length > 1) {
+			/* C1 control characters are valid UTF-8 and drive terminals */
+			if (length == 2 && p[0] == 0xc2 && p[1] < 0xa0)
+				(void)fprintf(file, "\\u%04x", p[1]);
+			else
+				(void)fwrite(p, 1, length, file);
+		} else if (*p == '"' || *p == '\\') {
+			(void)fprintf(file, "\\%c", *p);
+		} else if (*p == '\n') {
+			(void)fputs("\\n", file);
+		} else if (*p < 0x20 || *p == 0x7f) {
+			(void)fprintf(file, "\\u%04x", *p);
+		} else {
+			(void)fputc(*p, file);
+		}
+		p += length;
+		n -= length;
+	}
+	(void)fputc('"', file);
+}
+
+void json_key(FILE *file, bool *first, const char *key)
+{
+	if (!*first)
+		(void)fputc(',', file);
+	*first = false;
+	json_string(file, key, strlen(key));
+	(void)fputc(':', file);
+}
+
+void json_text(FILE *file, bool *first, const char *key, const char *value)
+{
+	json_key(file, first, key);
+	if (value)
+		json_string(file, value, strlen(value));
+	else
+		(void)fputs("null", file);
+}
+
+void json_number(FILE *file, bool *first, const char *key, uint64_t value)
+{
+	json_key(file, first, key);
+	if (value == UINT64_MAX)
+		(void)fputs("null", file);
+	else
+		(void)fprintf(file, "%llu", (unsigned long long)value);
+}
+
+void json_bool(FILE *file, bool *first, const char *key, bool value)
+{
+	json_key(file, first, key);
+	(void)fputs(value ? "true" : "false", file);
+}

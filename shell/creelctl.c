@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* creelctl: the operator's command. Each verb is a file in shell/operator/. */
+#include "shell/operator/operator.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+typedef struct Verb {
+	const char *noun, *verb; /* `verb` NULL: the noun stands alone */
+	bool root;		 /* refuse others early, with the reason */
+	int (*main)(int argc, char **argv);
+	const char *arguments, *purpose;
+} Verb;
+
+static const Verb verbs[] = {
+	{ "agent", "add", true, agent_add_main, "NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
+	  "make a user and its keeper, all or nothing" },
+	{ "agent", "remove", true, agent_remove_main, "NAME [--keep-home]", "end all that it runs, remove all that it has" },
+	{ "agent", "list", true, agent_list_main, "[--json]", "all agents, with use and limits" },
+	{ "agent", "show", true, agent_show_main, "NAME [--json]", "one agent, each limit beside its use" },
+	{ "agent", "lock", true, agent_lock_main, "NAME", "refuse new logins" },
+	{ "agent", "unlock", true, agent_unlock_main, "NAME", "allow logins again" },
+	{ "policy", "check", false, policy_check_main, "[FILE|NAME]", "read policies as creel does; say what is wrong" },
+	{ "policy", "show", false, policy_show_main, "[NAME] [--json]", "effective values, and where each came from" },
+	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]", "the last entries of the record" },
+};
+
+static void print_verb(FILE *file, const Verb *verb)
+{
+	(void)fprintf(file, "  creelctl %s%s%s %s\n", verb->noun, verb->verb ? " " : "", verb->verb ? verb->verb : "",
+		verb->arguments);
+}
+
+static void print_help(FILE *file)
+{
+	(void)fprintf(file, "usage:\n");
+	for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+		print_verb(file, &verbs[i]);
+		(void)fprintf(file, "      %s\n", verbs[i].purpose);
+	}
+	(void)fprintf(file, "  creelctl help | --version\nsee creelctl(8) and creel.conf(5)\n");
+}
+
+/* 0, 1 and 2 must be open: what is opened later would land there, and be written to as messages. */
+static int open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -errno;
+	(void)close(fd);
+	return 0;
+}
+
+static int run(const Verb *verb, int argc, char **argv)
+{
+	int status;
+
+	if (verb->root && geteuid() != 0) {
+		(void)fprintf(stderr, "creelctl: only root can do that\n");
+		return EXIT_FAILURE;
+	}
+	status = verb->main(argc, argv);
+	if (status == EXIT_USAGE) {
+		(void)fprintf(stderr, "usage:\n");
+		print_verb(stderr, verb);
+	}
+	/* output that did not reach its reader is a failure as well */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return EXIT_FAILURE;
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (open_standard() < 0)
+		return EXIT_FAILURE;
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+		print_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)printf("creelctl %s\n", CREEL_VERSION);
+		return EXIT_SUCCESS;
+	}
+	for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+		if (strcmp(argv[1], verbs[i].noun) != 0)
+			continue;
+		if (!verbs[i].verb)
+			return run(&verbs[i], argc - 2, argv + 2);
+		if (argc > 2 && strcmp(argv[2], verbs[i].verb) == 0)
+			return run(&verbs[i], argc - 3, argv + 3);
+	}
+	(void)fprintf(stderr, "creelctl: unknown command\n");
+	print_help(stderr);
+	return EXIT_USAGE;
+}

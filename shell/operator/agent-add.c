@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * creelctl agent add: all or nothing.
+ *
+ * Everything that can be judged is judged before anything is written. Then a row of steps, each with its undo; when one
+ * fails, or a signal asks to stop, what was done is undone in reverse, the failed step's own half included. The policy file
+ * comes first because it is what makes a user an agent: should this process be killed outright, `agent remove` finds the
+ * file and finishes the removal. Signals stay blocked and are looked at between the steps.
+ */
+#include "shell/operator/keytext.h"
+#include "shell/operator/operator.h"
+#include "shell/base/file.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+typedef struct Add {
+	Agent agent;
+	const char *profile, *key_file;
+	StrList settings; /* section.key=value, as given */
+	char *policy_text, *key_text;
+	Policy *policy;
+	char *home;
+	bool policy_written, reload_needed;
+} Add;
+
+static void add_done(Add *add)
+{
+	agent_done(&add->agent);
+	strlist_done(&add->settings);
+	free(add->policy_text);
+	free(add->key_text);
+	free(add->home);
+	(void)policy_free(add->policy);
+}
+
+/* ---- judging ---- */
+
+/* Appends to a text that grows; `text` is NULL after a failure. */
+static void append(char **text, const char *more)
+{
+	char *longer = *text ? str_format("%s%s", *text, more) : NULL;
+
+	free(*text);
+	*text = longer;
+}
+
+/* Settings of one section must stand together: inih takes a section as often as it is named, people do not. */
+static int make_policy_text(Add *add, Reason *ret_reason)
+{
+	_cleanup_free_ bool *done = calloc(add->settings.n + 1, sizeof(bool));
+	_cleanup_free_ char *text = strdup("# Written by creelctl agent add; see creel.conf(5).\n");
+	bool agent_section = false;
+
+	if (!done || !text)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	if (add->profile) {
+		_cleanup_free_ char *line = str_format("\n[agent]\nprofile = %s\n", add->profile);
+
+		append(&text, line ? line : "");
+		agent_section = true;
+	}
+	for (size_t pass = 0; pass < 2; pass++) /* [agent] first, to stand below the profile */
+		for (size_t i = 0; i < add->settings.n; i++) {
+			size_t section = strcspn(add->settings.items[i], ".");
+			bool is_agent = section == 5 && strncmp(add->settings.items[i], "agent", 5) == 0;
+
+			if (done[i] || is_agent != (pass == 0))
+				continue;
+			if (!(is_agent && agent_section)) {
+				_cleanup_free_ char *head = str_format("\n[%.*s]\n", (int)section, add->settings.items[i]);
+
+				append(&text, head ? head : "");
+			}
+			for (size_t k = i; k < add->settings.n; k++) {
+				const char *setting = add->settings.items[k], *equals = strchr(setting, '=');
+				_cleanup_free_ char *line = NULL;
+
+				if (strncmp(setting, add->settings.items[i], section + 1) != 0)
+					continue;
+				line = str_format("%.*s = %s\n", (int)(equals - setting - (ptrdiff_t)section - 1),
+					setting + section + 1, equals + 1);
+				append(&text, line ? line : "");
+				done[k] = true;
+			}
+		}
+	if (!text)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	add->policy_text = TAKE_PTR(text);
+	return 0;
+}
+
+static int check_setting(const char *setting, Reason *ret_reason)
+{
+	const char *dot = strchr(setting, '.'), *equals = strchr(setting, '=');
+	char shown[128];
+
+	if (!dot || !equals || dot > equals || dot == setting || equals == dot + 1)
+		return reason_set(ret_reason, -EINVAL, "--set %s: not of the form section.key=value",
+			str_quote(setting, strlen(setting), shown, sizeof(shown)));
+	for (const char *p = setting; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return reason_set(ret_reason, -EINVAL, "--set %s: it has a control character",
+				str_quote(setting, strlen(setting), shown, sizeof(shown)));
+	return 0;
+}
+
+static int judge_keys(Add *add, Reason *ret_reason)
+{
+	_cleanup_free_ char *data = NULL;
+	Reason inner = { "" };
+	size_t n = 0;
+	int r;
+
+	if (strcmp(add->key_file, "-") == 0)
+		r = file_read_fd(STDIN_FILENO, KEYTEXT_MAX, &data, &n);
+	else
+		r = file_read_at(AT_FDCWD, add->key_file, 0, KEYTEXT_MAX, &data, &n);
+	if (r < 0)
+		return reason_set(ret_reason, r, "--key %s: %s", add->key_file, strerror(-r));
+	r = keytext_check(data, n, &add->key_text, &inner);
+	if (r < 0)
+		return reason_set(ret_reason, r, "--key %s: %s", add->key_file, inner.text);
+	return 0;
+}
+
+static int judge_policy(Add *add, Reason *ret_reason)
+{
+	PolicyText text = { .label = add->agent.file };
+	PolicyError error = { "" };
+	int r;
+
+	for (size_t i = 0; i < add->settings.n; i++) {
+		r = check_setting(add->settings.items[i], ret_reason);
+		if (r < 0)
+			return r;
+	}
+	if (add->profile && !policy_name_valid(add->profile))
+		return reason_set(ret_reason, -EINVAL, "--profile: not the name of a profile");
+	r = make_policy_text(add, ret_reason);
+	if (r < 0)
+		return r;
+	text.text = add->policy_text;
+	text.n = strlen(add->policy_text);
+	r = policy_load_text("", add->agent.name, NULL, &text, &add->policy, &error);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s", error.text);
+	if (access(add->policy->shell, X_OK) < 0)
+		return reason_set(ret_reason, -errno, "[agent] shell: %s: %s", add->policy->shell, strerror(errno));
+	return 0;
+}
+
+static int judge(Add *add, const char *name, Reason *ret_reason)
+{
+	struct stat st;
+	int r;
+
+	r = agent_find(name, &add->agent, ret_reason);
+	if (r < 0)
+		return r;
+	if (add->agent.has_file && add->agent.has_user)
+		return reason_set(ret_reason, -EEXIST, "there is an agent `%s` already", name);
+	if (add->agent.has_file)
+		return reason_set(ret_reason, -EEXIST, "%s is there already, without a user: `creelctl agent remove %s` clears it",
+			add->agent.file, name);
+	if (add->agent.has_user)
+		return reason_set(ret_reason, -EEXIST, "there is a user `%s` already, who is no agent", name);
+	if (getgrnam(name))
+		return reason_set(ret_reason, -EEXIST, "there is a group `%s` already", name);
+	add->home = str_format("/home/%s", name);
+	if (!add->home)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	if (lstat(add->home, &st) == 0)
+		return reason_set(ret_reason, -EEXIST, "%s is there already, and may be somebody's", add->home);
+	r = judge_keys(add, ret_reason);
+	return r < 0 ? r : judge_policy(add, ret_reason);
+}
+
+/* ---- steps ---- */
+
+static int write_policy(Add *add, Reason *ret_reason)
+{
+	static const char *const folders[] = { POLICY_DIR, POLICY_DIR "/agents" };
+	int r;
+
+	for (size_t i = 0; i < ELEMENTSOF(folders); i++)
+		if (mkdir(folders[i], 0755) < 0 && errno != EEXIST)
+			return reason_set(ret_reason, -errno, "%s: %s", folders[i], strerror(errno));
+	r = file_replace_at(AT_FDCWD, add->agent.file, add->policy_text, strlen(add->policy_text), 0644);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s: %s", add->agent.file, strerror(-r));
+	add->policy_written = true;
+	return 0;
+}
+
+static int remove_policy(Add *add, Reason *ret_reason)
+{
+	if (!add->policy_written || unlink(add->agent.file) == 0 || errno == ENOENT)
+		return 0;
+	return reason_set(ret_reason, -errno, "%s: %s", add->agent.file, strerror(errno));
+}
+
+/* No subordinate ids: an agent that could map other uids would leave its limits by uid. */
+static int make_user(Add *add, Reason *ret_reason)
+{
+	const char *const argv[] = {
+		"/usr/sbin/useradd", "--create-home", "--home-dir", add->home, "--user-group", "--shell", add->policy->shell,
+		"-K", "HOME_MODE=0700", "-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0", "--", add->agent.name, NULL,
+	};
+	const struct passwd *entry;
+	int r;
+
+	r = command_run(argv, ret_reason);
+	if (r)
+		return r;
+	entry = getpwnam(add->agent.name);
+	if (!entry)
+		return reason_set(ret_reason, -ENOENT, "useradd made no user");
+	add->agent.has_user = true;
+	add->agent.uid = entry->pw_uid;
+	add->agent.gid = entry->pw_gid;
+	if (!agent_uid_valid(&add->agent))
+		return reason_set(ret_reason, -ERANGE, "useradd chose uid %u, and agents have 1000 to 59999", entry->pw_uid);
+	return 0;
+}
+
+/* useradd may fail with the user made and the home not: what counts is what is there. */
+static int remove_user(Add *add, Reason *ret_reason)
+{
+	const char *const argv[] = { "/usr/sbin/userdel", "--remove", "--", add->agent.name, NULL };
+	int r;
+
+	if (!getpwnam(add->agent.name))
+		return 0;
+	r = command_run(argv, ret_reason);
+	return r && getpwnam(add->agent.name) ? r : 0;
+}
+
+/* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights. */
+static int write_home(const Add *add)
+{
+	_cleanup_close_ int home_fd = -EBADF, ssh_fd = -EBADF, key_fd = -EBADF;
+	size_t n = strlen(add->key_text);
+
+	home_fd = open(add->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (home_fd < 0)
+		return errno;
+	if (mkdirat(home_fd, ".ssh", 0700) < 0 && errno != EEXIST)
+		return errno;
+	ssh_fd = openat(home_fd, ".ssh", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (ssh_fd < 0)
+		return errno;
+	key_fd = openat(ssh_fd, "authorized_keys", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (key_fd < 0)
+		return errno;
+	if (write(key_fd, add->key_text, n) != (ssize_t)n || fsync(key_fd) < 0)
+		return errno ? errno : EIO;
+	/* a workspace elsewhere is the operator's to make */
+	if (add->policy->workspace[0] != '/' && !strchr(add->policy->workspace, '/') &&
+		mkdirat(home_fd, add->policy->workspace, 0755) < 0 && errno != EEXIST)
+		return errno;
+	return 0;
+}
+
+static int fill_home(Add *add, Reason *ret_reason)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return reason_set(ret_reason, -errno, "fork: %s", strerror(errno));
+	if (pid == 0) {
+		if (setgroups(0, NULL) < 0 || setresgid(add->agent.gid, add->agent.gid, add->agent.gid) < 0 ||
+			setresuid(add->agent.uid, add->agent.uid, add->agent.uid) < 0 ||
+			prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+			_exit(errno);
+		(void)umask(077);
+		errno = 0;
+		_exit(write_home(add));
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return reason_set(ret_reason, -errno, "waitpid: %s", strerror(errno));
+	if (!WIFEXITED(status))
+		return reason_set(ret_reason, -EPROTO, "the writer was ended by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status))
+		return reason_set(ret_reason, -WEXITSTATUS(status), "%s: %s", add->home, strerror(WEXITSTATUS(status)));
+	return 0;
+}
+
+static int reload_units(Add *add, Reason *ret_reason)
+{
+	add->reload_needed = true;
+	return units_reload(ret_reason);
+}
+
+/* The user manager starts here, so the drop-ins must be loaded before. */
+static int enable_linger(Add *add, Reason *ret_reason)
+{
+	const char *const argv[] = { "/usr/bin/loginctl", "enable-linger", add->agent.name, NULL };
+
+	return command_run(argv, ret_reason);
+}
+
+static int start_units(Add *add, Reason *ret_reason)
+{
+	return units_start(add->agent.uid, ret_reason);
+}
+
+static int end_units(Add *add, Reason *ret_reason)
+{
+	if (!agent_uid_valid(&add->agent))
+		return 0;
+	return units_end(add->agent.name, add->agent.uid, ret_reason);
+}
+
+typedef struct Step {
+	const char *what;
+	int (*act)(Add *, Reason *);
+	int (*undo)(Add *, Reason *); /* also for a half-done step; NULL: an earlier step's undo covers it */
+} Step;
+
+static const Step steps[] = {
+	{ "writing the policy", write_policy, remove_policy },
+	{ "making the user", make_user, remove_user },
+	{ "writing the key", fill_home, NULL },
+	{ "reloading the units", reload_units, NULL },
+	{ "enabling lingering", enable_linger, end_units },
+	{ "starting the keeper", start_units, end_units },
+};
+
+static void roll_back(Add *add, size_t from)
+{
+	Reason reason = { "" };
+
+	for (size_t i = from + 1; i-- > 0;) {
+		if (!steps[i].undo)
+			continue;
+		/* two steps share an undo: once is enough */
+		if (i + 1 <= from && steps[i + 1].undo == steps[i].undo)
+			continue;
+		if (steps[i].undo(add, &reason))
+			(void)fprintf(stderr, "creelctl: undoing \"%s\": %s; `creelctl agent remove %s` finishes it\n",
+				steps[i].what, reason.text, add->agent.name);
+	}
+	if (add->reload_needed && units_reload(&reason))
+		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
+}
+
+static int run_steps(Add *add, const sigset_t *stop)
+{
+	const struct timespec now = { 0 };
+	Reason reason = { "" };
+
+	for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
+		int r = steps[i].act(add, &reason), caught;
+
+		if (!r) {
+			caught = sigtimedwait(stop, NULL, &now);
+			if (caught < 0)
+				continue;
+			(void)reason_set(&reason, -EINTR, "stopped by signal %d", caught);
+		}
+		(void)fprintf(stderr, "creelctl: %s: %s\n", steps[i].what, reason.text);
+		roll_back(add, i);
+		(void)fprintf(stderr, "creelctl: agent %s was not added; nothing of it is left\n", add->agent.name);
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+static int parse(Add *add, int argc, char **argv, const char **ret_name)
+{
+	const char *name = NULL;
+
+	for (int i = 0; i < argc; i++) {
+		const char **value = strcmp(argv[i], "--key") == 0 ? &add->key_file
+			: strcmp(argv[i], "--profile") == 0	   ? &add->profile
+								   : NULL;
+
+		if (value || strcmp(argv[i], "--set") == 0) {
+			if (i + 1 >= argc)
+				return -EINVAL;
+			i++;
+			if (value)
+				*value = argv[i];
+			else if (strlist_add(&add->settings, argv[i]) < 0)
+				return -ENOMEM;
+		} else if ((argv[i][0] == '-' && argv[i][1]) || name) {
+			return -EINVAL;
+		} else {
+			name = argv[i];
+		}
+	}
+	if (!name || !add->key_file)
+		return -EINVAL;
+	*ret_name = name;
+	return 0;
+}
+
+int agent_add_main(int argc, char **argv)
+{
+	_cleanup_(add_done) Add add = { 0 };
+	_cleanup_close_ int lock_fd = -EBADF;
+	const char *name = NULL;
+	Reason reason = { "" };
+	sigset_t stop;
+
+	if (parse(&add, argc, argv, &name) < 0)
+		return EXIT_USAGE;
+	if (sd_booted() <= 0) {
+		(void)fprintf(stderr, "creelctl: this machine was not booted by systemd, which starts an agent's units\n");
+		return EXIT_FAILURE;
+	}
+	if (agents_lock(&lock_fd, &reason) < 0 || judge(&add, name, &reason) < 0) {
+		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
+		return EXIT_FAILURE;
+	}
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGHUP);
+	sigaddset(&stop, SIGQUIT);
+	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
+	if (run_steps(&add, &stop) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	(void)printf("agent %s added: uid %u, home %s, policy %s\n", name, add.agent.uid, add.home, add.agent.file);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * creelctl agent remove: nothing of the agent stays but the record.
+ *
+ * The policy file is what says that this user is an agent, so it goes last: an interrupted removal can be run again, and a
+ * user without such a file is never touched. Files are looked for only when no process of the uid is left that could race
+ * with the search. uids come back: the next user may get this one, so whatever could be read or owned by uid alone - files in
+ * shared folders, spools, the user's own journal - goes as well, and a home that is kept becomes root's.
+ */
+#include "shell/operator/operator.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FIND "/usr/bin/find"
+
+static int lock_account(const char *name, Reason *ret_reason)
+{
+	const char *const argv[] = { "/usr/sbin/usermod", "--expiredate", "1", "--", name, NULL };
+
+	return command_run(argv, ret_reason);
+}
+
+/* Folders that everybody may write to. */
+static const char *const shared_folders[] = { "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock" };
+
+static int remove_shared_files(uid_t uid, Reason *ret_reason)
+{
+	char uid_text[16];
+	int r;
+
+	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
+	for (size_t i = 0; i < ELEMENTSOF(shared_folders); i++) {
+		const char *const argv[] = {
+			FIND, shared_folders[i], "-xdev", "-mindepth", "1", "-uid", uid_text, "-delete", NULL,
+		};
+
+		if (access(shared_folders[i], F_OK) < 0)
+			continue;
+		r = command_run(argv, ret_reason);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int remove_spools(const char *name, uid_t uid, Reason *ret_reason)
+{
+	static const char *const folders[] = {
+		"/var/spool/cron/crontabs", "/var/spool/cron/atjobs", "/var/spool/cron/atspool",
+	};
+	char uid_text[16];
+	int r;
+
+	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
+	for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+		const char *const argv[] = {
+			FIND, folders[i], "-xdev", "-mindepth", "1", "(", "-uid", uid_text, "-o", "-name", name, ")", "-delete",
+			NULL,
+		};
+
+		if (access(folders[i], F_OK) < 0)
+			continue;
+		r = command_run(argv, ret_reason);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* What the agent's own services logged; journald lets go of the files when it rotates them. */
+static int remove_journal(uid_t uid, Reason *ret_reason)
+{
+	static const char *const folders[] = { "/var/log/journal", "/run/log/journal" };
+	const char *const rotate[] = { "/usr/bin/journalctl", "--rotate", NULL };
+	char live[32], archived[32];
+	int r;
+
+	(void)snprintf(live, sizeof(live), "user-%u.journal", uid);
+	(void)snprintf(archived, sizeof(archived), "user-%u@*.journal", uid);
+	r = command_run(rotate, ret_reason);
+	if (r)
+		return r;
+	for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+		const char *const argv[] = {
+			FIND, folders[i], "-xdev", "-type", "f", "(", "-name", live, "-o", "-name", archived, ")", "-delete",
+			NULL,
+		};
+
+		if (access(folders[i], F_OK) < 0)
+			continue;
+		r = command_run(argv, ret_reason);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Root's and nobody else's: the files keep a uid without a user, behind a door that only root opens. */
+static int keep_home(const Agent *agent, Reason *ret_reason)
+{
+	_cleanup_close_ int fd = open(agent->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return reason_set(ret_reason, -errno, "%s: %s", agent->home, strerror(errno));
+	if (st.st_uid != agent->uid)
+		return 0; /* not the agent's own: as it is */
+	if (fchown(fd, 0, 0) < 0 || fchmod(fd, 0700) < 0)
+		return reason_set(ret_reason, -errno, "%s: %s", agent->home, strerror(errno));
+	return 0;
+}
+
+static int remove_user(const Agent *agent, bool keep, Reason *ret_reason)
+{
+	const char *const with_home[] = { "/usr/sbin/userdel", "--remove", "--", agent->name, NULL };
+	const char *const without[] = { "/usr/sbin/userdel", "--", agent->name, NULL };
+	int r;
+
+	if (keep) {
+		r = keep_home(agent, ret_reason);
+		if (r < 0)
+			return r;
+	}
+	r = command_run(keep ? without : with_home, ret_reason);
+	/* userdel also complains about a home that is gone already; what counts is the user */
+	return r && getpwnam(agent->name) ? r : 0;
+}
+
+static int unlink_quietly(const char *path, Reason *ret_reason)
+{
+	if (unlink(path) == 0 || errno == ENOENT)
+		return 0;
+	return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+}
+
+static int remove_files(const Agent *agent, Reason *ret_reason)
+{
+	_cleanup_free_ char *keys = str_format("%s/agents/%s.keys", POLICY_DIR, agent->name);
+	char run[48];
+	int r;
+
+	if (!keys)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	r = unlink_quietly(keys, ret_reason);
+	if (r < 0)
+		return r;
+	if (agent->has_user) {
+		(void)snprintf(run, sizeof(run), "/run/creel/%u/keeper.sock", agent->uid);
+		r = unlink_quietly(run, ret_reason);
+		if (r < 0)
+			return r;
+		*strrchr(run, '/') = '\0';
+		if (rmdir(run) < 0 && errno != ENOENT)
+			return reason_set(ret_reason, -errno, "%s: %s", run, strerror(errno));
+	}
+	return unlink_quietly(agent->file, ret_reason);
+}
+
+static int remove_agent(const Agent *agent, bool keep, Reason *ret_reason)
+{
+	int r;
+
+	if (agent_uid_valid(agent)) {
+		r = lock_account(agent->name, ret_reason);
+		if (r)
+			return r;
+		r = units_end(agent->name, agent->uid, ret_reason);
+		if (r)
+			return r;
+		r = remove_spools(agent->name, agent->uid, ret_reason);
+		if (r)
+			return r;
+		r = remove_shared_files(agent->uid, ret_reason);
+		if (r)
+			return r;
+		r = remove_journal(agent->uid, ret_reason);
+		if (r)
+			return r;
+		r = remove_user(agent, keep, ret_reason);
+		if (r)
+			return r;
+	}
+	r = remove_files(agent, ret_reason);
+	if (r)
+		return r;
+	return units_reload(ret_reason);
+}
+
+int agent_remove_main(int argc, char **argv)
+{
+	_cleanup_(agent_done) Agent agent = { 0 };
+	_cleanup_close_ int lock_fd = -EBADF;
+	const char *name = NULL;
+	Reason reason = { "" };
+	bool keep = false;
+
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--keep-home") == 0)
+			keep = true;
+		else if (argv[i][0] == '-' || name)
+			return EXIT_USAGE;
+		else
+			name = argv[i];
+	}
+	if (!name)
+		return EXIT_USAGE;
+	if (agents_lock(&lock_fd, &reason) < 0 || agent_find(name, &agent, &reason) < 0) {
+		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
+		return EXIT_FAILURE;
+	}
+	if (!agent.has_file) {
+		(void)fprintf(stderr, "creelctl: there is no agent `%s`\n", name);
+		return EXIT_FAILURE;
+	}
+	if (agent.has_user && !agent_uid_valid(&agent))
+		(void)fprintf(stderr, "creelctl: user %s has uid %u and is no agent's: only the policy file goes\n", name,
+			agent.uid);
+	if (remove_agent(&agent, keep, &reason)) {
+		(void)fprintf(stderr, "creelctl: %s\ncreelctl: the removal is not complete; it can be run again\n", reason.text);
+		return EXIT_FAILURE;
+	}
+	(void)printf("agent %s removed%s%s\n", name, keep && agent.home ? "; its home stays, as root's: " : "",
+		keep && agent.home ? agent.home : "");
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/operator/operator.h"
+#include "shell/base/file.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define OUTPUT_MAX (64U * 1024)
+
+int reason_set(Reason *ret_reason, int error, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(ret_reason->text, sizeof(ret_reason->text), format, ap);
+	va_end(ap);
+	return error;
+}
+
+/* What the operator or its shell set must not steer the tools (locale, pager, bus addresses). */
+static char *const clean_environment[] = {
+	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", NULL,
+};
+
+static int spawn(const char *const argv[], int output_fd, pid_t *ret)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	int r;
+
+	r = posix_spawn_file_actions_init(&actions);
+	if (r)
+		return -r;
+	r = posix_spawnattr_init(&attributes);
+	if (r) {
+		(void)posix_spawn_file_actions_destroy(&actions);
+		return -r;
+	}
+	sigemptyset(&none);
+	sigfillset(&all);
+	if (!r)
+		r = posix_spawnattr_setsigmask(&attributes, &none);
+	if (!r)
+		r = posix_spawnattr_setsigdefault(&attributes, &all);
+	if (!r)
+		r = posix_spawnattr_setpgroup(&attributes, 0);
+	if (!r)
+		r = posix_spawnattr_setflags(&attributes,
+			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	if (!r)
+		r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (!r)
+		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
+	if (!r)
+		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDERR_FILENO);
+	if (!r)
+		r = posix_spawn(ret, argv[0], &actions, &attributes, (char *const *)argv, clean_environment);
+	(void)posix_spawnattr_destroy(&attributes);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}
+
+/* The last line that is not blank: tools say the reason last. */
+static void last_line(char *output, size_t n, char *buffer, size_t size)
+{
+	char *line;
+
+	while (n && (output[n - 1] == '\n' || output[n - 1] == ' '))
+		output[--n] = '\0';
+	line = memrchr(output, '\n', n);
+	line = line ? line + 1 : output;
+	(void)str_quote(line, strlen(line), buffer, size);
+}
+
+/* Reads until the end, keeps the first OUTPUT_MAX bytes, and drains the rest so that the tool never blocks. */
+static size_t read_output(int fd, char *output)
+{
+	size_t used = 0;
+	char waste[4096];
+
+	for (;;) {
+		bool full = used >= OUTPUT_MAX;
+		ssize_t n = read(fd, full ? waste : output + used, full ? sizeof(waste) : OUTPUT_MAX - used);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		if (!full)
+			used += (size_t)n;
+	}
+	output[used] = '\0';
+	return used;
+}
+
+int command_run(const char *const argv[], Reason *ret_reason)
+{
+	_cleanup_close_ int read_fd = -EBADF, write_fd = -EBADF;
+	_cleanup_free_ char *output = malloc(OUTPUT_MAX + 1);
+	char line[512];
+	int fds[2], status = 0, r;
+	size_t n;
+	pid_t pid;
+
+	if (!output)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return reason_set(ret_reason, -errno, "pipe: %s", strerror(errno));
+	read_fd = fds[0];
+	write_fd = fds[1];
+
+	r = spawn(argv, write_fd, &pid);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s: %s", argv[0], strerror(-r));
+	write_fd = fd_close(write_fd);
+	n = read_output(read_fd, output);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return reason_set(ret_reason, -errno, "%s: %s", argv[0], strerror(errno));
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	last_line(output, n, line, sizeof(line));
+	if (WIFSIGNALED(status))
+		return reason_set(ret_reason, -EPROTO, "%s: ended by signal %d", argv[0], WTERMSIG(status));
+	return reason_set(ret_reason, WEXITSTATUS(status), "%s: exit status %d: %s", argv[0], WEXITSTATUS(status), line);
+}

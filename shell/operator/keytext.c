@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A key that cannot log in is found here, by the operator, and not by the agent at its first login. Private keys are told
+ * apart by their armour, because pasting the wrong file is the usual mistake.
+ */
+#include "shell/operator/keytext.h"
+
+#include <string.h>
+
+static const char *const key_types[] = {
+	"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa",
+};
+
+static const char *const hardware_types[] = {
+	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+};
+
+static bool is_one_of(const char *word, const char *const list[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(word, list[i]) == 0)
+			return true;
+	return false;
+}
+
+static int digit_of(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *found = c ? strchr(digits, c) : NULL;
+
+	return found ? (int)(found - digits) : -1;
+}
+
+/* Strict base64 (RFC 4648, padded). Returns the number of bytes in `out` (of 3/4 of the text's size), or -EINVAL. */
+static ssize_t decode(const char *text, unsigned char *out)
+{
+	size_t n = strlen(text), used = 0;
+
+	if (!n || n % 4)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i += 4) {
+		bool last = i + 4 == n;
+		int pad = last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2 : 1) : 0;
+		unsigned value = 0;
+
+		for (int k = 0; k < 4; k++) {
+			int digit = k >= 4 - pad ? 0 : digit_of(text[i + (size_t)k]);
+
+			if (digit < 0)
+				return -EINVAL;
+			value = value << 6 | (unsigned)digit;
+		}
+		out[used++] = (unsigned char)(value >> 16);
+		if (pad < 2)
+			out[used++] = (unsigned char)(value >> 8);
+		if (pad < 1)
+			out[used++] = (unsigned char)value;
+	}
+	return (ssize_t)used;
+}
+
+/* A blob is a row of strings, each behind its 32-bit length (RFC 4253 section 6.6); the first is the type. */
+static const char *blob_refusal(const char *type, const unsigned char *blob, size_t n)
+{
+	size_t at = 0, parts = 0, first = 0;
+
+	while (at < n) {
+		size_t length;
+
+		if (n - at < 4)
+			return "its data is cut off";
+		length = (size_t)blob[at] << 24 | (size_t)blob[at + 1] << 16 | (size_t)blob[at + 2] << 8 | blob[at + 3];
+		at += 4;
+		if (length > n - at)
+			return "its data is cut off";
+		if (!parts++) {
+			if (length != strlen(type) || memcmp(blob + at, type, length) != 0)
+				return "its data is of another type than it says";
+			first = length;
+		}
+		at += length;
+	}
+	if (strcmp(type, "ssh-ed25519") == 0)
+		return parts == 2 && n == first + 40 ? NULL : "its data is not an Ed25519 key";
+	if (parts != 3)
+		return "its data has not the parts of such a key";
+	/* type, exponent, modulus: 2048 bits are 256 bytes */
+	if (strcmp(type, "ssh-rsa") == 0 && n < 4 + first + 4 + 1 + 4 + 256)
+		return "it is an RSA key of less than 2048 bits";
+	return NULL;
+}
+
+static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_reason)
+{
+	_cleanup_free_ unsigned char *blob = NULL;
+	char *type, *data, *comment, *key, shown[96];
+	const char *why;
+	ssize_t n;
+
+	line += strspn(line, " \t");
+	for (size_t i = strlen(line); i && strchr(" \t\r", line[i - 1]); i--)
+		line[i - 1] = '\0';
+	if (!*line || *line == '#')
+		return 0;
+	if (strncmp(line, "-----BEGIN ", 11) == 0)
+		return reason_set(ret_reason, -EINVAL, "line %u: this is %s; the public key is the line in the file with .pub",
+			number, strstr(line, "PRIVATE") ? "a private key" : "not a key of authorized_keys");
+	for (const char *p = line; *p; p++)
+		if ((unsigned char)*p < 0x20 && *p != '\t')
+			return reason_set(ret_reason, -EINVAL, "line %u: it has a control character", number);
+
+	comment = line;
+	type = strsep(&comment, " \t");
+	(void)str_quote(type, strlen(type), shown, sizeof(shown));
+	if (is_one_of(type, hardware_types, ELEMENTSOF(hardware_types)))
+		return reason_set(ret_reason, -EINVAL, "line %u: keys of type %s are not supported yet", number, shown);
+	if (!is_one_of(type, key_types, ELEMENTSOF(key_types)))
+		return reason_set(ret_reason, -EINVAL,
+			"line %u: `%s` is not a type of key that can log in (and options are not supported yet)", number, shown);
+	if (comment)
+		comment += strspn(comment, " \t");
+	data = strsep(&comment, " \t");
+	if (!data || !*data)
+		return reason_set(ret_reason, -EINVAL, "line %u: the key's data is missing", number);
+	blob = malloc(strlen(data) + 4);
+	if (!blob)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	n = decode(data, blob);
+	if (n < 0)
+		return reason_set(ret_reason, -EINVAL, "line %u: the key's data is not base64", number);
+	why = blob_refusal(type, blob, (size_t)n);
+	if (why)
+		return reason_set(ret_reason, -EINVAL, "line %u: %s", number, why);
+
+	if (comment)
+		comment += strspn(comment, " \t");
+	key = comment && *comment ? str_format("%s %s %s\n", type, data, comment) : str_format("%s %s\n", type, data);
+	if (strlist_push(keys, key) < 0)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	return 0;
+}
+
+static void strlist_donep(StrList *list)
+{
+	strlist_done(list);
+}
+
+int keytext_check(const char *text, size_t n, char **ret, Reason *ret_reason)
+{
+	_cleanup_(strlist_donep) StrList keys = { 0 };
+	_cleanup_free_ char *copy = strndup(text, n), *all = NULL;
+	char *rest = copy, *line;
+	unsigned number = 0;
+	size_t room = 1;
+
+	if (!copy)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	if (n > KEYTEXT_MAX)
+		return reason_set(ret_reason, -EINVAL, "more than %u KiB", KEYTEXT_MAX / 1024);
+	if (strlen(copy) != n)
+		return reason_set(ret_reason, -EINVAL, "it has a NUL byte");
+	while ((line = strsep(&rest, "\n"))) {
+		int r = line_check(line, ++number, &keys, ret_reason);
+
+		if (r < 0)
+			return r;
+	}
+	if (!keys.n)
+		return reason_set(ret_reason, -EINVAL, "there is no key in it");
+
+	for (size_t i = 0; i < keys.n; i++)
+		room += strlen(keys.items[i]);
+	all = calloc(1, room);
+	if (!all)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	for (size_t i = 0; i < keys.n; i++)
+		strcat(all, keys.items[i]);
+	*ret = TAKE_PTR(all);
+	return 0;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What creelctl does, one file a verb. Everything here runs as root, started by the operator, in one thread; the policy
+ * files are the only truth and outlive it, nothing of creel needs it at run time.
+ */
+#pragma once
+
+#include "shell/base/str.h"
+#include "shell/policy/policy.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* A verb gets the words behind its own name and returns the exit status: 0, 1 (failed, one line said why), 2 (usage). */
+int policy_check_main(int argc, char **argv);
+int policy_show_main(int argc, char **argv);
+int agent_add_main(int argc, char **argv);
+int agent_remove_main(int argc, char **argv);
+int agent_list_main(int argc, char **argv);
+int agent_show_main(int argc, char **argv);
+int agent_lock_main(int argc, char **argv);
+int agent_unlock_main(int argc, char **argv);
+int audit_main(int argc, char **argv);
+
+#define EXIT_USAGE 2
+
+/* Why something failed: one line for the operator. */
+typedef struct Reason {
+	char text[1024];
+} Reason;
+
+/* Fills `ret_reason` and returns `error`. */
+int reason_set(Reason *ret_reason, int error, const char *format, ...) _printf_(3, 4);
+
+/* ---- agent.c: what the system knows about an agent ---- */
+
+typedef struct Agent {
+	char *name;
+	char *file;	/* the policy file's path */
+	bool has_file;
+	bool has_user;	/* the rest is valid only then */
+	uid_t uid;
+	gid_t gid;
+	char *home, *shell;
+	bool locked; /* the account has expired */
+} Agent;
+
+/* Returns 0 (whether or not anything of that name exists), -EINVAL (not a name), or another negative errno. */
+_must_check_ int agent_find(const char *name, Agent *ret, Reason *ret_reason);
+void agent_done(Agent *agent);
+
+/* The user exists and its uid is in the agents' range (1000 to 59999). */
+bool agent_uid_valid(const Agent *agent);
+
+/* Names of all policy files in /etc/creel/agents, sorted. */
+_must_check_ int agent_names(StrList *ret, Reason *ret_reason);
+
+/* One creelctl changes agents at a time: waits for the lock, which the returned descriptor holds. */
+_must_check_ int agents_lock(int *ret_fd, Reason *ret_reason);
+
+/* ---- command.c: other programs ---- */
+
+/*
+ * Runs `argv` (NULL-terminated, absolute path first), without a shell, with no input, in a process group of its own so that
+ * the terminal's Ctrl-C does not end it half-way. Returns its exit status (0..255); -EPROTO when a signal ended it;
+ * another negative errno. Unless 0, `ret_reason` has the last line that it printed.
+ */
+_must_check_ int command_run(const char *const argv[], Reason *ret_reason);
+
+/* ---- units.c: the agent's units and processes ---- */
+
+_must_check_ int units_reload(Reason *ret_reason);
+_must_check_ int units_start(uid_t uid, Reason *ret_reason);
+
+/*
+ * Ends everything of `uid`: keeper first, so that nothing new is born, then its user manager, leaves and slice, then
+ * whatever escaped from it. Returns 0 when no process of that uid is left, or a negative errno.
+ */
+_must_check_ int units_end(const char *name, uid_t uid, Reason *ret_reason);
+
+/* ---- usage.c: limits beside use ---- */
+
+#define LIMIT_ROWS 4U
+
+typedef struct LimitRow {
+	const char *name, *unit; /* "bytes", "count", or "usec": CPU time used so far, of so much a second */
+	uint64_t limit, used;	 /* UINT64_MAX: no limit */
+} LimitRow;
+
+/* Memory, swap, processes and CPU time of the agent's slice, from the kernel. Zero use when nothing runs. */
+void usage_read(uid_t uid, LimitRow ret[static LIMIT_ROWS]);
+
+/* "1.5G", "max", "40", seconds or cores for "usec". Returns `buffer`. */
+const char *usage_text(const LimitRow *row, uint64_t value, char *buffer, size_t size);
