@@ -185,7 +185,7 @@ clean:
 
 # ---- the agent VM: provision/vm does the work; VM=NAME names another one ------------------------------------------
 vm_program = BUILD='$(abspath $(BUILD))' VM='$(VM)' /usr/bin/python3 provision/vm
-again = $(Q)$(MAKE) --no-print-directory
+again = $(Q)+$(MAKE) --no-print-directory
 
 .PHONY: deps dest vm up down push ssh console
 deps:

@@ -10,6 +10,7 @@
 #
 # Packages come from the Debian 12 sources of this machine's own apt, and from nowhere else. No loop devices, no KVM.
 
+# shellcheck disable=SC2016  # hooks and formats are expanded by those who get them
 set -euo pipefail
 export LC_ALL=C
 

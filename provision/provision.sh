@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# provision.sh: makes a Debian 12 machine an agent VM.
+#
+#   --from FOLDER        the built files, as `make install DESTDIR=FOLDER` gives them. Default: the folder dest/ beside
+#                        this one (a release), else this source tree is built
+#   --operator-port N    where the operator's OpenSSH goes (default 2222), when /etc/creel/creel.conf is written first
+#   --dry-run            says what would change, changes nothing
+#   --offline            the tree is not running (an image being built, in a chroot): files only, nothing is started
+#   --help
+#
+# Runs over the very OpenSSH that it moves: connections that stand stay, and the new port answers before port 22
+# changes hands. Run again, it changes only what differs. Exit status: 0 done, 1 refused or failed (with the reason),
+# 2 usage. One step is one file in steps/.
+
+set -eEuo pipefail
+trap 'echo "provision: unexpected failure of \`$BASH_COMMAND\` in ${FUNCNAME[0]:-main}, line $LINENO" >&2' ERR
+export LC_ALL=C.UTF-8
+umask 022
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+from=
+operator_port_wanted=2222
+dry_run=
+offline=
+
+# shellcheck source=steps/lib.sh
+. "$here/steps/lib.sh"
+# shellcheck source=steps/check.sh
+. "$here/steps/check.sh"
+# shellcheck source=steps/packages.sh
+. "$here/steps/packages.sh"
+# shellcheck source=steps/files.sh
+. "$here/steps/files.sh"
+# shellcheck source=steps/accounts.sh
+. "$here/steps/accounts.sh"
+# shellcheck source=steps/hostkey.sh
+. "$here/steps/hostkey.sh"
+# shellcheck source=steps/config.sh
+. "$here/steps/config.sh"
+# shellcheck source=steps/journal.sh
+. "$here/steps/journal.sh"
+# shellcheck source=steps/operator.sh
+. "$here/steps/operator.sh"
+# shellcheck source=steps/front.sh
+. "$here/steps/front.sh"
+
+usage()
+{
+	sed -n '/^#   --/,/^#   --help/s/^#   //p' "$here/provision.sh" >&2
+	exit 2
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--from | --operator-port)
+		[ $# -ge 2 ] || usage
+		case $1 in
+		--from) from=$2 ;;
+		*) operator_port_wanted=$2 ;;
+		esac
+		shift
+		;;
+	--dry-run) dry_run=1 ;;
+	--offline) offline=1 ;;
+	*) usage ;;
+	esac
+	shift
+done
+case $operator_port_wanted in
+'' | *[!0-9]* | 0* | ??????*) fail "--operator-port: not a port number" ;;
+esac
+
+check_machine
+check_build
+packages_install
+check_libraries
+files_install
+accounts_make
+hostkey_make
+config_write
+journal_keep
+manager_reload
+operator_move
+front_start
+report_end

@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# Refuses machines that creel cannot protect, before anything is touched.
+
+check_machine()
+{
+	local id version virt
+
+	[ "$(id -u)" = 0 ] || fail "must run as root"
+	# shellcheck disable=SC1091
+	id=$(. /etc/os-release && echo "${ID:-}")
+	# shellcheck disable=SC1091
+	version=$(. /etc/os-release && echo "${VERSION_ID:-}")
+	[ "$id:$version" = debian:12 ] ||
+		fail "this is ${id:-an unknown system} ${version:-}; only Debian 12 (bookworm) is supported"
+	[ "$(dpkg --print-architecture)" = amd64 ] ||
+		fail "this machine is $(dpkg --print-architecture); only amd64 is supported"
+	[ -z "$offline" ] || return 0
+
+	[ -d /run/systemd/system ] ||
+		fail "systemd does not run here: creel needs it as process 1 (--offline is for building images)"
+	virt=$(systemd-detect-virt --container || :)
+	[ "$virt" = none ] || fail "this is a container ($virt): creel needs a machine with a kernel of its own"
+	[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] ||
+		fail "/sys/fs/cgroup is not the unified hierarchy (cgroup v2): remove systemd.unified_cgroup_hierarchy=0"
+	for controller in cpu memory pids io; do
+		grep -qw "$controller" /sys/fs/cgroup/cgroup.controllers ||
+			fail "the kernel offers no cgroup controller \`$controller\`"
+	done
+	[ -e /sys/fs/cgroup/init.scope/cgroup.kill ] ||
+		fail "kernel $(uname -r) is too old: no cgroup.kill (5.14 or later is needed)"
+}
+
+# Finds the built files, or builds them.
+check_build()
+{
+	local file source
+
+	if [ -z "$from" ]; then
+		source=$(dirname "$here")
+		if [ -d "$source/dest" ]; then
+			from=$source/dest
+		elif [ -f "$source/Makefile" ] && command -v make >/dev/null && command -v gcc >/dev/null; then
+			make -s -C "$source" dest >&2 || fail "building $source failed; \`make deps\` installs what it needs"
+			from=$source/build/vm/dest
+		else
+			fail "nothing to install: unpack a release (make tarball), or name built files by --from"
+		fi
+	fi
+	[ -d "$from" ] || fail "$from: no such folder"
+	for file in usr/libexec/creel/creel-sshd usr/libexec/creel/creel-keeper usr/sbin/creelctl \
+		usr/lib/systemd/system/creel-sshd.socket; do
+		[ -f "$from/$file" ] || fail "$from is no complete build: $file is missing"
+	done
+}
+
+# Before any door is moved: the programs must find their libraries.
+check_libraries()
+{
+	local program missing
+
+	for program in "$from"/usr/libexec/creel/* "$from"/usr/sbin/*; do
+		missing=$(ldd "$program" 2>/dev/null | awk '/not found/ { print $1 }')
+		[ -z "$missing" ] || [ -n "$dry_run" ] ||
+			fail "$(basename "$program") lacks libraries here: ${missing//$'\n'/ }"
+	done
+}

@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# /etc/creel/creel.conf: written once, then the operator's.
+
+config=/etc/creel/creel.conf
+
+# Value of KEY in [front], or the default.
+config_front()
+{
+	local value=
+
+	[ ! -f "$config" ] || value=$(awk -F= -v key="$1" '
+		/^[ \t]*\[/ { inside = /^[ \t]*\[front\]/ }
+		inside && $1 ~ "^[ \t]*" key "[ \t]*$" { sub(/[;#].*/, "", $2); gsub(/[ \t]/, "", $2); value = $2 }
+		END { print value }' "$config")
+	echo "${value:-$2}"
+}
+
+config_write()
+{
+	if [ -f "$config" ]; then
+		if [ -x /usr/sbin/creelctl ] && [ -z "$dry_run" ]; then
+			/usr/sbin/creelctl policy check "$config" >/dev/null || fail "$config is not valid: see above"
+		fi
+		unchanged "configuration: $config is yours"
+	else
+		[ -n "$dry_run" ] || {
+			sed "s/@operator_port@/$operator_port_wanted/" "$here/config/creel.conf" >"$config.creel-new"
+			chmod 644 "$config.creel-new"
+			mv -fT "$config.creel-new" "$config"
+		}
+		changed "configuration: $config"
+		# the generator reads it
+		reload_needed=1
+	fi
+	operator_port=$(config_front operator_port "$operator_port_wanted")
+	case $operator_port in
+	'' | *[!0-9]*) fail "$config: operator_port is not a number" ;;
+	22) fail "$config: operator_port is 22, which is the agents' port" ;;
+	esac
+}

@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# What the steps share: saying what changed, and changing only what differs.
+#
+# A step asks first, then acts inside `apply`, so that --dry-run reports and does nothing. `changed` and `unchanged` are
+# the report; exactly one of them a thing.
+
+changes=0
+
+fail()
+{
+	printf 'provision: %s\n' "$*" >&2
+	exit 1
+}
+
+# changed THING: WHAT WAS DONE
+changed()
+{
+	changes=$((changes + 1))
+	if [ -n "$dry_run" ]; then
+		printf '  would do   %s\n' "$*"
+	else
+		printf '  changed    %s\n' "$*"
+	fi
+}
+
+unchanged()
+{
+	printf '  unchanged  %s\n' "$*"
+}
+
+note()
+{
+	printf '  note       %s\n' "$*"
+}
+
+# apply COMMAND...: not in a dry run
+apply()
+{
+	[ -n "$dry_run" ] || "$@"
+}
+
+# live COMMAND...: not in a dry run, and only where the machine runs
+live()
+{
+	[ -n "$dry_run" ] || [ -n "$offline" ] || "$@"
+}
+
+# The lines of a package list, without comments.
+list_lines()
+{
+	sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@"
+}
+
+# file_put SOURCE DESTINATION: by rename, so that no reader ever sees half a file and a running program keeps its own
+file_put()
+{
+	local new="$2.creel-new"
+
+	mkdir -p "$(dirname "$2")"
+	rm -f "$new"
+	cp -P --preserve=mode "$1" "$new"
+	[ -L "$new" ] || chown 0:0 "$new"
+	mv -fT "$new" "$2"
+}
+
+# text_put TEXT DESTINATION MODE: returns 1 when nothing differed
+text_put()
+{
+	if [ -f "$2" ] && [ "$(cat "$2")" = "$1" ] && [ "$(stat -c %a "$2")" = "$3" ]; then
+		return 1
+	fi
+	[ -z "$dry_run" ] || return 0
+	mkdir -p "$(dirname "$2")"
+	printf '%s\n' "$1" >"$2.creel-new"
+	chmod "$3" "$2.creel-new"
+	mv -fT "$2.creel-new" "$2"
+}
+
+report_end()
+{
+	case $changes in
+	0) echo "provision: nothing to change" ;;
+	*) echo "provision: $changes ${dry_run:+to be }changed" ;;
+	esac
+}
