@@ -181,10 +181,23 @@ static int scope_check(Parse *parse, const PolicyKey *key)
 	return 0;
 }
 
+/* Where a comment starts at the end of a line: inih leaves it in lines that go on. */
+static size_t comment_start(const char *value)
+{
+	for (size_t i = 1; value[i]; i++)
+		if (value[i] == ';' && isspace((unsigned char)value[i - 1])) {
+			while (i && isspace((unsigned char)value[i - 1]))
+				i--;
+			return i;
+		}
+	return strlen(value);
+}
+
 /* A list's value in an indented line: as if it stood behind a comma in the line above. */
 static int value_continue(Parse *parse, const char *value)
 {
 	const PolicyKey *key = parse->last_row < 0 ? NULL : &policy_keys[parse->last_row];
+	int length = (int)comment_start(value);
 	char **text, *longer;
 	size_t n;
 
@@ -192,7 +205,7 @@ static int value_continue(Parse *parse, const char *value)
 		return fail(parse, -EBADMSG, "the line is indented: only the value of a list may go on like that");
 	text = &parse->source->text[parse->last_row];
 	n = strlen(*text);
-	longer = str_format("%s%s%s", *text, n && (*text)[n - 1] != ',' ? ", " : "", value);
+	longer = str_format("%s%s%.*s", *text, n && (*text)[n - 1] != ',' ? ", " : "", length, value);
 	if (!longer)
 		return fail(parse, -ENOMEM, "%s", strerror(ENOMEM));
 	free(*text);

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Policies: each error with its whole text, because the text is what an operator works with; each accepted notation with
+ * the value that it means. Profiles are the shipped ones, so this runs at the top of the source tree.
+ */
+#include "tests/unit/unit.h"
+
+#include "shell/policy/policy.h"
+#include "shell/policy/table.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LABEL "bob.conf"
+
+static char root[64];
+
+static void make_folder(const char *below)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s%s", root, below);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0755);
+		*slash = '/';
+	}
+	assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+}
+
+static void write_file(const char *below, const char *text, size_t n)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s%s", root, below);
+	(void)unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, n), (ssize_t)n);
+}
+
+static void write_text(const char *below, const char *text)
+{
+	write_file(below, text, strlen(text));
+}
+
+static void remove_file(const char *below)
+{
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s%s", root, below);
+	assert_true(unlink(path) == 0 || errno == ENOENT);
+}
+
+static int set_up(void **state)
+{
+	char profiles[PATH_MAX], link[PATH_MAX], here[PATH_MAX - 32];
+
+	(void)snprintf(root, sizeof(root), "/tmp/creel-test-policy-XXXXXX");
+	assert_non_null(mkdtemp(root));
+	make_folder(POLICY_DIR "/agents");
+	make_folder(CREEL_DATADIR);
+	assert_non_null(getcwd(here, sizeof(here)));
+	(void)snprintf(profiles, sizeof(profiles), "%s/provision/profiles", here);
+	(void)snprintf(link, sizeof(link), "%s%s", root, POLICY_PROFILE_DIR);
+	return symlink(profiles, link);
+}
+
+static int tear_down(void **state)
+{
+	_cleanup_free_ char *command = str_format("rm -rf '%s'", root);
+
+	return command ? system(command) : -1;
+}
+
+/* The agent's text over nothing. NULL when it is refused; then `error` says why. */
+static Policy *load(const char *text, PolicyError *error)
+{
+	PolicyText agent = { .label = LABEL, .text = text, .n = strlen(text) };
+	Policy *policy = NULL;
+	int r = policy_load_text(root, "bob", NULL, &agent, &policy, error);
+
+	assert_true(r == 0 || r == -EBADMSG);
+	assert_true((r == 0) == (policy != NULL));
+	return policy;
+}
+
+/* ---- errors ---- */
+
+#define LONG_LINE "# 45678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
+
+static const struct {
+	const char *text, *error;
+} refused[] = {
+	/* sections and keys */
+	{ "[limits]\nmemroy = 1G\n", LABEL ":2: [limits] memroy: unknown key; did you mean `memory`?" },
+	{ "[limit]\nmemory = 1G\n", LABEL ":2: [limit]: unknown section; did you mean [limits]?" },
+	{ "[quux]\nx = 1\n", LABEL ":2: [quux]: unknown section" },
+	{ "[limits]\nzzz = 1\n", LABEL ":2: [limits] zzz: unknown key" },
+	{ "[limits]\nlisten = 3000\n", LABEL ":2: [limits] listen: unknown key; did you mean [ports] listen?" },
+	{ "[limits]\nMemory = 1G\n", LABEL ":2: [limits] Memory: unknown key; did you mean `memory`?" },
+	{ "memory = 1G\n", LABEL ":1: memory: the key stands before any [section]" },
+	{ "[limits]\n= 1G\n", LABEL ":2: [limits]: the key's name is missing" },
+	{ "[limits]\nmemory = 1G\ncpu = 1\nmemory = 2G\n", LABEL ":4: [limits] memory: it is set twice, first in line 2" },
+	{ "[limits]\nmemory = 1G\n[ports]\n[limits]\nmemory = 1G\n",
+	  LABEL ":5: [limits] memory: it is set twice, first in line 2" },
+	{ "[front]\noperator_port = 2222\n",
+	  LABEL ":2: [front] operator_port: only creel.conf may set it, it is one for the whole machine" },
+	/* lines */
+	{ "[limits]\nmemory 1G\n", LABEL ":2: the line is neither [section], nor `key = value`, nor a comment" },
+	{ "[limits\nmemory = 1G\n", LABEL ":1: the section's closing bracket is missing" },
+	{ "[limits] memory = 1G\n", LABEL ":1: there is text behind the section's closing bracket" },
+	{ "[limits]\n  memory = 1G\n", LABEL ":2: the line is indented: only the value of a list may go on like that" },
+	{ "[limits]\nmemory = 1G\n  cpu = 1\n",
+	  LABEL ":3: the line is indented: only the value of a list may go on like that" },
+	{ "[commands]\ndeny = rm,\n  dd\n  allow = ls\n",
+	  LABEL ":4: the line is indented: only the value of a list may go on like that" },
+	{ "[commands]\ndeny = rm\n  [limits]\n",
+	  LABEL ":3: the line is indented: only the value of a list may go on like that" },
+	{ "[limits]\nmemory = 1\x1bG\n", LABEL ":2: the line has a control character" },
+	{ LONG_LINE LONG_LINE "\n",
+	  LABEL ":1: the line has more than 197 bytes; a list may go on in an indented line" },
+	/* sizes */
+	{ "[limits]\nmemory = 2GB\n", LABEL ":2: [limits] memory: `2GB` is not a size in bytes: digits, then K, M, G or T,"
+	  " as in 256M, or max for no limit" },
+	{ "[limits]\nmemory = 256m\n", LABEL ":2: [limits] memory: `256m` is not a size in bytes: digits, then K, M, G or T,"
+	  " as in 256M, or max for no limit" },
+	{ "[limits]\nmemory = 256\n", LABEL ":2: [limits] memory: `256` is out of range: 32M to 64T, or max for no limit" },
+	{ "[limits]\nmemory = -1G\n", LABEL ":2: [limits] memory: `-1G` is not a size in bytes: digits, then K, M, G or T,"
+	  " as in 256M, or max for no limit" },
+	{ "[limits]\nmemory = 99999999999T\n",
+	  LABEL ":2: [limits] memory: `99999999999T` is out of range: 32M to 64T, or max for no limit" },
+	{ "[limits]\nmemory =\n", LABEL ":2: [limits] memory: `` is not a size in bytes: digits, then K, M, G or T,"
+	  " as in 256M, or max for no limit" },
+	{ "[limits]\nmemory = 2G # two\n", LABEL ":2: [limits] memory: `2G # two` is not a size in bytes: digits, then K, M,"
+	  " G or T, as in 256M, or max for no limit" },
+	{ "[exec]\noutput = max\n", LABEL ":2: [exec] output: `max` is not a size in bytes: digits, then K, M, G or T,"
+	  " as in 256M" },
+	/* counts, cores, times */
+	{ "[limits]\nprocesses = 50k\n", LABEL ":2: [limits] processes: `50k` is not a number of decimal digits, or max for no"
+	  " limit" },
+	{ "[limits]\nprocesses = 0\n", LABEL ":2: [limits] processes: `0` is out of range: 8 to 4000000, or max for no limit" },
+	{ "[limits]\nio_weight = 10001\n", LABEL ":2: [limits] io_weight: `10001` is out of range: 1 to 10000" },
+	{ "[limits]\ncpu = 50%\n", LABEL ":2: [limits] cpu: `50%` is not a number of cores, as in 0.5 or 2, or max for no"
+	  " limit" },
+	{ "[limits]\ncpu = 0\n", LABEL ":2: [limits] cpu: `0` is out of range: 0.01 to 1024, or max for no limit" },
+	{ "[limits]\ncpu = 1.\n", LABEL ":2: [limits] cpu: `1.` is not a number of cores, as in 0.5 or 2, or max for no"
+	  " limit" },
+	{ "[exec]\ntimeout = 30\n", LABEL ":2: [exec] timeout: `30` is not a time: digits, then ms, s, m, h or d, as in 30s" },
+	{ "[exec]\ntimeout = 2d\n", LABEL ":2: [exec] timeout: `2d` is out of range: 100ms to 1d" },
+	/* words, paths, names */
+	{ "[network]\nmode = off\n", LABEL ":2: [network] mode: `off` is not full, restricted or none" },
+	{ "[javascript]\nes_modules = true\n", LABEL ":2: [javascript] es_modules: `true` is not no or yes" },
+	{ "[agent]\nshell = bash\n", LABEL ":2: [agent] shell: `bash` is not an absolute path" },
+	{ "[agent]\nshell = /bin/../bin/bash\n",
+	  LABEL ":2: [agent] shell: `/bin/../bin/bash` is not a plain path: no empty, `.` or `..` parts" },
+	{ "[agent]\nworkspace = ../other\n",
+	  LABEL ":2: [agent] workspace: `../other` is not a plain path: no empty, `.` or `..` parts" },
+	{ "[agent]\nprofile = ../x\n", LABEL ":2: [agent] profile: `../x` is not the name of a profile" },
+	{ "[agent]\nprofile = nosuch\n", LABEL ":2: [agent] profile: there is no profile `nosuch` (" POLICY_PROFILE_DIR
+	  "/nosuch.conf)" },
+	/* lists */
+	{ "[commands]\ndeny = rm,,dd\n", LABEL ":2: [commands] deny: an element is empty: a comma too many" },
+	{ "[commands]\ndeny = rm, dd,\n", LABEL ":2: [commands] deny: an element is empty: a comma too many" },
+	{ "[commands]\ndeny = rm, rm\n", LABEL ":2: [commands] deny: `rm` is in the list twice" },
+	{ "[commands]\ndeny = rm -rf\n",
+	  LABEL ":2: [commands] deny: `rm -rf` is not a command: a name without blanks, or an absolute path" },
+	{ "[network]\nmode = restricted\nallowed_hosts = exa mple.org\n", LABEL ":3: [network] allowed_hosts: `exa mple.org`"
+	  " is not a host name, *.NAME, or an address with an optional /LENGTH" },
+	{ "[network]\nallowed_hosts = 10.0.0.0/33\n", LABEL ":2: [network] allowed_hosts: `10.0.0.0/33`"
+	  " is not a host name, *.NAME, or an address with an optional /LENGTH" },
+	{ "[exec]\nlanguages = python, perl\n",
+	  LABEL ":2: [exec] languages: `perl` is not python, javascript, typescript or bash" },
+	{ "[files]\nhidden = ~bob/x\n", LABEL ":2: [files] hidden: `~bob/x` is not a plain absolute path, or ~/PATH" },
+	{ "[output]\ntypes = a/*.png\n", LABEL ":2: [output] types: `a/*.png` is not a file name pattern: it has a slash" },
+	/* ports */
+	{ "[ports]\nlisten = 22\n", LABEL ":2: [ports] listen: port 22 is below 1024: agents have no right to bind it" },
+	{ "[ports]\nlisten = 9000-3000\n", LABEL ":2: [ports] listen: the range 9000-3000 ends before it starts" },
+	{ "[ports]\nlisten = 3000-70000\n",
+	  LABEL ":2: [ports] listen: `70000` is not a port: 1 to 65535, or a range as in 3000-9000" },
+	{ "[ports]\nlisten =\n", LABEL ":2: [ports] listen: no port is named; `none` means that there are none" },
+	{ "[ports]\nlisten = 2000-3000\n", LABEL ":2: [ports] listen: port 2222 is the operator's ([front] operator_port,"
+	  " built-in)" },
+	/* contradictions */
+	{ "[limits]\nmemory = 1G\nsession_memory = 2G\n",
+	  LABEL ":3: [limits] session_memory: 2G is more than [limits] memory = 1G (" LABEL ":2)" },
+	{ "[limits]\nsession_memory = 4G\n",
+	  LABEL ":2: [limits] session_memory: 4G is more than [limits] memory = 2G (built-in)" },
+	{ "[limits]\nprocesses = 2000\n",
+	  LABEL ":2: [limits] processes: 2000 is more than [limits] tasks = 1024 (built-in)" },
+	{ "[exec]\ntimeout = 10m\n", LABEL ":2: [exec] timeout: 10m is more than [exec] max_timeout = 2m (built-in)" },
+	{ "[exec]\nscratch = 64M\nmemory = 32M\n",
+	  LABEL ":2: [exec] scratch: 64M is more than [exec] memory = 32M (" LABEL ":3)" },
+	{ "[commands]\nallow = ls, rm\ndeny = rm\n",
+	  LABEL ":2: [commands] allow: `rm` is also in [commands] deny (" LABEL ":3)" },
+	{ "[network]\nmode = restricted\n", LABEL ":2: [network] mode: restricted needs [network] allowed_hosts" },
+	{ "[network]\nallowed_hosts = example.org\n",
+	  LABEL ":2: [network] allowed_hosts: it restricts nothing while [network] mode = full (built-in)" },
+	{ "[network]\nmode = none\n[exec]\nnetwork = full\n",
+	  LABEL ":4: [exec] network: `full` is more than [network] mode = none (" LABEL ":2)" },
+	{ "[python]\npip_install = allowlist\n", LABEL ":2: [python] pip_install: allowlist needs [python] packages" },
+	{ "[javascript]\npackages = left-pad\n",
+	  LABEL ":2: [javascript] packages: it allows nothing while [javascript] npm_install is not allowlist (built-in)" },
+};
+
+static void test_refused(void **state)
+{
+	for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+		PolicyError error = { "" };
+		Policy *policy = load(refused[i].text, &error);
+
+		if (policy)
+			print_error("accepted: %s", refused[i].text);
+		assert_null(policy);
+		assert_string_equal(error.text, refused[i].error);
+	}
+}
+
+/* ---- values ---- */
+
+static const struct {
+	const char *text, *section, *key, *value;
+} accepted[] = {
+	{ "[limits]\nmemory = 1G\n", "limits", "memory", "1G" },
+	{ "[limits]\nmemory = 1024M\n", "limits", "memory", "1G" },
+	{ "[limits]\nmemory=1536M\n", "limits", "memory", "1536M" },
+	{ "[limits]\r\nmemory = 1G\r\n", "limits", "memory", "1G" },
+	{ "[limits]\nmemory = max ; all of it\n", "limits", "memory", "max" },
+	{ "; a comment\n# another\n\n[limits]\nmemory = 1G", "limits", "memory", "1G" },
+	{ "\xef\xbb\xbf[limits]\nmemory = 1G\n", "limits", "memory", "1G" },
+	{ "[limits]\ncpu = 0.5\n", "limits", "cpu", "0.5" },
+	{ "[limits]\ncpu = 1.250000\n", "limits", "cpu", "1.25" },
+	{ "[exec]\ntimeout = 1500ms\n", "exec", "timeout", "1500ms" },
+	{ "[exec]\ntimeout = 90s\n", "exec", "timeout", "90s" },
+	{ "[exec]\ntimeout = 60s\n", "exec", "timeout", "1m" },
+	{ "[audit]\nretention = 48h\n", "audit", "retention", "2d" },
+	{ "[exec]\nfilesystem = independent\n", "exec", "filesystem", "independent" },
+	{ "[agent]\nkeys = both\n", "agent", "keys", "both" },
+	{ "[ports]\nlisten = none\n", "ports", "listen", "none" },
+	{ "[ports]\nlisten = 9000, 3000-4000,4001-5000, 8000\n", "ports", "listen", "3000-5000,8000,9000" },
+	{ "[ports]\nforward = 80\n", "ports", "forward", "80" },
+	{ "[commands]\ndeny =\n", "commands", "deny", "" },
+	{ "[commands]\ndeny = rm , /usr/bin/dd\n", "commands", "deny", "rm, /usr/bin/dd" },
+	{ "[commands]\ndeny = rm,\n  dd,\n\tmkfs ; three\n", "commands", "deny", "rm, dd, mkfs" },
+	{ "[commands]\ndeny = rm\n  dd\n", "commands", "deny", "rm, dd" },
+	{ "[network]\nmode = restricted\nallowed_hosts = *.example.org, 10.0.0.0/8, 2001:db8::/32, pypi.org\n", "network",
+	  "allowed_hosts", "*.example.org, 10.0.0.0/8, 2001:db8::/32, pypi.org" },
+	{ "[python]\npip_install = allowlist\npackages = numpy, scikit-learn\n", "python", "packages", "numpy, scikit-learn" },
+	/* a value that nobody asked for follows a stricter one that somebody did */
+	{ "[limits]\nmemory = 32M\n", "exec", "scratch", "32M" },
+	{ "[limits]\ntasks = 30\n", "limits", "processes", "30" },
+	{ "[limits]\nfile_size = 5M\n", "output", "max_file_size", "5M" },
+	{ "[exec]\nmax_timeout = 10s\n", "exec", "timeout", "10s" },
+	{ "[network]\nmode = none\n", "exec", "network", "none" },
+	{ "[limits]\nmemory = 128M\n[agent]\nprofile = openclaw\n", "exec", "memory", "128M" },
+};
+
+static char *value_of(const Policy *policy, const char *section, const char *key, const char **ret_origin)
+{
+	const char *row_section, *row_key;
+	bool enforced;
+	char *value;
+
+	for (size_t i = 0; policy_row(policy, i, &row_section, &row_key, &value, ret_origin, &enforced); i++) {
+		if (strcmp(row_section, section) == 0 && strcmp(row_key, key) == 0)
+			return value;
+		free(value);
+	}
+	fail();
+	return NULL;
+}
+
+static void test_accepted(void **state)
+{
+	for (size_t i = 0; i < ELEMENTSOF(accepted); i++) {
+		PolicyError error = { "" };
+		Policy *policy = load(accepted[i].text, &error);
+		const char *origin;
+		char *value;
+
+		if (!policy)
+			print_error("%s\n", error.text);
+		assert_non_null(policy);
+		value = value_of(policy, accepted[i].section, accepted[i].key, &origin);
+		assert_string_equal(value, accepted[i].value);
+		free(value);
+		policy_free(policy);
+	}
+}
+
+static void test_numbers(void **state)
+{
+	PolicyError error;
+	Policy *policy = load("[limits]\nmemory = 1G\nswap = max\ncpu = 0.5\n[exec]\ntimeout = 1500ms\n", &error);
+
+	assert_non_null(policy);
+	assert_true(policy->memory == UINT64_C(1) << 30);
+	assert_true(policy->swap == POLICY_UNLIMITED);
+	assert_int_equal(policy->cpu, 500000);
+	assert_int_equal(policy->exec_timeout_usec, 1500000);
+	assert_int_equal(policy->keys, KEYS_HOME);
+	assert_int_equal(policy->network, NETWORK_FULL);
+	assert_true(port_list_contains(&policy->listen, 3000));
+	assert_true(port_list_contains(&policy->listen, 9000));
+	assert_false(port_list_contains(&policy->listen, 2999));
+	assert_false(port_list_contains(&policy->listen, 9001));
+	policy_free(policy);
+}
+
+/* Every key: what is written out is read in again as the same, and the built-in values stand in the text. */
+static void test_round_trip(void **state)
+{
+	_cleanup_free_ char *text = strdup("");
+	const char *section, *key, *origin, *last = "";
+	PolicyError error = { "" };
+	Policy *policy = load("", &error), *again;
+	bool enforced;
+	char *value;
+	size_t n = 0;
+
+	assert_non_null(policy);
+	for (size_t i = 0; policy_row(policy, i, &section, &key, &value, &origin, &enforced); i++) {
+		char *more;
+
+		n++;
+		assert_string_equal(origin, "built-in");
+		if (strcmp(section, "front") == 0 || strcmp(key, "profile") == 0) {
+			free(value);
+			continue;
+		}
+		more = str_format("%s%s%s%s%s = %s\n", text, strcmp(section, last) ? "[" : "", strcmp(section, last) ? section : "",
+			strcmp(section, last) ? "]\n" : "", key, value);
+		assert_non_null(more);
+		free(text);
+		text = more;
+		last = section;
+		free(value);
+	}
+	assert_int_equal(n, policy_keys_n);
+
+	again = load(text, &error);
+	assert_string_equal(error.text, "");
+	assert_non_null(again);
+	for (size_t i = 0; i < n; i++) {
+		char *first, *second;
+
+		assert_true(policy_row(policy, i, &section, &key, &first, &origin, &enforced));
+		assert_true(policy_row(again, i, &section, &key, &second, &origin, &enforced));
+		assert_string_equal(first, second);
+		free(first);
+		free(second);
+	}
+	policy_free(again);
+	policy_free(policy);
+}
+
+/* ---- layers ---- */
+
+static void test_layers(void **state)
+{
+	static const char system[] = "[agent]\nprofile = openclaw\n[limits]\nmemory = 1G\nprocesses = 40\n";
+	static const char agent[] = "[limits]\nprocesses = 30\n[exec]\nmemory = 64M\n";
+	PolicyError error = { "" };
+	Policy *policy = NULL;
+	const char *origin;
+
+	write_text(POLICY_DIR "/creel.conf", system);
+	write_text(POLICY_DIR "/agents/bob.conf", agent);
+	if (policy_load(root, "bob", &policy, &error) < 0)
+		fail_msg("%s", error.text);
+	assert_string_equal(policy->name, "bob");
+	assert_string_equal(policy->profile, "openclaw");
+	assert_int_equal(policy->memory, UINT64_C(1) << 30);
+	assert_int_equal(policy->processes, 30);
+	assert_int_equal(policy->exec_memory, 64 << 20);
+	assert_true(policy->exec_independent);
+	free(value_of(policy, "limits", "processes", &origin));
+	assert_string_equal(origin, POLICY_DIR "/agents/bob.conf:2");
+	free(value_of(policy, "limits", "memory", &origin));
+	assert_string_equal(origin, POLICY_DIR "/creel.conf:4");
+	free(value_of(policy, "exec", "cpu", &origin));
+	assert_int_equal(strncmp(origin, POLICY_PROFILE_DIR "/openclaw.conf:", strlen(POLICY_PROFILE_DIR "/openclaw.conf:")), 0);
+	free(value_of(policy, "audit", "code", &origin));
+	policy_free(policy);
+
+	/* an agent's profile stands above creel.conf */
+	policy = NULL;
+	write_text(POLICY_DIR "/agents/bob.conf", "[agent]\nprofile = clawcentral\n");
+	assert_int_equal(policy_load(root, "bob", &policy, &error), 0);
+	assert_int_equal(policy->memory, UINT64_C(2) << 30);
+	policy_free(policy);
+
+	/* a contradiction names both files */
+	policy = NULL;
+	write_text(POLICY_DIR "/agents/bob.conf", "[limits]\nsession_memory = 2G\n");
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/agents/bob.conf:2: [limits] session_memory: 2G is more than [limits] memory"
+					" = 1G (" POLICY_DIR "/creel.conf:4)");
+
+	/* a bad creel.conf spoils every agent */
+	write_text(POLICY_DIR "/creel.conf", "[limits]\nmemory = lots\n");
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_int_equal(strncmp(error.text, POLICY_DIR "/creel.conf:2: ", strlen(POLICY_DIR "/creel.conf:2: ")), 0);
+
+	write_text(POLICY_DIR "/creel.conf", "[front]\noperator_port = 22\n");
+	assert_int_equal(policy_load(root, NULL, &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/creel.conf:2: [front] operator_port: port 22 is the agents' front");
+	write_text(POLICY_DIR "/creel.conf", "[front]\noperator_port = 3500\n");
+	assert_int_equal(policy_load(root, NULL, &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/creel.conf:2: [front] operator_port: port 3500 is in [ports] listen"
+					" (built-in): agents could bind it");
+	remove_file(POLICY_DIR "/creel.conf");
+	remove_file(POLICY_DIR "/agents/bob.conf");
+}
+
+static void test_profiles(void **state)
+{
+	static const char *const profiles[] = { "instaclaw", "openclaw", "clawcentral" };
+	PolicyError error = { "" };
+	Policy *built_in = load("", &error);
+
+	for (size_t i = 0; i < ELEMENTSOF(profiles); i++) {
+		_cleanup_free_ char *text = str_format("[agent]\nprofile = %s\n", profiles[i]);
+		const char *section, *key, *origin;
+		Policy *policy = load(text, &error);
+		char *value, *expected;
+		bool enforced;
+
+		assert_string_equal(error.text, "");
+		assert_non_null(policy);
+		/* the built-in values are instaclaw's */
+		for (size_t k = 0; i == 0 && policy_row(policy, k, &section, &key, &value, &origin, &enforced); k++) {
+			assert_true(policy_row(built_in, k, &section, &key, &expected, &origin, &enforced));
+			assert_string_equal(value, expected);
+			free(value);
+			free(expected);
+		}
+		policy_free(policy);
+	}
+	policy_free(built_in);
+}
+
+/* ---- files and names ---- */
+
+static void test_files(void **state)
+{
+	static const char bob[] = POLICY_DIR "/agents/bob.conf";
+	char path[PATH_MAX], big[64 * 1024 + 2];
+	PolicyError error = { "" };
+	Policy *policy = NULL;
+
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -ENOENT);
+	assert_string_equal(error.text, POLICY_DIR "/agents/bob.conf: No such file or directory");
+
+	write_file(bob, "[limits]\nmemory = 1G\0\ncpu = 1\n", 31);
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/agents/bob.conf:2: the line has a control character");
+
+	memset(big, '\n', sizeof(big));
+	write_file(bob, big, sizeof(big));
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/agents/bob.conf: the file has more than 64 KiB");
+	remove_file(bob);
+
+	(void)snprintf(path, sizeof(path), "%s%s", root, bob);
+	assert_int_equal(symlink("/etc/hostname", path), 0);
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/agents/bob.conf: it is a symbolic link");
+	assert_int_equal(unlink(path), 0);
+
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/agents/bob.conf: it is not a regular file");
+	assert_int_equal(unlink(path), 0);
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR "/agents/bob.conf: it is not a regular file");
+	assert_int_equal(rmdir(path), 0);
+	assert_null(policy);
+}
+
+static void test_names(void **state)
+{
+	static const char *const good[] = { "a", "_x", "agent", "a-b_c9", "abcdefghijklmnopqrstuvwxyz012345" };
+	static const char *const bad[] = {
+		"", "9a", "-a", "A", "a b", "a/b", "../a", ".", "a.b", "a\n", "\xc3\xa4", "abcdefghijklmnopqrstuvwxyz0123456",
+	};
+	PolicyError error = { "" };
+	Policy *policy = NULL;
+
+	for (size_t i = 0; i < ELEMENTSOF(good); i++)
+		assert_true(policy_name_valid(good[i]));
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+		assert_false(policy_name_valid(bad[i]));
+		assert_int_equal(policy_load(root, bad[i], &policy, &error), -EINVAL);
+		assert_null(policy);
+	}
+	assert_false(policy_name_valid(NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_accepted), cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_layers),   cmocka_unit_test(test_profiles),
+		cmocka_unit_test(test_files),	   cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, set_up, tear_down);
+}
