@@ -87,6 +87,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 	Server *server = peer->server;
 	const char *member = sd_bus_message_get_member(message);
 	const Method *method;
+	int r;
 
 	if (peer->close_source)
 		return 1; /* already on its way out */
@@ -115,7 +116,9 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s takes (%s).", method->member,
 			method->signature);
 	}
-	return method->call(server->config.keeper, peer, message, error);
+	r = method->call(server->config.keeper, peer, message, error);
+	/* 0 would make sd-bus look for another handler; a caller that wants no reply got none and that is fine */
+	return r == 0 ? 1 : r;
 }
 
 static unsigned int count_peers(const Server *server, PeerKind kind)
