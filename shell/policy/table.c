@@ -70,9 +70,9 @@ const PolicyKey policy_keys[] = {
 
 	{ KEY("front", "operator_port"), .type = TYPE_PORT, AT(operator_port), .min = 1, .max = 65535,
 	  .fallback = "2222", .scope = SCOPE_SYSTEM, .enforced = true },
-	{ KEY("front", "unauthenticated"), COUNT(unauthenticated, 8, 4096, "256"), .scope = SCOPE_SYSTEM,
+	{ KEY("front", "unauthenticated"), COUNT(unauthenticated, 8, 4096, "64"), .scope = SCOPE_SYSTEM,
 	  .enforced = true },
-	{ KEY("front", "grace"), TIME(grace_usec, 5 * SECOND, 600 * SECOND, "30s"), .scope = SCOPE_SYSTEM,
+	{ KEY("front", "grace"), TIME(grace_usec, 5 * SECOND, 600 * SECOND, "20s"), .scope = SCOPE_SYSTEM,
 	  .enforced = true },
 
 	{ KEY("exec", "bash_allow"), LIST(bash_allow, ELEMENT_COMMAND, "") },

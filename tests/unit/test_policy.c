@@ -5,6 +5,7 @@
  */
 #include "tests/unit/unit.h"
 
+#include "shell/base/file.h"
 #include "shell/policy/policy.h"
 #include "shell/policy/table.h"
 
@@ -443,6 +444,30 @@ static void test_profiles(void **state)
 	policy_free(built_in);
 }
 
+/* Every key stands in creel.conf(5) under its section, with a star if and only if it is not enforced. */
+static void test_manual(void **state)
+{
+	_cleanup_free_ char *manual = NULL;
+
+	assert_int_equal(file_read_at(AT_FDCWD, "docs/man/creel.conf.5", 0, 1 << 20, &manual, NULL), 0);
+	for (size_t i = 0; i < policy_keys_n; i++) {
+		_cleanup_free_ char *head = str_format("\n.Ss [%s]\n", policy_keys[i].section);
+		_cleanup_free_ char *item = str_format("\n.It Cm %s ", policy_keys[i].key);
+		char *section = strstr(manual, head), *text = section ? strstr(section, item) : NULL, *end;
+		char *next = section ? strstr(section + 1, "\n.Ss ") : NULL;
+
+		if (!text || (next && text > next))
+			fail_msg("[%s] %s is not in creel.conf(5)", policy_keys[i].section, policy_keys[i].key);
+		end = strstr(text + 1, "\n.It Cm ");
+		if (!end || (strstr(text, "\n.El") && strstr(text, "\n.El") < end))
+			end = strstr(text, "\n.El");
+		assert_non_null(end);
+		if ((end[-1] == '*') == policy_keys[i].enforced)
+			fail_msg("[%s] %s: creel.conf(5) has it wrong whether it is enforced", policy_keys[i].section,
+				policy_keys[i].key);
+	}
+}
+
 /* ---- files and names ---- */
 
 static void test_files(void **state)
@@ -507,7 +532,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_accepted), cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_layers),   cmocka_unit_test(test_profiles),
-		cmocka_unit_test(test_files),	   cmocka_unit_test(test_names),
+		cmocka_unit_test(test_files),	   cmocka_unit_test(test_names),    cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, set_up, tear_down);
