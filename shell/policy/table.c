@@ -51,8 +51,10 @@ const PolicyKey policy_keys[] = {
 	{ KEY("limits", "file_size"), SIZE(file_size, 1 * M, 64 * T, "500M"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "open_files"), COUNT(open_files, 64, 1048576, "16384"), .enforced = true },
 	{ KEY("limits", "sessions"), COUNT(sessions, 1, 4096, "128"), .enforced = true },
-	{ KEY("limits", "session_memory"), SIZE(session_memory, 16 * M, 64 * T, "max"), .unlimited = true },
-	{ KEY("limits", "session_processes"), COUNT(session_processes, 4, 4000000, "max"), .unlimited = true },
+	{ KEY("limits", "session_memory"), SIZE(session_memory, 16 * M, 64 * T, "max"), .unlimited = true,
+	  .enforced = true },
+	{ KEY("limits", "session_processes"), COUNT(session_processes, 4, 4000000, "max"), .unlimited = true,
+	  .enforced = true },
 
 	{ KEY("ports", "listen"), .type = TYPE_PORTS, AT(listen), .min = 1024, .max = 65535, .fallback = "3000-9000" },
 	{ KEY("ports", "forward"), .type = TYPE_PORTS, AT(forward), .min = 1, .max = 65535, .fallback = "3000-9000" },

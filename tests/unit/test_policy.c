@@ -456,9 +456,12 @@ static void test_manual(void **state)
 		char *section = strstr(manual, head), *text = section ? strstr(section, item) : NULL, *end;
 		char *next = section ? strstr(section + 1, "\n.Ss ") : NULL;
 
-		if (!text || (next && text > next))
+		if (!text || (next && text > next)) {
 			fail_msg("[%s] %s is not in creel.conf(5)", policy_keys[i].section, policy_keys[i].key);
-		end = strstr(text + 1, "\n.It Cm ");
+			return;
+		}
+		text += strlen(item);
+		end = strstr(text, "\n.It Cm ");
 		if (!end || (strstr(text, "\n.El") && strstr(text, "\n.El") < end))
 			end = strstr(text, "\n.El");
 		assert_non_null(end);
