@@ -64,7 +64,8 @@ audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/audit.c shell/operator/command.c \
-		shell/operator/keytext.c shell/operator/policy-verbs.c shell/operator/units.c shell/operator/usage.c
+		shell/operator/keytext.c shell/operator/policy-apply.c shell/operator/policy-verbs.c \
+		shell/operator/units.c shell/operator/usage.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
 units_src := units/agent-units.c units/unit-dir.c
@@ -85,7 +86,7 @@ creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base
 creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
 
-creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(policy_src) $(base_src)
+creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 creelctl_libs := libsystemd inih
 creelctl_dir := $(sbindir)
 
@@ -115,7 +116,7 @@ owner_libssh/ := sshd-sub
 owner_seccomp.h := shell/confine
 owner_ini.h := shell/policy
 owner_security/ := shell/session
-owner_systemd/sd-bus.h := shell/bus shell/keeper shell sshd-sub
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell sshd-sub
 owner_systemd/sd-journal.h := shell/audit
 owner_openssl/ := sshd-sub
 

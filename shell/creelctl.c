@@ -22,13 +22,14 @@ static const Verb verbs[] = {
 	{ "agent", "unlock", true, agent_unlock_main, "NAME", "allow logins again" },
 	{ "policy", "check", false, policy_check_main, "[FILE|NAME]", "read policies as creel does; say what is wrong" },
 	{ "policy", "show", false, policy_show_main, "[NAME] [--json]", "effective values, and where each came from" },
+	{ "policy", "apply", true, policy_apply_main, "", "make edited policies take effect" },
 	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]", "the last entries of the record" },
 };
 
 static void print_verb(FILE *file, const Verb *verb)
 {
-	(void)fprintf(file, "  creelctl %s%s%s %s\n", verb->noun, verb->verb ? " " : "", verb->verb ? verb->verb : "",
-		verb->arguments);
+	(void)fprintf(file, "  creelctl %s%s%s%s%s\n", verb->noun, verb->verb ? " " : "", verb->verb ? verb->verb : "",
+		*verb->arguments ? " " : "", verb->arguments);
 }
 
 static void print_help(FILE *file)

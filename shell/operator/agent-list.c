@@ -2,8 +2,18 @@
 /* creelctl agent list, agent show: limits beside use. */
 #include "shell/operator/operator.h"
 #include "shell/base/json.h"
+#include "shell/bus/bus.h"
 
 #include <string.h>
+
+/* The keeper's socket is there: logins are possible as far as the machine goes. */
+static bool keeper_listens(uid_t uid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), KEEPER_SOCKET_FORMAT, uid);
+	return access(path, F_OK) == 0;
+}
 
 static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error)
 {
@@ -15,6 +25,8 @@ static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyEr
 		return "bad uid";
 	if (r < 0)
 		return "bad policy";
+	if (!keeper_listens(agent->uid))
+		return "down";
 	return agent->locked ? "locked" : "ok";
 }
 

@@ -141,7 +141,6 @@ static int unlink_quietly(const char *path, Reason *ret_reason)
 static int remove_files(const Agent *agent, Reason *ret_reason)
 {
 	_cleanup_free_ char *keys = str_format("%s/agents/%s.keys", POLICY_DIR, agent->name);
-	char run[48];
 	int r;
 
 	if (!keys)
@@ -149,15 +148,6 @@ static int remove_files(const Agent *agent, Reason *ret_reason)
 	r = unlink_quietly(keys, ret_reason);
 	if (r < 0)
 		return r;
-	if (agent->has_user) {
-		(void)snprintf(run, sizeof(run), "/run/creel/%u/keeper.sock", agent->uid);
-		r = unlink_quietly(run, ret_reason);
-		if (r < 0)
-			return r;
-		*strrchr(run, '/') = '\0';
-		if (rmdir(run) < 0 && errno != ENOENT)
-			return reason_set(ret_reason, -errno, "%s: %s", run, strerror(errno));
-	}
 	return unlink_quietly(agent->file, ret_reason);
 }
 

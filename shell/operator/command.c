@@ -65,15 +65,21 @@ static int spawn(const char *const argv[], int output_fd, pid_t *ret)
 	return -r;
 }
 
-/* The last line that is not blank: tools say the reason last. */
+/* The last line that says something: tools say the reason last, and systemctl then where to read on. */
 static void last_line(char *output, size_t n, char *buffer, size_t size)
 {
 	char *line;
 
 	while (n && (output[n - 1] == '\n' || output[n - 1] == ' '))
 		output[--n] = '\0';
-	line = memrchr(output, '\n', n);
-	line = line ? line + 1 : output;
+	for (;;) {
+		line = memrchr(output, '\n', n);
+		line = line ? line + 1 : output;
+		if (line == output || strncmp(line, "See ", 4) != 0)
+			break;
+		n = (size_t)(line - output) - 1;
+		output[n] = '\0';
+	}
 	(void)str_quote(line, strlen(line), buffer, size);
 }
 

@@ -13,6 +13,7 @@
 
 /* A verb gets the words behind its own name and returns the exit status: 0, 1 (failed, one line said why), 2 (usage). */
 int policy_check_main(int argc, char **argv);
+int policy_apply_main(int argc, char **argv);
 int policy_show_main(int argc, char **argv);
 int agent_add_main(int argc, char **argv);
 int agent_remove_main(int argc, char **argv);

@@ -36,11 +36,13 @@ int units_reload(Reason *ret_reason)
 	return command_run(argv, ret_reason);
 }
 
+/* Lingering starts the user manager in its own time; here it is waited for, so that the first login finds it. */
 int units_start(uid_t uid, Reason *ret_reason)
 {
-	UnitName socket, keeper, leaves, rescue;
+	UnitName socket, keeper, leaves, rescue, manager;
 	const char *const argv[] = {
 		SYSTEMCTL, "start",
+		unit_name(&manager, "user@", uid, ".service"),
 		unit_name(&leaves, "creel-leaves@", uid, ".service"),
 		unit_name(&rescue, "creel-rescue@", uid, ".service"),
 		unit_name(&socket, "creel-keeper@", uid, ".socket"),
@@ -115,6 +117,20 @@ static void kill_slice(uid_t uid)
 	(void)!file_put_at(AT_FDCWD, path, "1");
 }
 
+/* The socket's folder: the socket unit made it, and leaves it. */
+static int remove_runtime(uid_t uid, Reason *ret_reason)
+{
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "/run/creel/%u/keeper.sock", uid);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+	*strrchr(path, '/') = '\0';
+	if (rmdir(path) < 0 && errno != ENOENT)
+		return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
 int units_end(const char *name, uid_t uid, Reason *ret_reason)
 {
 	UnitName socket, keeper, leaves, rescue, manager, runtime, slice;
@@ -124,6 +140,17 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 		SYSTEMCTL, "stop",
 		unit_name(&socket, "creel-keeper@", uid, ".socket"),
 		unit_name(&keeper, "creel-keeper@", uid, ".service"),
+		NULL,
+	};
+	const char *const forget[] = {
+		SYSTEMCTL, "reset-failed",
+		unit_name(&socket, "creel-keeper@", uid, ".socket"),
+		unit_name(&keeper, "creel-keeper@", uid, ".service"),
+		unit_name(&leaves, "creel-leaves@", uid, ".service"),
+		unit_name(&rescue, "creel-rescue@", uid, ".service"),
+		unit_name(&manager, "user@", uid, ".service"),
+		unit_name(&runtime, "user-runtime-dir@", uid, ".service"),
+		unit_name(&slice, "user-", uid, ".slice"),
 		NULL,
 	};
 	const char *const stop_rest[] = {
@@ -161,9 +188,11 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 			break;
 		(void)nanosleep(&pause, NULL);
 	}
+	/* being killed counts as a failure of theirs; of an agent that is gone nothing should be listed */
+	(void)!command_run(forget, &ignored);
 	if (left > 0)
 		return reason_set(ret_reason, -EBUSY, "%d processes of uid %u do not end", left, uid);
 	if (left < 0)
 		return reason_set(ret_reason, left, "/proc: %s", strerror(-left));
-	return 0;
+	return remove_runtime(uid, ret_reason);
 }
