@@ -92,7 +92,8 @@ int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total)
 
 	text_add(&front, "# creel: [front] of creel.conf\n[Service]\n");
 	text_add(&front, "Environment=CREEL_UNAUTHENTICATED=%llu\n", (unsigned long long)policy->unauthenticated);
-	text_add(&front, "Environment=CREEL_GRACE_USEC=%llu\n", (unsigned long long)policy->grace_usec);
+	/* whole seconds, rounded up: never less than was asked for */
+	text_add(&front, "Environment=CREEL_GRACE=%llu\n", (unsigned long long)((policy->grace_usec + 999999) / 1000000));
 	return write_drop_in(dir_fd, &front, "creel-sshd.service");
 }
 

@@ -201,7 +201,7 @@ static void test_system_refused(void **state)
 	assert_int_equal(generate(), 0);
 	assert_has("/said", "agent `alice` is disabled: /etc/creel/creel.conf:2: [front] grace: `soon` is not a time");
 	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=1\n");
-	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_GRACE_USEC=");
+	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_GRACE=20\n");
 	assert_has("/out/user.slice" DROP_IN, "MemoryMax=1207959552\n");
 }
 
