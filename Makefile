@@ -53,7 +53,8 @@ all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanit
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/file.c shell/base/json.c shell/base/log.c shell/base/rate.c shell/base/str.c
-policy_src := shell/policy/check.c shell/policy/policy.c shell/policy/source.c shell/policy/table.c shell/policy/value.c
+policy_src := shell/policy/check.c shell/policy/element.c shell/policy/policy.c shell/policy/source.c \
+	      shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c shell/session/keys.c \
 	       shell/session/terminal.c
@@ -69,12 +70,24 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
 units_src := units/agent-units.c units/unit-dir.c
-sshd_src :=
+sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/hostkey.c \
+	    sshd-sub/link.c sshd-sub/listener.c sshd-sub/monitor.c sshd-sub/monitor-channel.c \
+	    sshd-sub/monitor-keeper.c sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
+	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/split.c sshd-sub/userauth.c \
+	    sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
+filter_src := shell/confine/filter.c
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-keeper creel-generator creelctl creel
+programs := creel-sshd creel-keeper creel-generator creelctl creel
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
+
+creel-sshd_src := sshd-sub/creel-sshd.c $(sshd_src) $(filter_src) $(base_src)
+creel-sshd_libs := libssh libcrypto libsystemd libseccomp
+# libssh must find these in the program (sshd-sub/split.c); their names are in split.h
+creel-sshd_ldlibs := -Wl,--export-dynamic-symbol=EVP_DigestSign -Wl,--export-dynamic-symbol=EVP_DigestVerify \
+		     -Wl,--export-dynamic-symbol=gss_indicate_mechs
+creel-sshd_dir := $(libexecdir)
 
 creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
 		    $(bus_src) $(policy_src) $(base_src)

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The main process. It never holds the host key: the monitor is forked before the key is read. It never talks to
+ * clients: workers are forked for that, from a process that is warmed up and has a libssh session ready, so that a
+ * connection costs one fork and no set-up.
+ *
+ * SIGTERM ends only this process: connections go on with their workers and their monitor, and a new instance may take the
+ * listening sockets meanwhile. Signals are looked at between connections, so none is lost half accepted.
+ *
+ * Workers share this process's address-space layout. When one crashes, the next might be aimed better: we start anew
+ * (execve), with a new layout and a new monitor, after a pause; live connections stay with the old monitor.
+ */
+#include "sshd-sub/listener.h"
+#include "shell/base/log.h"
+#include "sshd-sub/children.h"
+#include "sshd-sub/hostkey.h"
+#include "sshd-sub/monitor.h"
+#include "sshd-sub/offer.h"
+#include "sshd-sub/sandbox.h"
+#include "sshd-sub/selftest.h"
+#include "sshd-sub/split.h"
+#include "sshd-sub/worker.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+#define LISTENING_MAX 8U
+#define ACCEPT_ROUND 16U        /* accepted before signals are looked at again */
+#define FULL_TICK_MSEC 200      /* while the bound is reached */
+#define DROP_ROUND 16U
+#define CRASH_PAUSE_SEC 1
+#define WORKER_FD_FIRST_FREE 6U
+
+typedef struct Listener {
+	const Options *options;
+	int listening_fds[LISTENING_MAX];
+	unsigned int n_listening;
+	int signal_fd, control_fd, landlock_fd;
+	pid_t monitor_pid;
+	ssh_bind offer;
+	ssh_session session; /* for the next worker; the listener itself never uses it */
+	Children children;
+	sigset_t signals;
+	bool crashed;
+} Listener;
+
+/* Set once here, inherited by every connection: no call for any of them. */
+static int socket_tune(int fd)
+{
+	static const struct {
+		int level, option, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 }, /* a client that vanished without a word: after about eight minutes */
+		{ IPPROTO_TCP, TCP_KEEPIDLE, 300 },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, 30 },
+		{ IPPROTO_TCP, TCP_KEEPCNT, 6 },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(options); i++)
+		if (setsockopt(fd, options[i].level, options[i].option, &options[i].value, sizeof(int)) < 0)
+			return -errno;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+static int socket_open(uint16_t port)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, SOMAXCONN) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int listener_take_sockets(Listener *listener)
+{
+	int n = sd_listen_fds(0), r;
+
+	if (n < 0)
+		return n;
+	if (n > (int)LISTENING_MAX)
+		return -E2BIG;
+	for (int i = 0; i < n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+			return -ENOTSOCK;
+		listener->listening_fds[listener->n_listening++] = fd;
+	}
+	if (!n && listener->options->port) {
+		r = socket_open(listener->options->port);
+		if (r < 0)
+			return r;
+		listener->listening_fds[listener->n_listening++] = r;
+	}
+	if (!listener->n_listening)
+		return -ENOTCONN;
+	for (unsigned int i = 0; i < listener->n_listening; i++) {
+		r = socket_tune(listener->listening_fds[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int listener_catch_signals(Listener *listener)
+{
+	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT };
+
+	(void)sigemptyset(&listener->signals);
+	for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+		(void)sigaddset(&listener->signals, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &listener->signals, NULL) < 0)
+		return -errno;
+	listener->signal_fd = signalfd(-1, &listener->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	return listener->signal_fd < 0 ? -errno : 0;
+}
+
+/* Returns the public half of the host key, which only the monitor has whole. */
+static int listener_fork_monitor(Listener *listener, uint8_t ret_public[static HOSTKEY_PUBLIC_SIZE])
+{
+	static uint8_t payload[WIRE_PAYLOAD_MAX + 1];
+	int pair[2], fds[WIRE_FDS_MAX], r;
+	WireHeader header;
+	size_t n_fds;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	listener->monitor_pid = fork();
+	if (listener->monitor_pid < 0) {
+		r = -errno;
+		fd_close(pair[0]);
+		fd_close(pair[1]);
+		return r;
+	}
+	if (!listener->monitor_pid) {
+		/* what remains: the standard descriptors and our end of the pair, as number 3 */
+		if (pair[1] < 4 || dup3(pair[1], 3, O_CLOEXEC) < 0 || close_range(4, ~0U, 0) < 0)
+			_exit(1);
+		(void)sigprocmask(SIG_UNBLOCK, &listener->signals, NULL);
+		monitor_run(listener->options, 3);
+	}
+	fd_close(pair[1]);
+	listener->control_fd = pair[0];
+
+	r = wire_receive(listener->control_fd, &header, payload, fds, &n_fds, 0);
+	if (r == 0)
+		return -ENOKEY; /* it said why itself */
+	if (r < 0)
+		return r;
+	if (header.type != WIRE_HOSTKEY || header.length != HOSTKEY_PUBLIC_SIZE || n_fds)
+		return -EPROTO;
+	memcpy(ret_public, payload, HOSTKEY_PUBLIC_SIZE);
+	return 0;
+}
+
+static int listener_prepare(Listener *listener, const char **ret_step)
+{
+	_cleanup_free_ char *hollow = NULL;
+	uint8_t public[HOSTKEY_PUBLIC_SIZE];
+	int r;
+
+	*ret_step = "listening sockets";
+	r = listener_take_sockets(listener);
+	if (r < 0)
+		return r;
+	*ret_step = "signals";
+	r = listener_catch_signals(listener);
+	if (r < 0)
+		return r;
+	*ret_step = "monitor";
+	r = listener_fork_monitor(listener, public);
+	if (r < 0)
+		return r;
+	*ret_step = "offer";
+	hollow = hostkey_write_hollow(public);
+	if (!hollow)
+		return -ENOMEM;
+	r = offer_new(hollow, &listener->offer);
+	if (r < 0)
+		return r;
+	*ret_step = "self-test";
+	r = selftest_run(listener->offer, listener->control_fd, public, ret_step);
+	if (r < 0)
+		return r;
+	*ret_step = "sandbox";
+	r = sandbox_prepare(&listener->landlock_fd);
+	if (r < 0)
+		return r;
+	*ret_step = "session";
+	return offer_session_new(listener->offer, WORKER_CONNECTION_FD, &listener->session);
+}
+
+/* Context: a fresh child. What remains is what worker.h says. */
+_Noreturn static void listener_become_worker(Listener *listener, int connection_fd, int link_fd)
+{
+	int landlock_fd = -EBADF;
+
+	/* our own descriptors come first, so these are never among the numbers that they move to */
+	if (connection_fd < (int)WORKER_FD_FIRST_FREE || link_fd < (int)WORKER_FD_FIRST_FREE)
+		_exit(1);
+	if (dup2(connection_fd, WORKER_CONNECTION_FD) < 0 || dup2(link_fd, WORKER_LINK_FD) < 0)
+		_exit(1);
+	if (listener->landlock_fd >= 0) {
+		landlock_fd = dup2(listener->landlock_fd, WORKER_LANDLOCK_FD);
+		if (landlock_fd < 0)
+			_exit(1);
+	}
+	if (close_range(landlock_fd < 0 ? WORKER_LANDLOCK_FD : WORKER_FD_FIRST_FREE, ~0U, 0) < 0)
+		_exit(1);
+	worker_run(listener->session, landlock_fd);
+}
+
+/* Tells the monitor of a worker before it can have said anything. */
+static int listener_announce(Listener *listener, uint32_t id, pid_t pid, const char *peer, int link_fd)
+{
+	WireHeader header = { .type = WIRE_CONNECTION, .number = id };
+	uint8_t buffer[WIRE_PEER_MAX + 16];
+	WireWriter payload = { .data = buffer, .room = sizeof(buffer) };
+	_cleanup_close_ int worker_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fds[2] = { link_fd, worker_fd };
+
+	if (worker_fd < 0)
+		return -errno;
+	wire_put_string(&payload, peer);
+	header.length = (uint32_t)payload.used;
+	return wire_send(listener->control_fd, &header, payload.data, fds, 2, 0);
+}
+
+static int listener_serve(Listener *listener, int *connection_fd, const struct sockaddr_storage *remote)
+{
+	_cleanup_close_ int monitor_end = -EBADF, worker_end = -EBADF;
+	struct sockaddr_storage local;
+	socklen_t local_n = sizeof(local);
+	char peer[WIRE_PEER_MAX];
+	uint32_t id = ++listener->children.last_id;
+	PeerSource source;
+	int pair[2], r;
+	pid_t pid;
+
+	if (getsockname(*connection_fd, (struct sockaddr *)&local, &local_n) < 0)
+		return -errno;
+	r = peer_describe(remote, &local, peer, &source);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	monitor_end = pair[0];
+	worker_end = pair[1];
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		listener_become_worker(listener, *connection_fd, worker_end);
+
+	r = listener_announce(listener, id, pid, peer, monitor_end);
+	if (r < 0)
+		return r; /* the worker finds its link closed, and ends */
+	r = children_add(&listener->children, pid, *connection_fd, peer, &source, id);
+	if (r >= 0)
+		TAKE_FD(*connection_fd);
+	return r;
+}
+
+static void listener_accept(Listener *listener, int fd)
+{
+	for (unsigned int i = 0; i < ACCEPT_ROUND; i++) {
+		_cleanup_close_ int connection_fd = -EBADF;
+		struct sockaddr_storage remote;
+		socklen_t remote_n = sizeof(remote);
+		int r;
+
+		if (listener->children.unauthenticated >= listener->options->unauthenticated)
+			return;
+		connection_fd = accept4(fd, (struct sockaddr *)&remote, &remote_n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (connection_fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+				log_error("cannot accept: %s", strerror(errno));
+				(void)poll(NULL, 0, FULL_TICK_MSEC);
+			}
+			return;
+		}
+		r = listener_serve(listener, &connection_fd, &remote);
+		if (r < 0) {
+			log_error("cannot serve a connection: %s", strerror(-r));
+			if (r == -EAGAIN || r == -ENOMEM) /* no more processes */
+				(void)poll(NULL, 0, FULL_TICK_MSEC);
+		}
+	}
+}
+
+/* The bound is reached. Does anybody wait, and keeps somebody us waiting? */
+static void listener_make_room(Listener *listener)
+{
+	struct pollfd waiting[LISTENING_MAX];
+
+	for (unsigned int i = 0; i < listener->n_listening; i++)
+		waiting[i] = (struct pollfd){ .fd = listener->listening_fds[i], .events = POLLIN };
+	if (poll(waiting, listener->n_listening, 0) <= 0)
+		return;
+	for (unsigned int i = 0; i < DROP_ROUND; i++) {
+		Child *victim = children_choose_victim(&listener->children);
+		WireHeader header = { .type = WIRE_DROP };
+
+		if (!victim)
+			return;
+		header.number = victim->id;
+		if (wire_send(listener->control_fd, &header, NULL, NULL, 0, 0) < 0)
+			return;
+	}
+}
+
+static bool is_crash(int status)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP };
+
+	for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == signals[i])
+			return true;
+	return false;
+}
+
+/* Returns 0, or -ECHILD when the monitor is no more. */
+static int listener_reap(Listener *listener)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		Child *child = children_find(&listener->children, pid);
+
+		if (pid == listener->monitor_pid) {
+			log_error("the monitor ended (status %#x): starting anew", (unsigned int)status);
+			return -ECHILD;
+		}
+		if (is_crash(status)) {
+			log_line(LOG_CRIT, "worker of %s CRASHED with SIG%s: a fault of ours, or somebody tried to make one",
+				child ? child->peer : "an earlier instance", sigabbrev_np(WTERMSIG(status)));
+			listener->crashed = true;
+		}
+		if (child)
+			children_remove(&listener->children, child);
+	}
+	return 0;
+}
+
+static void listener_read_control(Listener *listener)
+{
+	static uint8_t payload[WIRE_PAYLOAD_MAX + 1];
+	int fds[WIRE_FDS_MAX];
+	WireHeader header;
+	size_t n_fds;
+
+	while (wire_receive(listener->control_fd, &header, payload, fds, &n_fds, MSG_DONTWAIT) > 0)
+		if (header.type == WIRE_ADMITTED)
+			children_admit(&listener->children, header.number);
+}
+
+/* Returns 1 to go on, 0 to end, or a negative errno. */
+static int listener_round(Listener *listener)
+{
+	struct pollfd fds[2 + LISTENING_MAX] = {
+		{ .fd = listener->signal_fd, .events = POLLIN },
+		{ .fd = listener->control_fd, .events = POLLIN },
+	};
+	bool full = listener->children.unauthenticated >= listener->options->unauthenticated;
+	nfds_t n = 2;
+	int r;
+
+	for (unsigned int i = 0; !full && i < listener->n_listening; i++)
+		fds[n++] = (struct pollfd){ .fd = listener->listening_fds[i], .events = POLLIN };
+	r = poll(fds, n, full ? FULL_TICK_MSEC : -1);
+	if (r < 0)
+		return errno == EINTR ? 1 : -errno;
+	if (r == 0)
+		listener_make_room(listener);
+	if (fds[1].revents)
+		listener_read_control(listener);
+	if (fds[0].revents) {
+		struct signalfd_siginfo info;
+
+		while (read(listener->signal_fd, &info, sizeof(info)) == sizeof(info))
+			if (info.ssi_signo != SIGCHLD)
+				return 0;
+		r = listener_reap(listener);
+		if (r < 0 || listener->crashed)
+			return r < 0 ? r : 1;
+	}
+	for (nfds_t i = 2; i < n; i++)
+		if (fds[i].revents)
+			listener_accept(listener, fds[i].fd);
+	return 1;
+}
+
+/* A new image of this program with the same listening sockets. Returns only on failure. */
+static void listener_start_anew(Listener *listener, char *const argv[])
+{
+	char number[24];
+
+	(void)sleep(CRASH_PAUSE_SEC);
+	(void)snprintf(number, sizeof(number), "%d", (int)getpid());
+	(void)setenv("LISTEN_PID", number, 1);
+	(void)snprintf(number, sizeof(number), "%u", listener->n_listening);
+	(void)setenv("LISTEN_FDS", number, 1);
+	for (unsigned int i = 0; i < listener->n_listening; i++)
+		if (listener->listening_fds[i] != SD_LISTEN_FDS_START + (int)i ||
+			fcntl(listener->listening_fds[i], F_SETFD, 0) < 0)
+			return;
+	(void)execv("/proc/self/exe", argv);
+	log_error("cannot start anew: %s", strerror(errno));
+}
+
+int listener_run(const Options *options, char *const argv[])
+{
+	static Listener listener;
+	const char *step;
+	int r;
+
+	listener = (Listener){ .options = options, .signal_fd = -EBADF, .control_fd = -EBADF, .landlock_fd = -EBADF };
+	children_init(&listener.children);
+	r = listener_prepare(&listener, &step);
+	if (r == -EPROTO)
+		log_error("%s: this libssh does not keep to what split keys need; refusing to serve", step);
+	else if (r < 0 && r != -ENOKEY)
+		log_error("%s: %s", step, strerror(-r));
+	if (r < 0)
+		return 1;
+	if (listener.landlock_fd < 0)
+		log_notice("this kernel has no Landlock: workers are held by the system-call filter alone");
+#ifdef __SANITIZE_ADDRESS__
+	log_warning("sanitizer build: workers are NOT confined");
+#endif
+	(void)sd_notify(0, "READY=1");
+	log_debug("serving");
+
+	do
+		r = listener_round(&listener);
+	while (r > 0 && !listener.crashed);
+	if (r == 0) {
+		(void)sd_notify(0, "STOPPING=1");
+		return 0;
+	}
+	listener_start_anew(&listener, argv);
+	return 1;
+}

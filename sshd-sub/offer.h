@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What we offer to clients, and the libssh session that every worker starts from. */
+#pragma once
+
+#include "shell/base/cleanup.h"
+
+#include <libssh/libssh.h>
+#include <libssh/server.h>
+
+#define OFFER_CIPHERS                                                                                          \
+	"chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes128-ctr"
+
+DEFINE_CLEANUP(struct ssh_bind_struct, ssh_bind_free)
+DEFINE_CLEANUP(struct ssh_session_struct, ssh_free)
+
+/* `key` is a private key file's text. Returns 0 or a negative errno; -EKEYREJECTED when libssh does not take it. */
+_must_check_ int offer_new(const char *key, ssh_bind *ret);
+
+/*
+ * A server session that will use descriptor `fd`, which need not be open yet: the listener makes one before it forks,
+ * and each worker puts its connection there. Returns 0 or a negative errno.
+ */
+_must_check_ int offer_session_new(ssh_bind offer, int fd, ssh_session *ret);

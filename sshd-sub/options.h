@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command line says; read once in main(), constant afterwards. */
+#pragma once
+
+#include <stdint.h>
+
+typedef struct Options {
+	const char *key_path;          /* host key file; NULL: the systemd credential */
+	const char *keepers;           /* folder with UID/keeper.sock; NULL: KEEPER_SOCKET_FORMAT */
+	uint64_t grace_usec;           /* to log in */
+	unsigned int unauthenticated;  /* connections that have not logged in, at a time */
+	uint16_t port;                 /* to listen on, loopback; 0: sockets come from systemd */
+} Options;

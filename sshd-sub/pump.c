@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bytes between a channel and its process. The rules that keep both directions bounded and awake:
+ *
+ * - Output is read only while the client's window is open and libssh's send buffer is empty: that buffer has no bound of
+ *   its own. What libssh does not take (a rekey is under way) is kept, and nothing is read before it is gone.
+ * - Input that the process does not take stays in libssh, which then stops opening the window. Once we hold back, we
+ *   take nothing until the pipe is writable again, so that no byte overtakes another.
+ * - Callbacks run inside almost every call of libssh: nothing is freed in them.
+ */
+#include "sshd-sub/worker.h"
+#include "shell/base/rate.h"
+
+#include <string.h>
+
+/* A peer that ignores the window makes libssh 0.10 buffer all it sends; honest ones stay below 1.3 MB. */
+#define UNREAD_MAX (2U * 1024 * 1024)
+
+bool pump_wants_output(const Channel *channel, bool is_stderr)
+{
+	int fd = is_stderr ? channel->err_fd : channel->out_fd;
+
+	return fd >= 0 && !channel->pending && ssh_channel_window_size(channel->ssh) > 0;
+}
+
+void pump_close_input(Channel *channel)
+{
+	if (!channel->terminal)
+		(void)fd_close(channel->in_fd);
+	channel->in_fd = -EBADF;
+	channel->in_blocked = false;
+	channel->unread = false;
+	free(channel->staged);
+	channel->staged = NULL;
+	channel->staged_n = 0;
+}
+
+void pump_close_output(Channel *channel, bool is_stderr)
+{
+	if (is_stderr) {
+		channel->err_fd = fd_close(channel->err_fd);
+		return;
+	}
+	if (channel->terminal)
+		pump_close_input(channel);
+	channel->out_fd = fd_close(channel->out_fd);
+}
+
+void pump_send(Channel *channel, const uint8_t *data, size_t n, bool is_stderr)
+{
+	int sent = 0;
+
+	if (!channel->pending) {
+		sent = is_stderr ? ssh_channel_write_stderr(channel->ssh, data, (uint32_t)n) :
+				   ssh_channel_write(channel->ssh, data, (uint32_t)n);
+		if (sent < 0) {
+			channel->closed = true;
+			return;
+		}
+	}
+	if ((size_t)sent == n)
+		return;
+	channel->pending = malloc(n - (size_t)sent);
+	if (!channel->pending) {
+		channel->worker->broken = true;
+		return;
+	}
+	memcpy(channel->pending, data + sent, n - (size_t)sent);
+	channel->pending_n = n - (size_t)sent;
+	channel->pending_at = 0;
+	channel->pending_stderr = is_stderr;
+}
+
+void pump_flush(Channel *channel)
+{
+	const uint8_t *data = channel->pending + channel->pending_at;
+	uint32_t n = (uint32_t)(channel->pending_n - channel->pending_at);
+	int sent;
+
+	if (!channel->pending || channel->closed)
+		return;
+	if (ssh_get_status(channel->worker->session) & SSH_WRITE_PENDING || !ssh_channel_window_size(channel->ssh))
+		return;
+	sent = channel->pending_stderr ? ssh_channel_write_stderr(channel->ssh, data, n) :
+					 ssh_channel_write(channel->ssh, data, n);
+	if (sent < 0) {
+		channel->closed = true;
+		return;
+	}
+	channel->pending_at += (size_t)sent;
+	if (channel->pending_at == channel->pending_n) {
+		free(channel->pending);
+		channel->pending = NULL;
+	}
+}
+
+void pump_output(Channel *channel, bool is_stderr)
+{
+	Worker *worker = channel->worker;
+	int fd = is_stderr ? channel->err_fd : channel->out_fd;
+	size_t room = ssh_channel_window_size(channel->ssh);
+	ssize_t n;
+
+	if (!pump_wants_output(channel, is_stderr))
+		return;
+	n = read(fd, worker->chunk, room < sizeof(worker->chunk) ? room : sizeof(worker->chunk));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) { /* a terminal without processes says EIO */
+		pump_close_output(channel, is_stderr);
+		return;
+	}
+	if (channel->state == CHANNEL_EXITED) {
+		channel->drained_n += (size_t)n;
+		channel->heard_usec = clock_monotonic_usec();
+	}
+	if (channel->sftp && !is_stderr) {
+		unsigned int answered;
+
+		(void)sftp_walk(&channel->answers, worker->chunk, (size_t)n, UINT32_MAX, &answered);
+		channel->unanswered -= answered < channel->unanswered ? answered : channel->unanswered;
+	}
+	pump_send(channel, worker->chunk, (size_t)n, is_stderr);
+	if (channel->sftp && (channel->unread || channel->staged) && !channel->in_blocked)
+		pump_input(channel);
+}
+
+/* Writes to the process. Returns how many bytes went; fewer than `n` when it must wait, for the pipe or for answers. */
+static size_t feed(Channel *channel, const uint8_t *data, size_t n)
+{
+	size_t want = n;
+	ssize_t written;
+
+	if (channel->sftp) {
+		SftpFramer ahead = channel->requests;
+		unsigned int begun;
+
+		want = sftp_walk(&ahead, data, n, SFTP_WINDOW - channel->unanswered, &begun);
+		if (!want)
+			return 0;
+	}
+	written = write(channel->in_fd, data, want);
+	if (written < 0) {
+		if (errno == EAGAIN || errno == EINTR) {
+			channel->in_blocked = true;
+			return 0;
+		}
+		pump_close_input(channel); /* it reads no more: the rest is nobody's */
+		return n;
+	}
+	if (channel->sftp) {
+		unsigned int begun;
+
+		(void)sftp_walk(&channel->requests, data, (size_t)written, UINT32_MAX, &begun);
+		channel->unanswered += begun;
+	}
+	if ((size_t)written < want)
+		channel->in_blocked = true;
+	return (size_t)written;
+}
+
+uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n)
+{
+	size_t taken;
+
+	if (n > UNREAD_MAX)
+		channel->worker->broken = true;
+	if (channel->state > CHANNEL_STARTING && channel->in_fd < 0)
+		return n;
+	if (channel->state <= CHANNEL_STARTING || channel->in_blocked || channel->staged) {
+		channel->unread = true;
+		return 0;
+	}
+	taken = feed(channel, data, n);
+	channel->unread = taken < n;
+	return (uint32_t)taken;
+}
+
+void pump_input(Channel *channel)
+{
+	Worker *worker = channel->worker;
+
+	channel->in_blocked = false;
+	for (;;) {
+		size_t n, taken;
+		int got;
+
+		if (channel->staged) {
+			taken = feed(channel, channel->staged + channel->staged_at,
+				channel->staged_n - channel->staged_at);
+			if (channel->in_fd < 0)
+				return;
+			channel->staged_at += taken;
+			if (channel->staged_at < channel->staged_n)
+				return;
+			free(channel->staged);
+			channel->staged = NULL;
+		}
+		if (channel->in_blocked || !channel->unread)
+			return;
+		got = ssh_channel_read_nonblocking(channel->ssh, worker->chunk, sizeof(worker->chunk), 0);
+		if (got <= 0) {
+			channel->unread = false;
+			return;
+		}
+		n = (size_t)got;
+		taken = feed(channel, worker->chunk, n);
+		if (channel->in_fd < 0)
+			return;
+		if (taken == n)
+			continue;
+		channel->staged = malloc(n - taken);
+		if (!channel->staged) {
+			worker->broken = true;
+			return;
+		}
+		memcpy(channel->staged, worker->chunk + taken, n - taken);
+		channel->staged_at = 0;
+		channel->staged_n = n - taken;
+		return;
+	}
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop. Only the connection is in libssh's event; everything else is in our own poll(), because libssh handles its
+ * whole event inside every write, and callbacks for pipes would run nested in there. An idle connection sleeps in poll().
+ *
+ * After the connection was readable, libssh is called until it has nothing more, at most INNER_ROUNDS times: it reads
+ * 4096 bytes a call.
+ */
+#include "sshd-sub/worker.h"
+#include "shell/base/rate.h"
+#include "sshd-sub/sandbox.h"
+#include "sshd-sub/split.h"
+#include "sshd-sub/worker-auth.h"
+
+#include <libssh/server.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define INNER_ROUNDS 64
+#define POLL_FIXED 2U
+#define POLL_MAX (POLL_FIXED + 3U * KEEPER_CHANNELS_MAX)
+
+typedef enum PollUse { USE_OUTPUT, USE_STDERR, USE_INPUT } PollUse;
+
+typedef struct Polled {
+	struct pollfd fds[POLL_MAX];
+	struct {
+		Channel *channel;
+		PollUse use;
+	} uses[POLL_MAX];
+	size_t n;
+	uint64_t deadline_usec;
+} Polled;
+
+static Worker worker;
+static Auth auth;
+static Polled polled;
+
+_Noreturn static void worker_end(WireBye why, const char *text)
+{
+	uint8_t buffer[WIRE_TEXT_MAX + 16];
+	WireWriter writer = { .data = buffer, .room = sizeof(buffer) };
+	size_t n = strlen(text);
+
+	wire_put_bytes(&writer, text, n < WIRE_TEXT_MAX ? n : WIRE_TEXT_MAX);
+	(void)!link_tell(&worker.link, WIRE_BYE, 0, why, &writer);
+	_exit(0);
+}
+
+/* libssh's texts for a client that just went; everything else is an error of the protocol. */
+_Noreturn static void worker_end_by_libssh(void)
+{
+	static const char *const gone[] = { "disconnected", "Connection reset", "Received SSH_MSG_DISCONNECT" };
+	const char *text = ssh_get_error(worker.session);
+
+	for (size_t i = 0; i < ELEMENTSOF(gone); i++)
+		if (!*text || strstr(text, gone[i]))
+			worker_end(BYE_CLOSED, text);
+	worker_end(BYE_PROTOCOL, text);
+}
+
+/* Everything that nobody else took: no forwarding, no global requests. libssh sends the refusal. */
+static int on_message(ssh_session session, ssh_message message, void *userdata)
+{
+	return 1;
+}
+
+static void worker_enter(void)
+{
+	static struct ssh_server_callbacks_struct callbacks = {
+		.userdata = &worker,
+		.channel_open_request_session_function = channel_on_open,
+	};
+
+	auth_end(&auth);
+	ssh_callbacks_init(&callbacks);
+	(void)ssh_set_server_callbacks(worker.session, &callbacks);
+	ssh_set_message_callback(worker.session, on_message, NULL);
+	worker.entered = true;
+}
+
+/* The client's ACK-bound packets would wait for our delayed ACK, 40 ms each; the kernel forgets the option by itself. */
+static void quick_ack(void)
+{
+	int on = 1;
+
+	if (!worker.entered)
+		(void)setsockopt(WORKER_CONNECTION_FD, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+static void poll_add(int fd, short events, Channel *channel, PollUse use)
+{
+	polled.fds[polled.n] = (struct pollfd){ .fd = fd, .events = events };
+	polled.uses[polled.n].channel = channel;
+	polled.uses[polled.n].use = use;
+	polled.n++;
+}
+
+static void poll_prepare(void)
+{
+	int flags = ssh_get_poll_flags(worker.session);
+	bool may_write = !(flags & SSH_WRITE_PENDING);
+
+	polled.n = 0;
+	polled.deadline_usec = UINT64_MAX;
+	poll_add(WORKER_CONNECTION_FD,
+		(short)((flags & SSH_READ_PENDING ? POLLIN : 0) | (flags & SSH_WRITE_PENDING ? POLLOUT : 0)), NULL, 0);
+	poll_add(worker.link.fd, POLLIN, NULL, 0);
+
+	for (size_t i = 0; i < worker.n_channels; i++) {
+		Channel *channel = worker.channels[i];
+		uint64_t deadline_usec;
+
+		if (channel->in_fd >= 0 && channel->in_blocked)
+			poll_add(channel->in_fd, POLLOUT, channel, USE_INPUT);
+		if (!may_write)
+			continue;
+		if (pump_wants_output(channel, false))
+			poll_add(channel->out_fd, POLLIN, channel, USE_OUTPUT);
+		if (pump_wants_output(channel, true))
+			poll_add(channel->err_fd, POLLIN, channel, USE_STDERR);
+		deadline_usec = channel_deadline(channel);
+		if (deadline_usec < polled.deadline_usec)
+			polled.deadline_usec = deadline_usec;
+	}
+}
+
+static int poll_timeout(void)
+{
+	uint64_t now_usec;
+
+	if (worker.link.kept)
+		return 0;
+	if (polled.deadline_usec == UINT64_MAX)
+		return -1;
+	now_usec = clock_monotonic_usec();
+	return polled.deadline_usec <= now_usec ? 0 : (int)((polled.deadline_usec - now_usec) / 1000U) + 1;
+}
+
+static void serve_channels(void)
+{
+	for (size_t i = POLL_FIXED; i < polled.n; i++) {
+		Channel *channel = polled.uses[i].channel;
+
+		if (!polled.fds[i].revents) {
+			if (channel->state == CHANNEL_EXITED && polled.uses[i].use == USE_OUTPUT)
+				channel->out_dry = true;
+			if (channel->state == CHANNEL_EXITED && polled.uses[i].use == USE_STDERR)
+				channel->err_dry = true;
+			continue;
+		}
+		switch (polled.uses[i].use) {
+		case USE_OUTPUT:
+			pump_output(channel, false);
+			break;
+		case USE_STDERR:
+			pump_output(channel, true);
+			break;
+		case USE_INPUT:
+			if (channel->in_fd >= 0)
+				pump_input(channel);
+			break;
+		}
+	}
+}
+
+static void serve_login(void)
+{
+	int r = auth_serve(&auth);
+
+	if (r > 0)
+		worker_enter();
+	else if (r == -EPERM) {
+		(void)ssh_session_set_disconnect_message(worker.session, "Too many authentication failures");
+		ssh_disconnect(worker.session);
+		worker_end(BYE_TRIES, "");
+	} else if (r == -EPROTO)
+		worker_end(BYE_PROTOCOL, "a request before login that is none of ours");
+	else if (r < 0)
+		_exit(1);
+}
+
+static void serve_connection(bool *exchanged)
+{
+	quick_ack();
+	for (int round = 0; round < INNER_ROUNDS; round++) {
+		int r = ssh_event_dopoll(worker.event, 0);
+
+		if (r == SSH_ERROR)
+			worker_end_by_libssh();
+		if (r == SSH_AGAIN)
+			break;
+		if (!*exchanged) {
+			r = ssh_handle_key_exchange(worker.session);
+			if (r == SSH_ERROR)
+				worker_end_by_libssh();
+			*exchanged = r == SSH_OK;
+		}
+		if (*exchanged && !worker.entered)
+			serve_login();
+	}
+	if (!ssh_is_connected(worker.session) || ssh_get_status(worker.session) & (SSH_CLOSED | SSH_CLOSED_ERROR))
+		worker_end_by_libssh();
+}
+
+static void serve_link(void)
+{
+	for (;;) {
+		_cleanup_(link_message_freep) LinkMessage *message = NULL;
+		Channel *channel;
+		int r = link_next(&worker.link, &message);
+
+		if (r == 0)
+			return;
+		if (r < 0)
+			_exit(1); /* without its monitor a worker is nothing; the keeper learns from the monitor's end */
+		channel = channel_find(&worker, message->header.number);
+		if (!channel)
+			continue; /* the client closed it meanwhile */
+		switch (message->header.type) {
+		case WIRE_STARTED:
+			channel_started(channel, message);
+			break;
+		case WIRE_REFUSED:
+			channel_refused(channel, message);
+			break;
+		case WIRE_EXITED:
+			channel_exited(channel, message);
+			break;
+		default:
+			_exit(1);
+		}
+	}
+}
+
+static void step_channels(void)
+{
+	uint64_t now_usec = worker.n_channels ? clock_monotonic_usec() : 0;
+
+	for (size_t i = 0; i < worker.n_channels;) {
+		if (!channel_step(worker.channels[i], now_usec)) {
+			i++;
+			continue;
+		}
+		channel_discard(worker.channels[i]);
+		worker.channels[i] = worker.channels[--worker.n_channels];
+	}
+}
+
+_Noreturn void worker_run(ssh_session session, int landlock_fd)
+{
+	bool exchanged = false;
+	sigset_t none;
+	int r;
+
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	link_init(&worker.link, WORKER_LINK_FD);
+	worker.session = session;
+	worker.event = ssh_event_new();
+	if (!worker.event || sandbox_apply(landlock_fd) < 0)
+		worker_end(BYE_FAILED, "sandbox");
+	/* what remains: the connection, the link, standard descriptors, and the calls of sandbox.c's table */
+
+	split_enter(SPLIT_WORKER, &worker.link);
+	auth_begin(&auth, session, &worker.link);
+	quick_ack();
+	r = ssh_handle_key_exchange(session);
+	if (r == SSH_ERROR || ssh_event_add_session(worker.event, session) != SSH_OK)
+		worker_end_by_libssh();
+
+	for (;;) {
+		poll_prepare();
+		r = poll(polled.fds, (nfds_t)polled.n, poll_timeout());
+		if (r < 0 && errno != EINTR)
+			worker_end(BYE_FAILED, "poll");
+		if (r < 0)
+			continue;
+		serve_channels();
+		if (polled.fds[0].revents)
+			serve_connection(&exchanged);
+		if (polled.fds[1].revents || worker.link.kept)
+			serve_link();
+		step_channels();
+		if (worker.broken)
+			worker_end(BYE_PROTOCOL, "a bound was broken");
+	}
+}

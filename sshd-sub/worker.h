@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One worker, one connection: everything that strangers send is parsed here, and here nothing else can be reached.
+ *
+ * Inside: worker.c the loop, worker-auth.c logging in, channel.c requests and states, pump.c bytes.
+ */
+#pragma once
+
+#include "sshd-sub/link.h"
+#include "sshd-sub/sftp-window.h"
+
+#include <libssh/callbacks.h>
+#include <libssh/libssh.h>
+
+/* Where the listener's prepared session expects the connection, and where a worker's other descriptors are. */
+#define WORKER_CONNECTION_FD 3
+#define WORKER_LINK_FD 4
+#define WORKER_LANDLOCK_FD 5
+
+/* Two packets of libssh 0.10, which sends at most the client's 32768 bytes less 10. */
+#define WORKER_CHUNK (2U * 32758U)
+
+/*
+ * Context: a fresh child of the listener, which has the descriptors above and nothing else but the standard ones; the
+ * sandbox is not on yet. Does not return.
+ */
+_Noreturn void worker_run(ssh_session session, int landlock_fd);
+
+/* ---- inside ---- */
+
+typedef struct Worker Worker;
+
+typedef enum ChannelState {
+	CHANNEL_OPEN,     /* nothing asked for yet */
+	CHANNEL_STARTING, /* asked; the client's answer was yes, the monitor's is due */
+	CHANNEL_RUNNING,
+	CHANNEL_EXITED, /* the process ended, or never began; what it wrote is sent, then the channel closed */
+} ChannelState;
+
+typedef struct Channel {
+	Worker *worker;
+	ssh_channel ssh;
+	struct ssh_channel_callbacks_struct callbacks;
+	uint32_t number;
+	ChannelState state;
+	bool closed; /* by the client, or broken */
+
+	/* the request that is being put together */
+	bool terminal, sftp;
+	char term[KEEPER_TERM_MAX];
+	uint32_t columns, rows, x_pixels, y_pixels;
+	char *environment; /* "NAME=value" strings, each with its NUL */
+	size_t environment_n, variables;
+
+	/* the process's side; with a terminal all three are one descriptor, in out_fd */
+	int in_fd, out_fd, err_fd;
+
+	/* towards the process */
+	bool client_eof;
+	bool unread;     /* libssh holds input that we have not taken */
+	bool in_blocked; /* the pipe is full */
+	uint8_t *staged; /* taken from libssh, not yet written */
+	size_t staged_at, staged_n;
+	SftpFramer requests, answers;
+	unsigned int unanswered;
+
+	/* towards the client */
+	uint8_t *pending; /* read from the process, not yet taken by libssh */
+	size_t pending_at, pending_n;
+	bool pending_stderr;
+
+	/* after the end */
+	WireExit how;
+	uint32_t code;
+	bool core;
+	char *note; /* a line for the user, or NULL */
+	bool out_dry, err_dry;  /* found empty since the exit */
+	uint64_t exited_usec, heard_usec;
+	size_t drained_n;
+} Channel;
+
+struct Worker {
+	ssh_session session;
+	ssh_event event;
+	Link link;
+	bool entered, broken;
+	uint32_t last_number;
+	Channel *channels[KEEPER_CHANNELS_MAX];
+	size_t n_channels;
+	uint8_t chunk[WORKER_CHUNK];
+};
+
+/* channel.c */
+
+/* libssh's callback for an opened session channel; `userdata` is the worker. NULL refuses it. */
+ssh_channel channel_on_open(ssh_session session, void *userdata);
+Channel *channel_find(Worker *worker, uint32_t number);
+/* What the monitor answered or reported. */
+void channel_started(Channel *channel, LinkMessage *message);
+void channel_refused(Channel *channel, const LinkMessage *message);
+void channel_exited(Channel *channel, const LinkMessage *message);
+/* When a drain may end by itself, CLOCK_MONOTONIC; UINT64_MAX: nothing to wait for. */
+uint64_t channel_deadline(const Channel *channel);
+/* After each round of the loop: sends what is due. Returns true when the channel is over and may be freed. */
+bool channel_step(Channel *channel, uint64_t now_usec);
+void channel_discard(Channel *channel);
+
+/* pump.c */
+
+/* Reads once from the process's output. */
+void pump_output(Channel *channel, bool is_stderr);
+/* Writes what libssh or we hold to the process's input, as far as it goes. */
+void pump_input(Channel *channel);
+/* libssh's callback for data: returns how many bytes were taken. */
+uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n);
+/* Sends to the client; what libssh does not take stays pending. */
+void pump_send(Channel *channel, const uint8_t *data, size_t n, bool is_stderr);
+void pump_flush(Channel *channel);
+void pump_close_input(Channel *channel);
+void pump_close_output(Channel *channel, bool is_stderr);
+bool pump_wants_output(const Channel *channel, bool is_stderr);
