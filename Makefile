@@ -107,6 +107,48 @@ creel_src := shell/creel.c $(bus_client_src) $(base_src)
 creel_libs := libsystemd
 creel_dir := $(bindir)
 
+# ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
+unit_tests := test_base test_policy test_generator test_keys test_keytext test_leaf test_session \
+	      test_wire test_allow test_userauth test_hostkey test_sftp_window test_peer test_filter
+test_base_src := $(audit_src) $(base_src)
+test_policy_src := $(policy_src) $(base_src)
+test_policy_libs := inih
+test_generator_src := $(units_src) $(policy_src) $(base_src)
+test_generator_libs := inih
+test_keys_src := $(session_src) $(policy_src) $(base_src)
+test_keys_libs := inih
+test_keys_ldlibs := -lpam
+test_keytext_src := shell/operator/keytext.c $(base_src)
+test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
+test_leaf_libs := inih
+test_leaf_ldlibs := -lpam
+test_session_src := $(session_src) $(policy_src) $(base_src)
+test_session_libs := inih
+test_session_ldlibs := -lpam
+test_wire_src := sshd-sub/wire.c $(base_src)
+test_allow_src := sshd-sub/allow.c
+test_userauth_src := sshd-sub/userauth.c sshd-sub/blob.c $(base_src)
+test_userauth_libs := libcrypto
+test_hostkey_src := sshd-sub/hostkey.c sshd-sub/blob.c $(base_src)
+test_hostkey_libs := libcrypto
+test_sftp_window_src := sshd-sub/sftp-window.c
+test_peer_src := sshd-sub/peer.c
+test_filter_src := $(filter_src) $(base_src)
+test_filter_libs := libseccomp
+
+fuzz_tests := policy keys wire userauth hostkey sftp
+fuzz_policy_src := $(policy_src) $(base_src)
+fuzz_policy_libs := inih
+fuzz_keys_src := $(session_src) $(policy_src) $(base_src)
+fuzz_keys_libs := inih
+fuzz_keys_ldlibs := -lpam
+fuzz_wire_src := sshd-sub/wire.c sshd-sub/allow.c $(base_src)
+fuzz_userauth_src := sshd-sub/userauth.c sshd-sub/blob.c $(base_src)
+fuzz_userauth_libs := libcrypto
+fuzz_hostkey_src := sshd-sub/hostkey.c sshd-sub/blob.c $(base_src)
+fuzz_hostkey_libs := libcrypto
+fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
+
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
 	  shell/keeper shell/operator tests
@@ -129,9 +171,9 @@ owner_libssh/ := sshd-sub
 owner_seccomp.h := shell/confine
 owner_ini.h := shell/policy
 owner_security/ := shell/session
-owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell sshd-sub
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
-owner_openssl/ := sshd-sub
+owner_openssl/ := sshd-sub tests
 
 # ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------
 systemddir := $(PREFIX)/lib/systemd
@@ -164,6 +206,23 @@ all_obj += $$($(1)_obj)
 endef
 $(foreach p,$(programs),$(eval $(call program_rules,$(p))))
 
+# $(call test_rules,NAME,SOURCES,LIBRARIES): a program in build/tests
+define test_rules
+$(1)_obj := $$(sort $$(patsubst %.c,$$(BUILD)/%.o,$(2) $$($(1)_src)))
+
+$$(BUILD)/tests/$(1): $$($(1)_obj)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(all_cflags) -o $$@ $$($(1)_obj) $$(all_ldflags) $$(shell $$(PKG_CONFIG) --libs $(3) $$($(1)_libs)) $$($(1)_ldlibs)
+all_obj += $$($(1)_obj)
+endef
+$(foreach t,$(unit_tests),$(eval $(call test_rules,$(t),tests/unit/$(t).c,cmocka)))
+$(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t).c tests/fuzz/replay.c,libsystemd)))
+
+# a keeper without privilege, for tests and measurements of the front alone
+fake-keeper_src := $(bus_src) $(base_src)
+$(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+
 $(BUILD)/%.o: %.c Makefile
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -190,6 +249,18 @@ install: all
 	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
 	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
+
+# ---- tests that run here -------------------------------------------------------------------------------------------
+.PHONY: unit fuzz-corpora
+unit: $(unit_tests:%=$(BUILD)/tests/%)
+	@failed=0; for t in $^; do \
+		echo "$${t##*/}"; \
+		if $$t >$(BUILD)/tests/log 2>&1; then grep -E 'PASSED|FAILED|SKIPPED' $(BUILD)/tests/log; \
+		else cat $(BUILD)/tests/log; failed=1; fi; \
+	done; rm -f $(BUILD)/tests/log; exit $$failed
+
+fuzz-corpora: $(fuzz_tests:%=$(BUILD)/tests/fuzz_%)
+	@failed=0; for t in $(fuzz_tests); do $(BUILD)/tests/fuzz_$$t tests/fuzz/corpus/$$t || failed=1; done; exit $$failed
 
 help:
 	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' Makefile

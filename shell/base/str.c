@@ -96,6 +96,17 @@ char *str_format(const char *format, ...)
 	return r < 0 ? NULL : s;
 }
 
+int str_set(char **slot, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*slot);
+	*slot = copy;
+	return 0;
+}
+
 bool str_equal(const char *a, const char *b)
 {
 	if (!a || !b)

@@ -27,6 +27,9 @@ const char *str_size(uint64_t bytes, char *buffer, size_t size);
 /* printf into new memory. NULL when memory is out. */
 _must_check_ char *str_format(const char *format, ...) _printf_(1, 2);
 
+/* Replaces `*slot` (owned, may be NULL) by a copy of `text`. Returns 0, or -ENOMEM with `*slot` untouched. */
+_must_check_ int str_set(char **slot, const char *text);
+
 /* `a` and `b` are equal; NULL equals only NULL. */
 bool str_equal(const char *a, const char *b);
 

@@ -60,8 +60,8 @@ typedef struct Load {
 static int load_value(Load *load, size_t row, const char *text, const char *label, unsigned line, PolicyRank rank)
 {
 	const PolicyKey *key = &policy_keys[row];
+	_cleanup_free_ char *origin = NULL;
 	char reason[256] = "";
-	char *origin;
 	int r;
 
 	r = value_parse(key, text, load->policy, reason, sizeof(reason));
@@ -69,10 +69,8 @@ static int load_value(Load *load, size_t row, const char *text, const char *labe
 		return policy_error_set(load->ret_error, r == -EINVAL ? -EBADMSG : r, label, line, "[%s] %s: %s",
 			key->section, key->key, *reason ? reason : strerror(-r));
 	origin = line ? str_format("%s:%u", label, line) : strdup(label);
-	if (!origin)
+	if (!origin || str_set(&load->policy->origins[row], origin) < 0)
 		return policy_error_set(load->ret_error, -ENOMEM, label, line, "%s", strerror(ENOMEM));
-	free(load->policy->origins[row]);
-	load->policy->origins[row] = origin;
 	load->rank[row] = (unsigned char)rank;
 	return 0;
 }

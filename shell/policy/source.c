@@ -239,8 +239,7 @@ static int take_value(void *data, const char *section, const char *name, const c
 	/* a list that goes on below may end in a comma; lists are checked when all of them is there */
 	if (key->type != TYPE_LIST && value_check(parse, key, value) < 0)
 		return 0;
-	parse->source->text[row] = strdup(value);
-	if (!parse->source->text[row]) {
+	if (str_set(&parse->source->text[row], value) < 0) {
 		fail(parse, -ENOMEM, "%s", strerror(ENOMEM));
 		return 0;
 	}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/policy/element.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <string.h>
+
+bool element_path_plain(const char *path)
+{
+	if (*path == '/')
+		path++;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 0 || (n == 1 && path[0] == '.') || (n == 2 && path[0] == '.' && path[1] == '.'))
+			return false;
+		path += n;
+		if (*path == '/' && !*++path)
+			return false;
+	}
+	return true;
+}
+
+static bool made_of(const char *text, const char *extra)
+{
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && !strchr(extra, *text))
+			return false;
+	return true;
+}
+
+static bool host_is_valid(const char *text)
+{
+	const char *slash = strchr(text, '/');
+	unsigned char address[16];
+	uint64_t length;
+	char head[64];
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+
+	if (n < sizeof(head)) {
+		memcpy(head, text, n);
+		head[n] = '\0';
+		if (inet_pton(AF_INET, head, address) == 1)
+			return !slash || str_to_u64(slash + 1, 32, &length) == 0;
+		if (inet_pton(AF_INET6, head, address) == 1)
+			return !slash || str_to_u64(slash + 1, 128, &length) == 0;
+	}
+	if (slash || n > 253)
+		return false;
+	if (strncmp(text, "*.", 2) == 0)
+		text += 2;
+	if (!made_of(text, "-."))
+		return false;
+	while (*text) { /* labels of RFC 1123 */
+		size_t label = strcspn(text, ".");
+
+		if (!label || label > 63 || text[0] == '-' || text[label - 1] == '-')
+			return false;
+		text += label;
+		if (*text == '.' && !*++text)
+			return false;
+	}
+	return true;
+}
+
+const char *element_refusal(ElementKind kind, const char *text)
+{
+	switch (kind) {
+	case ELEMENT_COMMAND:
+		if (*text == '/')
+			return element_path_plain(text) && text[1] ? NULL : "is not a plain absolute path";
+		return made_of(text, "._+-[@") ? NULL : "is not a command: a name without blanks, or an absolute path";
+	case ELEMENT_HOST:
+		return host_is_valid(text) ? NULL : "is not a host name, *.NAME, or an address with an optional /LENGTH";
+	case ELEMENT_PLACE:
+		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && element_path_plain(text + 2) && text[2])
+			return NULL;
+		return *text == '/' && element_path_plain(text) ? NULL : "is not a plain absolute path, or ~/PATH";
+	case ELEMENT_PACKAGE:
+		return made_of(text, "._-@/") ? NULL : "is not a package's name";
+	case ELEMENT_LANGUAGE:
+		return strcmp(text, "python") == 0 || strcmp(text, "javascript") == 0 || strcmp(text, "typescript") == 0 ||
+				strcmp(text, "bash") == 0
+			? NULL
+			: "is not python, javascript, typescript or bash";
+	case ELEMENT_PATTERN:
+		return strchr(text, '/') ? "is not a file name pattern: it has a slash" : NULL;
+	}
+	return "is of an unknown kind";
+}
