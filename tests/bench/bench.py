@@ -31,7 +31,7 @@ import uuid
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "vm"))
 
-from harness import BUILD, Host, Machine, wait_until  # noqa: E402
+from harness import BUILD, Host, wait_until  # noqa: E402
 import machine as vm_machine  # noqa: E402
 
 DROPBEAR_PORT = 3009  # within the ports that the VM forwards

@@ -7,6 +7,7 @@
 
 import json
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -16,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import machine  # noqa: E402
 from harness import PROBE_DIR, wait_until  # noqa: E402
 
+PATIENCE = 400  # seconds for one test, its fixtures apart: whatever hangs, the run goes on
 SKIPS = pathlib.Path(__file__).resolve().parent / "skips.txt"
 
 
@@ -87,3 +89,15 @@ def pytest_runtest_makereport(item, call):
         if not any(name.startswith(row) for row in listed_skips()):
             report.outcome = "failed"
             report.longrepr = f"{name} was skipped and is not listed in tests/vm/skips.txt: {call.excinfo.value}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    def expired(*_):
+        raise TimeoutError(f"{item.name} took longer than {PATIENCE} s")
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -224,12 +224,16 @@ class Terminal:
 
     def __init__(self, argv, rows=24, columns=80, term="xterm"):
         self.seen = b""
-        self.pid, self.fd = pty.fork()
+        self.fd, inner = pty.openpty()
+        self.resize(rows, columns)  # before the client looks
+        environment = {**os.environ, "TERM": term}
+        environment.pop("LC_ALL", None)
+        self.pid = os.fork()
         if self.pid == 0:
-            os.environ["TERM"] = term
-            os.environ.pop("LC_ALL", None)
-            os.execvp(argv[0], argv)
-        self.resize(rows, columns)
+            os.close(self.fd)
+            os.login_tty(inner)
+            os.execvpe(argv[0], argv, environment)
+        os.close(inner)
 
     def resize(self, rows, columns):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

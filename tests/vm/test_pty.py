@@ -36,37 +36,48 @@ def test_terminal_belongs_to_the_agent(vm, login):
 def test_size_and_resize(vm):
     with Terminal(vm.agent.argv(options=["-tt"]), rows=31, columns=97) as terminal:
         terminal.expect(PROMPT)
-        terminal.line("trap 'echo winch:$(stty size)' WINCH; stty size")
+        terminal.line("stty size")
         terminal.expect("31 97")
+        terminal.line("sh -c 'trap \"echo win''ch; exit\" WINCH; echo wait''ing; while :; do sleep 0.1; done'; stty size")
+        terminal.expect("waiting")
         terminal.resize(44, 123)
-        terminal.expect("winch:44 123")
+        terminal.expect("winch.*44 123")
+
+
+def in_foreground(vm, command):
+    """The process owns its terminal: what is typed now is for it."""
+    for pid in vm.alive(command):
+        groups = vm.root(f"ps -o pgid=,tpgid= -p {pid}").text.split()
+        return len(groups) == 2 and groups[0] == groups[1]
+    return False
 
 
 def test_ctrl_c_interrupts_the_job_and_not_the_shell(vm, login):
-    seconds = marker()
-    login.line(f"sleep {seconds}")
-    wait_until(lambda: vm.alive(f"sleep {seconds}"))
+    command = f"sleep {marker()}"
+    login.line(command)
+    wait_until(lambda: in_foreground(vm, command))
     login.send("\x03")
     login.expect(PROMPT)
     login.line("echo status''=$?")
     login.expect("status=130")
-    assert not vm.alive(f"sleep {seconds}")
+    assert not vm.alive(command)
 
 
 def test_job_control(vm, login):
-    seconds = marker()
-    login.line(f"sleep {seconds}")
-    wait_until(lambda: vm.alive(f"sleep {seconds}"))
+    command = f"sleep {marker()}"
+    login.line(command)
+    wait_until(lambda: in_foreground(vm, command))
     login.send("\x1a")
     login.expect("Stopped")
-    login.line("bg")
-    login.expect(PROMPT)
+    login.line("bg; echo be''hind")
+    login.expect("behind")
+    assert not in_foreground(vm, command)
     login.line("jobs")
     login.expect("Running")
     login.line("fg")
-    login.expect(f"sleep {seconds}")
+    wait_until(lambda: in_foreground(vm, command))
     login.send("\x03")
-    login.expect(PROMPT)
+    wait_until(lambda: not vm.alive(command))
     login.line("echo all''done")
     login.expect("alldone")
 
@@ -77,9 +88,9 @@ def test_ctrl_d_ends_the_login(login):
 
 
 def test_ctrl_backslash_quits(vm, login):
-    seconds = marker()
-    login.line(f"sleep {seconds}")
-    wait_until(lambda: vm.alive(f"sleep {seconds}"))
+    command = f"sleep {marker()}"
+    login.line(command)
+    wait_until(lambda: in_foreground(vm, command))
     login.send("\x1c")
     login.expect("Quit")
 
