@@ -118,7 +118,8 @@ test_generator_libs := inih
 test_keys_src := $(session_src) $(policy_src) $(base_src)
 test_keys_libs := inih
 test_keys_ldlibs := -lpam
-test_keytext_src := shell/operator/keytext.c $(base_src)
+test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_keytext_libs := libsystemd inih
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
@@ -268,9 +269,67 @@ help:
 clean:
 	rm -rf $(BUILD)
 
+# ---- checks of the sources -------------------------------------------------------------------------------------------
+c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch]))
+program_src = $(sort $(foreach p,$(programs),$($(p)_src)))
+shell_scripts := .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+
+.PHONY: layers check-layers lint lint-c lint-shell format
+# the data for check-layers
+layers:
+	$(foreach l,$(layers),$(info layer $(l): $(may_$(l))))
+	$(foreach h,$(owned_headers),$(info owner $(h): $(owner_$(h))))
+	$(info source $(program_src))
+	@:
+
+check-layers:
+	$(Q)tests/lint/check-layers
+
+lint: lint-shell lint-c
+
+lint-shell:
+	$(call say,LINT,shell scripts)
+	$(Q)shellcheck $(shell_scripts)
+	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh
+
+# The analyzer gates; clang-tidy 14 takes cleanup attributes for leaks, which .clang-tidy turns off.
+lint-c: $(program_src:%.c=$(BUILD)/lint/%.analyzed)
+	$(call say,TIDY,$(words $(program_src)) files)
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(program_src) -- $(filter-out -fcf-protection,$(all_cflags)) 2>/dev/null
+
+$(BUILD)/lint/%.analyzed: %.c Makefile
+	$(call say,ANALYZE,$<)
+	@mkdir -p $(@D)
+	$(Q)gcc $(all_cflags) -Werror -fanalyzer -c -o $(BUILD)/lint/$*.o $<
+	@touch $@
+
+format:
+	$(Q)clang-format -i $(c_files)
+
+compile_commands.json: Makefile
+	$(Q)/usr/bin/python3 -c 'import json, os, sys; c = sys.argv[1]; json.dump([{"directory": os.getcwd(), "file": f, \
+		"command": c + " -c " + f} for f in sys.argv[2:]], open("$@", "w"), indent=1)' \
+		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
+
+# ---- everything ------------------------------------------------------------------------------------------------------
+.PHONY: test bench
+test: deps
+	$(Q)+BUILD='$(BUILD)' tests/run
+
+bench: deps
+	$(again) dest
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
+
 # ---- the agent VM: provision/vm does the work; VM=NAME names another one ------------------------------------------
 vm_program = BUILD='$(abspath $(BUILD))' VM='$(VM)' /usr/bin/python3 provision/vm
 again = $(Q)+$(MAKE) --no-print-directory
+
+# a release: what provision.sh needs on a rented VM, and nothing else
+.PHONY: tarball
+tarball: dest
+	$(call say,TAR,$(BUILD)/creel.tar.gz)
+	$(Q)tar --owner=0 --group=0 --sort=name --transform='s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
+		README.md LICENSE provision/provision.sh provision/steps provision/packages provision/config -C $(BUILD)/vm dest
 
 .PHONY: deps dest vm up down push ssh console
 deps:

@@ -7,6 +7,7 @@ set -eu
 
 list=$(dirname "$0")/packages/build.txt
 missing=
+# shellcheck disable=SC2013  # package names hold no blanks
 for package in $(sed 's/#.*//' "$list"); do
 	case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :) in
 	installed) ;;

@@ -80,7 +80,7 @@ kernel=$(basename "$root"/lib/modules/*)
 cp "$root/boot/vmlinuz-$kernel" "$out.new/vmlinuz"
 cp "$root/boot/initrd.img-$kernel" "$out.new/initrd"
 find "$root/lib/modules/$kernel/kernel/drivers" -name '*.ko' |
-	grep -vE '/(virtio[^/]*|net_failover|failover|dummy|ifb|veth|loop|rng-core|tun|button)\.ko$' | xargs -r rm -f
+	grep -vE '/(virtio[^/]*|net_failover|failover|dummy|ifb|veth|loop|rng-core|tun|button|evdev)\.ko$' | xargs -r rm -f
 chroot "$root" depmod -a "$kernel"
 
 # apt in the VM knows the pool alone: what a test installs there does not depend on any network.
@@ -91,11 +91,13 @@ echo 'APT::Install-Recommends "false";' >"$root/etc/apt/apt.conf.d/90norecommend
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/log/* "${root:?}"/boot/*
 mkdir -p "$root/var/lib/apt/lists/partial"
 
-# The machine: name, disk, network. A machine-id of its own would be shared by all copies.
+# The machine: name, disk, network. Its id is made at boot; an empty file, unlike a missing one, does not mean "first
+# boot", at which systemd would enable every service there is.
 echo agent-vm >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 agent-vm\n::1 localhost\n' >"$root/etc/hosts"
 echo '/dev/vda / ext4 rw,noatime 0 1' >"$root/etc/fstab"
-echo uninitialized >"$root/etc/machine-id"
+: >"$root/etc/machine-id"
+echo LANG=C.UTF-8 >"$root/etc/default/locale"
 rm -f "$root/etc/resolv.conf"
 echo 'nameserver 10.0.2.3' >"$root/etc/resolv.conf"
 cat >"$root/etc/systemd/network/10-eth.network" <<-'NETWORK'

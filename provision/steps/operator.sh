@@ -50,7 +50,8 @@ port_left()
 operator_by_socket()
 {
 	if [ -n "$offline" ]; then
-		[ -e /etc/systemd/system/sockets.target.wants/ssh.socket ]
+		[ -e /etc/systemd/system/sockets.target.wants/ssh.socket ] &&
+			[ ! -e /etc/systemd/system/multi-user.target.wants/ssh.service ]
 	else
 		systemctl -q is-active ssh.socket
 	fi
@@ -116,8 +117,8 @@ operator_undo()
 
 operator_reload()
 {
+	systemctl daemon-reload
 	if operator_by_socket; then
-		systemctl daemon-reload
 		# sockets reopen only by a restart; connections have services of their own and stay
 		systemctl restart ssh.socket
 	else
@@ -135,9 +136,8 @@ operator_listen()
 		sockets+=$'\n'"ListenStream=$port"
 	done
 	text_put "$lines" "$operator_dropin" 644 || :
-	if operator_by_socket; then
-		text_put "$sockets" "$operator_socket_dropin" 644 || :
-	fi
+	# also where ssh.service is in use: an ssh.socket that is enabled besides must not race for port 22 at boot
+	text_put "$sockets" "$operator_socket_dropin" 644 || :
 	[ -z "$offline" ] || return 0
 	mkdir -p /run/sshd
 	sshd -t || return 1
@@ -149,7 +149,7 @@ operator_done()
 {
 	[ -z "$(operator_other_ports)" ] && [ -f "$operator_dropin" ] &&
 		[ "$(awk '$1 == "Port" { print $2 }' "$operator_dropin")" = "$operator_port" ] || return 1
-	! operator_by_socket || grep -qsx "ListenStream=$operator_port" "$operator_socket_dropin" || return 1
+	grep -qsx "ListenStream=$operator_port" "$operator_socket_dropin" || return 1
 	[ -n "$offline" ] || case $(banner "$operator_port") in
 	SSH-2.0-OpenSSH*) ;;
 	*) return 1 ;;
