@@ -127,6 +127,16 @@ static int serve(Keeper *keeper)
 	return server_new(keeper->event, SD_LISTEN_FDS_START, &config, &keeper->server);
 }
 
+/* sd_event_add_child_pidfd(3) wants it blocked, though pidfds tell it the ends; a child unblocks all (birth.c). */
+static int block_child_signal(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
 static int keeper_start(Keeper *keeper, const char *uid_text)
 {
 	uint64_t uid;
@@ -163,7 +173,9 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 	if (r < 0)
 		return r;
 
-	r = sd_event_default(&keeper->event);
+	r = block_child_signal();
+	if (!r)
+		r = sd_event_default(&keeper->event);
 	if (r >= 0)
 		r = sd_event_set_signal_exit(keeper->event, true);
 	if (r >= 0)
