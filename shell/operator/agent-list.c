@@ -159,6 +159,9 @@ static void show_text(const Agent *agent, const char *state, const Policy *polic
 				from = origin;
 			free(value);
 		}
+		/* all agents together leave the system its part */
+		if (i == 0 && policy && rows[i].limit < policy->memory)
+			from = "the machine's memory";
 		(void)usage_text(&rows[i], rows[i].used, used, sizeof(used));
 		(void)usage_text(&rows[i], rows[i].limit, limit, sizeof(limit));
 		if (strcmp(rows[i].unit, "usec") == 0)

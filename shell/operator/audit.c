@@ -93,7 +93,8 @@ static void show_line(const RecordView *view, void *data)
 		(void)fputs(" by=front", stdout);
 	put_member("reason", view->reason);
 	put_member("command", view->command);
-	if (!view->reason && !view->command)
+	/* of the other kinds the message only repeats the fields */
+	if (str_equal(view->kind, "keeper"))
 		put_member("message", view->message);
 	(void)fputc('\n', stdout);
 }
