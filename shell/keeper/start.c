@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #define PIPE_BYTES (256 * 1024)
 #define SFTP_SERVER "/usr/lib/openssh/sftp-server"
@@ -210,6 +211,18 @@ static int mark_leaf(const Channel *channel)
 	return r;
 }
 
+/* Unwatched it may not live. */
+static void abort_birth(Channel *channel)
+{
+	siginfo_t info;
+
+	if (leaf_kill(channel->leaf_fd) < 0)
+		log_error("session %s: cannot end %s", channel->session->id, channel->name);
+	else
+		(void)waitid(P_PIDFD, (id_t)channel->pid_fd, &info, WEXITED);
+	drop_leaf(channel);
+}
+
 static void say_rescue(const Streams *streams)
 {
 	static const char text[] = "creel: your limits are used up; this login runs in the rescue leaf "
@@ -266,9 +279,7 @@ int channel_start(Session *session, const ChannelRequest *request, int ret_fds[s
 		r = sd_event_add_child_pidfd(keeper->event, &channel->exit_source, channel->pid_fd, WEXITED,
 			on_exit_child, channel);
 	if (r < 0) {
-		/* unwatched it may not live */
-		if (leaf_kill(channel->leaf_fd) < 0)
-			log_error("session %s: cannot end %s", session->id, channel->name);
+		abort_birth(channel);
 		return start_failed(r, request, ret_error);
 	}
 
