@@ -261,7 +261,9 @@ unit: $(unit_tests:%=$(BUILD)/tests/%)
 	done; rm -f $(BUILD)/tests/log; exit $$failed
 
 fuzz-corpora: $(fuzz_tests:%=$(BUILD)/tests/fuzz_%)
-	@failed=0; for t in $(fuzz_tests); do $(BUILD)/tests/fuzz_$$t tests/fuzz/corpus/$$t || failed=1; done; exit $$failed
+	@for t in $(fuzz_tests); do $(BUILD)/tests/fuzz_$$t tests/fuzz/corpus/$$t; done >$(BUILD)/tests/fuzz.log; \
+	awk '{ print } match($$0, /: [0-9]+ passed, [0-9]+ failed$$/) { passed += $$(NF - 3); failed += $$(NF - 1) } \
+	     END { print passed " passed, " failed " failed"; exit failed || !passed }' $(BUILD)/tests/fuzz.log
 
 help:
 	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' Makefile

@@ -129,7 +129,8 @@ int wire_receive(int fd, WireHeader *ret_header, uint8_t *payload, int ret_fds[s
 		.msg_iov = parts,
 		.msg_iovlen = 2,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		/* not CMSG_SPACE: its padding would let the kernel deliver one descriptor more */
+		.msg_controllen = CMSG_LEN(WIRE_FDS_MAX * sizeof(int)),
 	};
 	int fds[WIRE_FDS_MAX];
 	size_t n_fds = 0;
@@ -144,6 +145,7 @@ int wire_receive(int fd, WireHeader *ret_header, uint8_t *payload, int ret_fds[s
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 			n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+			n_fds = n_fds < WIRE_FDS_MAX ? n_fds : WIRE_FDS_MAX;
 			memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
 		}
 
