@@ -13,7 +13,7 @@ accounts_make()
 		getent passwd "$name" >/dev/null || missing+=" $name"
 	done < <(awk '$1 ~ /^u/ { print $2 }' "$users")
 	if [ -n "$missing" ]; then
-		apply systemd-sysusers /usr/lib/sysusers.d/creel.conf
+		apply quietly systemd-sysusers /usr/lib/sysusers.d/creel.conf
 		changed "accounts:$missing"
 	else
 		unchanged "accounts: present"
@@ -28,7 +28,7 @@ accounts_make()
 		[ -d "$name" ] || missing+=" $name"
 	done < <(awk '$1 ~ /^d/ { print $2 }' "$folders")
 	if [ -n "$missing" ]; then
-		apply systemd-tmpfiles --create /usr/lib/tmpfiles.d/creel.conf
+		apply quietly systemd-tmpfiles --create /usr/lib/tmpfiles.d/creel.conf
 		changed "folders:$missing"
 	else
 		unchanged "folders: present"

@@ -21,7 +21,7 @@ config_write()
 {
 	if [ -f "$config" ]; then
 		if [ -x /usr/sbin/creelctl ] && [ -z "$dry_run" ]; then
-			/usr/sbin/creelctl policy check "$config" >/dev/null || fail "$config is not valid: see above"
+			quietly /usr/sbin/creelctl policy check "$config"
 		fi
 		unchanged "configuration: $config is yours"
 	else

@@ -10,7 +10,7 @@ journal_keep()
 		return
 	fi
 	apply mkdir -p /var/log/journal
-	apply systemd-tmpfiles --create --prefix /var/log/journal
+	live quietly systemd-tmpfiles --create --prefix /var/log/journal
 	live journalctl --flush
 	changed "journal: persistent"
 }

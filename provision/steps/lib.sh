@@ -47,6 +47,14 @@ live()
 	[ -n "$dry_run" ] || [ -n "$offline" ] || "$@"
 }
 
+# quietly COMMAND...: its words count only when it fails
+quietly()
+{
+	local words
+
+	words=$("$@" 2>&1) || fail "\`$*\` failed: $words"
+}
+
 # The lines of a package list, without comments.
 list_lines()
 {

@@ -56,7 +56,9 @@ def run(argv, **kwargs):
     except FileNotFoundError as error:
         raise Failure(f"{error.filename} is missing: run `make deps`") from error
     if done.returncode:
-        raise Failure(f"`{' '.join(str(a) for a in argv[:4])} ...` ended with status {done.returncode}")
+        words = f"{done.stdout or ''}{done.stderr or ''}".strip() if kwargs.get("text") else ""
+        raise Failure(f"`{' '.join(str(a) for a in argv)}` ended with status {done.returncode}"
+                      + (f":\n{words}" if words else ""))
     return done
 
 
