@@ -116,7 +116,7 @@ def push(machine):
         root_run(machine, f"rm -rf {folder}; mkdir -p {folder}; tar -xf - -C {folder}", stdin=tar.stdout)
     if tar.wait():
         raise Failure("tar failed")
-    report = root_run(machine, f"{folder}/provision/provision.sh --from {folder}/{DEST.name}")
+    report = root_run(machine, f"bash {folder}/provision/provision.sh --from {folder}/{DEST.name}")
     root_run(machine, f"rm -rf {folder}")
     machine.state_update(build=dest_inputs())
     return report
