@@ -75,8 +75,8 @@ esac
 check_machine
 check_build
 packages_install
-check_libraries
 files_install
+check_libraries
 accounts_make
 hostkey_make
 config_write

@@ -109,14 +109,14 @@ def agents_add(machine):
 
 def push(machine):
     """The build in DEST into the running VM, by the operator's script: it changes and restarts what differs."""
-    folder = "/run/creel-provision"
+    folder = "/root/.creel-push"
     tar = subprocess.Popen(["tar", "--owner=0", "--group=0", "-cf", "-", "-C", str(TOP), "provision",
                             "-C", str(DEST.parent), DEST.name], stdout=subprocess.PIPE)
     with tar.stdout:
         root_run(machine, f"rm -rf {folder}; mkdir -p {folder}; tar -xf - -C {folder}", stdin=tar.stdout)
     if tar.wait():
         raise Failure("tar failed")
-    report = root_run(machine, f"bash {folder}/provision/provision.sh --from {folder}/{DEST.name}")
+    report = root_run(machine, f"{folder}/provision/provision.sh --from {folder}/{DEST.name}")
     root_run(machine, f"rm -rf {folder}")
     machine.state_update(build=dest_inputs())
     return report

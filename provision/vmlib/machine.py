@@ -183,7 +183,7 @@ class Machine:
 
     def snapshot(self):
         self.monitor_line(f"savevm {SNAPSHOT}")
-        self.state_update(snapshot=True)
+        self.state_update(snapshot=True, snapshot_build=self.state().get("build"))
 
     def restore(self):
         """Back to the snapshot, disk included, whether the VM runs or not."""
@@ -194,6 +194,7 @@ class Machine:
             self.monitor("cont")
         else:
             self.start(load=SNAPSHOT)
+        self.state_update(build=self.state().get("snapshot_build"))
 
     def console(self):
         """The serial console on this terminal. Ends by Ctrl-]."""
