@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The slice carries the limits, because everything that an agent runs is below it: user manager, leaves, and sessions of
- * OpenSSH. The user manager's drop-in is the place for what its services must be confined by.
+ * The slice carries the limits, because everything that an agent runs is below it: user manager, leaves, and
+ * sessions of OpenSSH. The user manager's drop-in is the place for what its services must be confined by.
  *
- * Refusing: TasksMax= takes no 0, so the slice gets 1, which its own user manager or holder already uses up: no fork
- * succeeds. Limits of memory stay those of the defaults, for taking memory away would kill what runs.
+ * Refusing: TasksMax= takes no 0, so the slice gets 1, which its own user manager or holder already uses up:
+ * no fork succeeds. Limits of memory stay those of the defaults, for taking memory away would kill what runs.
  */
 #include "units/agent-units.h"
 #include "units/unit-dir.h"
@@ -91,9 +91,11 @@ int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total)
 		return r;
 
 	text_add(&front, "# creel: [front] of creel.conf\n[Service]\n");
-	text_add(&front, "Environment=CREEL_UNAUTHENTICATED=%llu\n", (unsigned long long)policy->unauthenticated);
+	text_add(&front, "Environment=CREEL_UNAUTHENTICATED=%llu\n",
+		(unsigned long long)policy->unauthenticated);
 	/* whole seconds, rounded up: never less than was asked for */
-	text_add(&front, "Environment=CREEL_GRACE=%llu\n", (unsigned long long)((policy->grace_usec + 999999) / 1000000));
+	text_add(&front, "Environment=CREEL_GRACE=%llu\n",
+		(unsigned long long)((policy->grace_usec + 999999) / 1000000));
 	return write_drop_in(dir_fd, &front, "creel-sshd.service");
 }
 
@@ -103,7 +105,8 @@ static int slice_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t mem
 {
 	Text text = { 0 };
 
-	text_add(&text, "# creel: the limits of agent %s\n[Slice]\n", policy->name ? policy->name : "(refused)");
+	text_add(&text, "# creel: the limits of agent %s\n[Slice]\n",
+		policy->name ? policy->name : "(refused)");
 	text_add(&text, "MemoryAccounting=yes\nTasksAccounting=yes\nCPUAccounting=yes\nIOAccounting=yes\n");
 	add_number(&text, "MemoryMax", smaller(policy->memory, agents_memory(memory_total)));
 	add_number(&text, "MemorySwapMax", policy->swap);
@@ -135,7 +138,8 @@ static int wants_write(int dir_fd, uid_t uid)
 		int r;
 
 		(void)snprintf(unit, sizeof(unit), "%s%u%s", wanted[i].prefix, uid, wanted[i].suffix);
-		(void)snprintf(file, sizeof(file), "%s/%s%s", CREEL_UNITDIR, wanted[i].prefix, wanted[i].suffix);
+		(void)snprintf(
+			file, sizeof(file), "%s/%s%s", CREEL_UNITDIR, wanted[i].prefix, wanted[i].suffix);
 		r = unit_want(dir_fd, wanted[i].target, unit, file);
 		if (r < 0)
 			return r;
@@ -154,7 +158,8 @@ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memo
 		return r;
 
 	text_add(&manager, "# creel: the user manager of agent %s\n[Service]\n", policy->name);
-	/* so that the agent's services can carry limits of their own; one of them meeting its limit ends that one only */
+	/* so that the agent's services can carry limits of their own; one of them meeting its limit ends that
+	 * one only */
 	text_add(&manager, "Delegate=cpu memory pids io\nOOMPolicy=continue\n");
 	r = write_drop_in(dir_fd, &manager, "user@%u.service", uid);
 	if (r < 0)
@@ -174,7 +179,10 @@ int agent_units_refuse(int dir_fd, uid_t uid, const char *file, uint64_t memory_
 		{ "creel-rescue@", ".service" },
 	};
 	Policy defaults = {
-		.memory = POLICY_UNLIMITED, .swap = 0, .cpu = POLICY_UNLIMITED, .io_weight = 100,
+		.memory = POLICY_UNLIMITED,
+		.swap = 0,
+		.cpu = POLICY_UNLIMITED,
+		.io_weight = 100,
 	};
 	Text text = { 0 };
 	int r;
@@ -184,8 +192,10 @@ int agent_units_refuse(int dir_fd, uid_t uid, const char *file, uint64_t memory_
 		return r;
 
 	/* below a regular file nothing exists: the assertion can only fail, and names the culprit */
-	text_add(&text, "# creel: the policy of this agent is refused; `creelctl policy check` says why\n[Unit]\n"
-			"AssertPathExists=%s/is-refused\n", file);
+	text_add(&text,
+		"# creel: the policy of this agent is refused; `creelctl policy check` says why\n[Unit]\n"
+		"AssertPathExists=%s/is-refused\n",
+		file);
 	for (size_t i = 0; i < ELEMENTSOF(units); i++) {
 		r = write_drop_in(dir_fd, &text, "%s%u%s", units[i].prefix, uid, units[i].suffix);
 		if (r < 0)

@@ -22,7 +22,8 @@ _must_check_ int machine_units_write(int dir_fd, const Policy *policy, uint64_t 
 _must_check_ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total);
 
 /*
- * The same units for an agent whose policy cannot be read: none of them can start, and nothing can be born in what already
- * runs. `file` is the bad file's path, and stands in the assertion that fails. Returns 0 or a negative errno.
+ * The same units for an agent whose policy cannot be read: none of them can start, and nothing can be born in
+ * what already runs. `file` is the bad file's path, and stands in the assertion that fails. Returns 0 or a
+ * negative errno.
  */
 _must_check_ int agent_units_refuse(int dir_fd, uid_t uid, const char *file, uint64_t memory_total);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * creel-generator: policy files -> systemd drop-ins, at boot and at every daemon-reload (systemd.generator(7)).
+ * creel-generator: policy files -> systemd drop-ins, at boot and at every daemon-reload
+ * (systemd.generator(7)).
  *
- * It runs before anything else does: no bus, no journal, no name service that might ask a daemon which waits for us
- * (users are read from passwd(5) itself), nothing that blocks. Lines go to the kernel's log, which the journal collects.
+ * It runs before anything else does: no bus, no journal, no name service that might ask a daemon which waits
+ * for us (users are read from passwd(5) itself), nothing that blocks. Lines go to the kernel's log, which the
+ * journal collects.
  *
- * The policy files are the only truth: an agent's units start because its file is there. A bad file disables its agent, and
- * that agent only.
+ * The policy files are the only truth: an agent's units start because its file is there. A bad file disables
+ * its agent, and that agent only.
  */
 #include "shell/base/file.h"
 #include "shell/base/str.h"
@@ -129,18 +131,19 @@ static void generate_agent(Generator *generator, const char *name)
 	}
 	r = find_uid(generator->root, name, &uid);
 	if (r < 0) {
-		say("%s: there is no user `%s`: %s", file, name, r == -ENOENT ? "the file is skipped" : strerror(-r));
+		say("%s: there is no user `%s`: %s", file, name,
+			r == -ENOENT ? "the file is skipped" : strerror(-r));
 		generator->failed |= r != -ENOENT;
 		return;
 	}
 	if (uid < UID_MIN || uid > UID_MAX) {
-		say("%s: the uid of `%s` is %u, and agents have %u to %u: the file is refused", file, name, uid, UID_MIN,
-			UID_MAX);
+		say("%s: the uid of `%s` is %u, and agents have %u to %u: the file is refused", file, name,
+			uid, UID_MIN, UID_MAX);
 		return;
 	}
 	if (!uid_is_new(generator, uid)) {
-		say("%s: uid %u has a policy already, or there are more than %u agents: the file is refused", file, uid,
-			AGENTS_MAX);
+		say("%s: uid %u has a policy already, or there are more than %u agents: the file is refused",
+			file, uid, AGENTS_MAX);
 		r = agent_units_refuse(generator->dir_fd, uid, file, generator->memory);
 		generator->failed |= r < 0;
 		return;
@@ -191,8 +194,8 @@ static void generate_agents(Generator *generator)
 		if (policy_name_valid(name))
 			generate_agent(generator, name);
 		else
-			say("%s/agents: `%s.conf` is not named after an agent: the file is skipped", POLICY_DIR,
-				str_quote(name, strlen(name), shown, sizeof(shown)));
+			say("%s/agents: `%s.conf` is not named after an agent: the file is skipped",
+				POLICY_DIR, str_quote(name, strlen(name), shown, sizeof(shown)));
 		free(entries[i]);
 	}
 	free(entries);

@@ -4,7 +4,8 @@
 
 #include "shell/base/cleanup.h"
 
-/* The name of our drop-ins: behind the distribution's 10-defaults.conf of user-.slice, before an operator's 90-*.conf. */
+/* The name of our drop-ins: behind the distribution's 10-defaults.conf of user-.slice, before an operator's
+ * 90-*.conf. */
 #define UNIT_DROP_IN "50-creel.conf"
 
 /* Writes UNIT.d/50-creel.conf below `dir_fd`. Returns 0 or a negative errno. */

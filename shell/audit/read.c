@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Anybody who could write to the namespace's socket could write any CREEL_ field, so entries are matched by _UID=, which
- * journald sets itself. The library cuts fields at 64 KiB unless told not to; a cut command in a record would be a lie.
+ * Anybody who could write to the namespace's socket could write any CREEL_ field, so entries are matched by
+ * _UID=, which journald sets itself. The library cuts fields at 64 KiB unless told not to; a cut command in a
+ * record would be a lie.
  */
 #include "shell/audit/read.h"
 #include "shell/audit/record.h"
@@ -16,15 +17,31 @@ typedef struct FieldSlot {
 	size_t offset;
 } FieldSlot;
 
-#define SLOT(name, member) { name, offsetof(RecordView, member) }
+#define SLOT(name, member)                                                                                   \
+	{                                                                                                    \
+		name, offsetof(RecordView, member)                                                           \
+	}
 
 static const FieldSlot slots[] = {
-	SLOT("CREEL_KIND", kind), SLOT("CREEL_AGENT", agent), SLOT("CREEL_SESSION", session), SLOT("CREEL_PEER", peer),
-	SLOT("CREEL_KEY", key), SLOT("CREEL_COMMAND", command), SLOT("CREEL_RESULT", result), SLOT("CREEL_EXIT", exit),
-	SLOT("CREEL_SIGNAL", signal), SLOT("CREEL_REASON", reason), SLOT("CREEL_DURATION_USEC", duration_usec),
-	SLOT("CREEL_CPU_USEC", cpu_usec), SLOT("CREEL_MEMORY_PEAK", memory_peak), SLOT("MESSAGE", message),
-	SLOT("SYSLOG_IDENTIFIER", identifier), SLOT("CREEL_LOST", lost), SLOT("CREEL_CHANNEL", channel),
-	SLOT("CREEL_DOOR", door), SLOT("CREEL_OOM_KILLS", oom_kills),
+	SLOT("CREEL_KIND", kind),
+	SLOT("CREEL_AGENT", agent),
+	SLOT("CREEL_SESSION", session),
+	SLOT("CREEL_PEER", peer),
+	SLOT("CREEL_KEY", key),
+	SLOT("CREEL_COMMAND", command),
+	SLOT("CREEL_RESULT", result),
+	SLOT("CREEL_EXIT", exit),
+	SLOT("CREEL_SIGNAL", signal),
+	SLOT("CREEL_REASON", reason),
+	SLOT("CREEL_DURATION_USEC", duration_usec),
+	SLOT("CREEL_CPU_USEC", cpu_usec),
+	SLOT("CREEL_MEMORY_PEAK", memory_peak),
+	SLOT("MESSAGE", message),
+	SLOT("SYSLOG_IDENTIFIER", identifier),
+	SLOT("CREEL_LOST", lost),
+	SLOT("CREEL_CHANNEL", channel),
+	SLOT("CREEL_DOOR", door),
+	SLOT("CREEL_OOM_KILLS", oom_kills),
 };
 
 static void journal_closep(sd_journal **journal)

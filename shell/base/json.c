@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Length of the UTF-8 sequence (RFC 3629: shortest form, no surrogates) that starts at `s`; 0 when it is none. */
+/* Length of the UTF-8 sequence (RFC 3629: shortest form, no surrogates) that starts at `s`; 0 when it is
+ * none. */
 static size_t sequence_length(const unsigned char *s, size_t n)
 {
 	unsigned char low = 0x80, high = 0xbf;

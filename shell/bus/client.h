@@ -8,9 +8,9 @@
 #include <systemd/sd-bus.h>
 
 /*
- * Connects to the keeper of `uid` (KEEPER_SOCKET_FORMAT) and finishes the handshake. The caller unrefs the bus.
- * Returns 0; -ENOENT: no such keeper, as the uid is no agent's or the agent is disabled; -EACCES: not the caller's keeper;
- * another negative errno.
+ * Connects to the keeper of `uid` (KEEPER_SOCKET_FORMAT) and finishes the handshake. The caller unrefs the
+ * bus. Returns 0; -ENOENT: no such keeper, as the uid is no agent's or the agent is disabled; -EACCES: not
+ * the caller's keeper; another negative errno.
  */
 _must_check_ int keeper_connect(uid_t uid, sd_bus **ret);
 

@@ -2,10 +2,11 @@
 /*
  * creelctl agent add: all or nothing.
  *
- * Everything that can be judged is judged before anything is written. Then a row of steps, each with its undo; when one
- * fails, or a signal asks to stop, what was done is undone in reverse, the failed step's own half included. The policy file
- * comes first because it is what makes a user an agent: should this process be killed outright, `agent remove` finds the
- * file and finishes the removal. Signals stay blocked and are looked at between the steps.
+ * Everything that can be judged is judged before anything is written. Then a row of steps, each with its
+ * undo; when one fails, or a signal asks to stop, what was done is undone in reverse, the failed step's own
+ * half included. The policy file comes first because it is what makes a user an agent: should this process be
+ * killed outright, `agent remove` finds the file and finishes the removal. Signals stay blocked and are
+ * looked at between the steps.
  */
 #include "shell/operator/keytext.h"
 #include "shell/operator/operator.h"
@@ -53,7 +54,8 @@ static void append(char **text, const char *more)
 	*text = longer;
 }
 
-/* Settings of one section must stand together: inih takes a section as often as it is named, people do not. */
+/* Settings of one section must stand together: inih takes a section as often as it is named, people do not.
+ */
 static int make_policy_text(Add *add, Reason *ret_reason)
 {
 	_cleanup_free_ bool *done = calloc(add->settings.n + 1, sizeof(bool));
@@ -76,7 +78,8 @@ static int make_policy_text(Add *add, Reason *ret_reason)
 			if (done[i] || is_agent != (pass == 0))
 				continue;
 			if (!(is_agent && agent_section)) {
-				_cleanup_free_ char *head = str_format("\n[%.*s]\n", (int)section, add->settings.items[i]);
+				_cleanup_free_ char *head =
+					str_format("\n[%.*s]\n", (int)section, add->settings.items[i]);
 
 				append(&text, head ? head : "");
 			}
@@ -86,7 +89,8 @@ static int make_policy_text(Add *add, Reason *ret_reason)
 
 				if (strncmp(setting, add->settings.items[i], section + 1) != 0)
 					continue;
-				line = str_format("%.*s = %s\n", (int)(equals - setting - (ptrdiff_t)section - 1),
+				line = str_format("%.*s = %s\n",
+					(int)(equals - setting - (ptrdiff_t)section - 1),
 					setting + section + 1, equals + 1);
 				append(&text, line ? line : "");
 				done[k] = true;
@@ -154,7 +158,8 @@ static int judge_policy(Add *add, Reason *ret_reason)
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s", error.text);
 	if (access(add->policy->shell, X_OK) < 0)
-		return reason_set(ret_reason, -errno, "[agent] shell: %s: %s", add->policy->shell, strerror(errno));
+		return reason_set(
+			ret_reason, -errno, "[agent] shell: %s: %s", add->policy->shell, strerror(errno));
 	return 0;
 }
 
@@ -169,7 +174,8 @@ static int judge(Add *add, const char *name, Reason *ret_reason)
 	if (add->agent.has_file && add->agent.has_user)
 		return reason_set(ret_reason, -EEXIST, "there is an agent `%s` already", name);
 	if (add->agent.has_file)
-		return reason_set(ret_reason, -EEXIST, "%s is there already, without a user: `creelctl agent remove %s` clears it",
+		return reason_set(ret_reason, -EEXIST,
+			"%s is there already, without a user: `creelctl agent remove %s` clears it",
 			add->agent.file, name);
 	if (add->agent.has_user)
 		return reason_set(ret_reason, -EEXIST, "there is a user `%s` already, who is no agent", name);
@@ -179,7 +185,8 @@ static int judge(Add *add, const char *name, Reason *ret_reason)
 	if (!add->home)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (lstat(add->home, &st) == 0)
-		return reason_set(ret_reason, -EEXIST, "%s is there already, and may be somebody's", add->home);
+		return reason_set(
+			ret_reason, -EEXIST, "%s is there already, and may be somebody's", add->home);
 	r = judge_keys(add, ret_reason);
 	return r < 0 ? r : judge_policy(add, ret_reason);
 }
@@ -212,8 +219,22 @@ static int remove_policy(Add *add, Reason *ret_reason)
 static int make_user(Add *add, Reason *ret_reason)
 {
 	const char *const argv[] = {
-		"/usr/sbin/useradd", "--create-home", "--home-dir", add->home, "--user-group", "--shell", add->policy->shell,
-		"-K", "HOME_MODE=0700", "-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0", "--", add->agent.name, NULL,
+		"/usr/sbin/useradd",
+		"--create-home",
+		"--home-dir",
+		add->home,
+		"--user-group",
+		"--shell",
+		add->policy->shell,
+		"-K",
+		"HOME_MODE=0700",
+		"-K",
+		"SUB_UID_COUNT=0",
+		"-K",
+		"SUB_GID_COUNT=0",
+		"--",
+		add->agent.name,
+		NULL,
 	};
 	const struct passwd *entry;
 	int r;
@@ -228,7 +249,8 @@ static int make_user(Add *add, Reason *ret_reason)
 	add->agent.uid = entry->pw_uid;
 	add->agent.gid = entry->pw_gid;
 	if (!agent_uid_valid(&add->agent))
-		return reason_set(ret_reason, -ERANGE, "useradd chose uid %u, and agents have 1000 to 59999", entry->pw_uid);
+		return reason_set(ret_reason, -ERANGE, "useradd chose uid %u, and agents have 1000 to 59999",
+			entry->pw_uid);
 	return 0;
 }
 
@@ -244,7 +266,8 @@ static int remove_user(Add *add, Reason *ret_reason)
 	return r && getpwnam(add->agent.name) ? r : 0;
 }
 
-/* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights. */
+/* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights.
+ */
 static int write_home(const Add *add)
 {
 	_cleanup_close_ int home_fd = -EBADF, ssh_fd = -EBADF, key_fd = -EBADF;
@@ -258,7 +281,8 @@ static int write_home(const Add *add)
 	ssh_fd = openat(home_fd, ".ssh", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (ssh_fd < 0)
 		return errno;
-	key_fd = openat(ssh_fd, "authorized_keys", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	key_fd =
+		openat(ssh_fd, "authorized_keys", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (key_fd < 0)
 		return errno;
 	if (write(key_fd, add->key_text, n) != (ssize_t)n || fsync(key_fd) < 0)
@@ -292,7 +316,8 @@ static int fill_home(Add *add, Reason *ret_reason)
 	if (!WIFEXITED(status))
 		return reason_set(ret_reason, -EPROTO, "the writer was ended by signal %d", WTERMSIG(status));
 	if (WEXITSTATUS(status))
-		return reason_set(ret_reason, -WEXITSTATUS(status), "%s: %s", add->home, strerror(WEXITSTATUS(status)));
+		return reason_set(
+			ret_reason, -WEXITSTATUS(status), "%s: %s", add->home, strerror(WEXITSTATUS(status)));
 	return 0;
 }
 
@@ -348,7 +373,8 @@ static void roll_back(Add *add, size_t from)
 		if (i + 1 <= from && steps[i + 1].undo == steps[i].undo)
 			continue;
 		if (steps[i].undo(add, &reason))
-			(void)fprintf(stderr, "creelctl: undoing \"%s\": %s; `creelctl agent remove %s` finishes it\n",
+			(void)fprintf(stderr,
+				"creelctl: undoing \"%s\": %s; `creelctl agent remove %s` finishes it\n",
 				steps[i].what, reason.text, add->agent.name);
 	}
 	if (add->reload_needed && units_reload(&reason))
@@ -371,7 +397,8 @@ static int run_steps(Add *add, const sigset_t *stop)
 		}
 		(void)fprintf(stderr, "creelctl: %s: %s\n", steps[i].what, reason.text);
 		roll_back(add, i);
-		(void)fprintf(stderr, "creelctl: agent %s was not added; nothing of it is left\n", add->agent.name);
+		(void)fprintf(
+			stderr, "creelctl: agent %s was not added; nothing of it is left\n", add->agent.name);
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;
@@ -382,9 +409,9 @@ static int parse(Add *add, int argc, char **argv, const char **ret_name)
 	const char *name = NULL;
 
 	for (int i = 0; i < argc; i++) {
-		const char **value = strcmp(argv[i], "--key") == 0 ? &add->key_file
-			: strcmp(argv[i], "--profile") == 0	   ? &add->profile
-								   : NULL;
+		const char **value = strcmp(argv[i], "--key") == 0       ? &add->key_file
+				     : strcmp(argv[i], "--profile") == 0 ? &add->profile
+									 : NULL;
 
 		if (value || strcmp(argv[i], "--set") == 0) {
 			if (i + 1 >= argc)
@@ -417,7 +444,8 @@ int agent_add_main(int argc, char **argv)
 	if (parse(&add, argc, argv, &name) < 0)
 		return EXIT_USAGE;
 	if (sd_booted() <= 0) {
-		(void)fprintf(stderr, "creelctl: this machine was not booted by systemd, which starts an agent's units\n");
+		(void)fprintf(stderr,
+			"creelctl: this machine was not booted by systemd, which starts an agent's units\n");
 		return EXIT_FAILURE;
 	}
 	if (agents_lock(&lock_fd, &reason) < 0 || judge(&add, name, &reason) < 0) {
@@ -433,6 +461,7 @@ int agent_add_main(int argc, char **argv)
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
 	if (run_steps(&add, &stop) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	(void)printf("agent %s added: uid %u, home %s, policy %s\n", name, add.agent.uid, add.home, add.agent.file);
+	(void)printf("agent %s added: uid %u, home %s, policy %s\n", name, add.agent.uid, add.home,
+		add.agent.file);
 	return EXIT_SUCCESS;
 }

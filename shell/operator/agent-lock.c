@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * creelctl agent lock, unlock: the account expires, so every door that asks PAM's account check refuses it - ours, OpenSSH,
- * su, cron. What runs goes on; `agent remove` ends things.
+ * creelctl agent lock, unlock: the account expires, so every door that asks PAM's account check refuses it -
+ * ours, OpenSSH, su, cron. What runs goes on; `agent remove` ends things.
  */
 #include "shell/operator/operator.h"
 
@@ -13,7 +13,12 @@ static int set_expiry(int argc, char **argv, bool lock)
 	_cleanup_close_ int lock_fd = -EBADF;
 	/* day 1 is in the past; day 0 would be read as "never" by some */
 	const char *const command[] = {
-		"/usr/sbin/usermod", "--expiredate", lock ? "1" : "", "--", argc ? argv[0] : NULL, NULL,
+		"/usr/sbin/usermod",
+		"--expiredate",
+		lock ? "1" : "",
+		"--",
+		argc ? argv[0] : NULL,
+		NULL,
 	};
 	Reason reason = { "" };
 

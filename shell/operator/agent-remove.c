@@ -2,10 +2,11 @@
 /*
  * creelctl agent remove: nothing of the agent stays but the record.
  *
- * The policy file is what says that this user is an agent, so it goes last: an interrupted removal can be run again, and a
- * user without such a file is never touched. Files are looked for only when no process of the uid is left that could race
- * with the search. uids come back: the next user may get this one, so whatever could be read or owned by uid alone - files in
- * shared folders, spools, the user's own journal - goes as well, and a home that is kept becomes root's.
+ * The policy file is what says that this user is an agent, so it goes last: an interrupted removal can be run
+ * again, and a user without such a file is never touched. Files are looked for only when no process of the
+ * uid is left that could race with the search. uids come back: the next user may get this one, so whatever
+ * could be read or owned by uid alone - files in shared folders, spools, the user's own journal - goes as
+ * well, and a home that is kept becomes root's.
  */
 #include "shell/operator/operator.h"
 
@@ -34,7 +35,15 @@ static int remove_shared_files(uid_t uid, Reason *ret_reason)
 	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
 	for (size_t i = 0; i < ELEMENTSOF(shared_folders); i++) {
 		const char *const argv[] = {
-			FIND, shared_folders[i], "-xdev", "-mindepth", "1", "-uid", uid_text, "-delete", NULL,
+			FIND,
+			shared_folders[i],
+			"-xdev",
+			"-mindepth",
+			"1",
+			"-uid",
+			uid_text,
+			"-delete",
+			NULL,
 		};
 
 		if (access(shared_folders[i], F_OK) < 0)
@@ -49,7 +58,9 @@ static int remove_shared_files(uid_t uid, Reason *ret_reason)
 static int remove_spools(const char *name, uid_t uid, Reason *ret_reason)
 {
 	static const char *const folders[] = {
-		"/var/spool/cron/crontabs", "/var/spool/cron/atjobs", "/var/spool/cron/atspool",
+		"/var/spool/cron/crontabs",
+		"/var/spool/cron/atjobs",
+		"/var/spool/cron/atspool",
 	};
 	char uid_text[16];
 	int r;
@@ -57,7 +68,19 @@ static int remove_spools(const char *name, uid_t uid, Reason *ret_reason)
 	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
 	for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
 		const char *const argv[] = {
-			FIND, folders[i], "-xdev", "-mindepth", "1", "(", "-uid", uid_text, "-o", "-name", name, ")", "-delete",
+			FIND,
+			folders[i],
+			"-xdev",
+			"-mindepth",
+			"1",
+			"(",
+			"-uid",
+			uid_text,
+			"-o",
+			"-name",
+			name,
+			")",
+			"-delete",
 			NULL,
 		};
 
@@ -85,7 +108,19 @@ static int remove_journal(uid_t uid, Reason *ret_reason)
 		return r;
 	for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
 		const char *const argv[] = {
-			FIND, folders[i], "-xdev", "-type", "f", "(", "-name", live, "-o", "-name", archived, ")", "-delete",
+			FIND,
+			folders[i],
+			"-xdev",
+			"-type",
+			"f",
+			"(",
+			"-name",
+			live,
+			"-o",
+			"-name",
+			archived,
+			")",
+			"-delete",
 			NULL,
 		};
 
@@ -208,13 +243,17 @@ int agent_remove_main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	if (agent.has_user && !agent_uid_valid(&agent))
-		(void)fprintf(stderr, "creelctl: user %s has uid %u and is no agent's: only the policy file goes\n", name,
+		(void)fprintf(stderr,
+			"creelctl: user %s has uid %u and is no agent's: only the policy file goes\n", name,
 			agent.uid);
 	if (remove_agent(&agent, keep, &reason)) {
-		(void)fprintf(stderr, "creelctl: %s\ncreelctl: the removal is not complete; it can be run again\n", reason.text);
+		(void)fprintf(stderr,
+			"creelctl: %s\ncreelctl: the removal is not complete; it can be run again\n",
+			reason.text);
 		return EXIT_FAILURE;
 	}
-	(void)printf("agent %s removed%s%s\n", name, keep && agent.home ? "; its home stays, as root's: " : "",
+	(void)printf("agent %s removed%s%s\n", name,
+		keep && agent.home ? "; its home stays, as root's: " : "",
 		keep && agent.home ? agent.home : "");
 	return EXIT_SUCCESS;
 }

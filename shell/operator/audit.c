@@ -2,7 +2,8 @@
 /*
  * creelctl audit: the record's last entries, for people and as JSON lines.
  *
- * What agents and strangers typed is shown so that it can neither drive a terminal nor look like another line.
+ * What agents and strangers typed is shown so that it can neither drive a terminal nor look like another
+ * line.
  */
 #include "shell/operator/operator.h"
 #include "shell/audit/read.h"

@@ -23,7 +23,11 @@ int reason_set(Reason *ret_reason, int error, const char *format, ...)
 
 /* What the operator or its shell set must not steer the tools (locale, pager, bus addresses). */
 static char *const clean_environment[] = {
-	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0", NULL,
+	"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+	"LC_ALL=C.UTF-8",
+	"SYSTEMD_PAGER=",
+	"SYSTEMD_COLORS=0",
+	NULL,
 };
 
 static int spawn(const char *const argv[], int output_fd, pid_t *ret)
@@ -50,8 +54,8 @@ static int spawn(const char *const argv[], int output_fd, pid_t *ret)
 	if (!r)
 		r = posix_spawnattr_setpgroup(&attributes, 0);
 	if (!r)
-		r = posix_spawnattr_setflags(&attributes,
-			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+		r = posix_spawnattr_setflags(
+			&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	if (!r)
 		r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (!r)
@@ -83,7 +87,8 @@ static void last_line(char *output, size_t n, char *buffer, size_t size)
 	(void)str_quote(line, strlen(line), buffer, size);
 }
 
-/* Reads until the end, keeps the first OUTPUT_MAX bytes, and drains the rest so that the tool never blocks. */
+/* Reads until the end, keeps the first OUTPUT_MAX bytes, and drains the rest so that the tool never blocks.
+ */
 static size_t read_output(int fd, char *output)
 {
 	size_t used = 0;
@@ -111,7 +116,7 @@ int command_run(const char *const argv[], Reason *ret_reason)
 	char line[512];
 	int fds[2], status = 0, r;
 	size_t n;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (!output)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
@@ -134,5 +139,6 @@ int command_run(const char *const argv[], Reason *ret_reason)
 	last_line(output, n, line, sizeof(line));
 	if (WIFSIGNALED(status))
 		return reason_set(ret_reason, -EPROTO, "%s: ended by signal %d", argv[0], WTERMSIG(status));
-	return reason_set(ret_reason, WEXITSTATUS(status), "%s: exit status %d: %s", argv[0], WEXITSTATUS(status), line);
+	return reason_set(ret_reason, WEXITSTATUS(status), "%s: exit status %d: %s", argv[0],
+		WEXITSTATUS(status), line);
 }

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A key that cannot log in is found here, by the operator, and not by the agent at its first login. Private keys are told
- * apart by their armour, because pasting the wrong file is the usual mistake.
+ * A key that cannot log in is found here, by the operator, and not by the agent at its first login. Private
+ * keys are told apart by their armour, because pasting the wrong file is the usual mistake.
  */
 #include "shell/operator/keytext.h"
 
 #include <string.h>
 
 static const char *const key_types[] = {
-	"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa",
+	"ssh-ed25519",
+	"ecdsa-sha2-nistp256",
+	"ecdsa-sha2-nistp384",
+	"ecdsa-sha2-nistp521",
+	"ssh-rsa",
 };
 
 static const char *const hardware_types[] = {
-	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+	"sk-ssh-ed25519@openssh.com",
+	"sk-ecdsa-sha2-nistp256@openssh.com",
 };
 
 static bool is_one_of(const char *word, const char *const list[], size_t n)
@@ -31,7 +36,8 @@ static int digit_of(char c)
 	return found ? (int)(found - digits) : -1;
 }
 
-/* Strict base64 (RFC 4648, padded). Returns the number of bytes in `out` (of 3/4 of the text's size), or -EINVAL. */
+/* Strict base64 (RFC 4648, padded). Returns the number of bytes in `out` (of 3/4 of the text's size), or
+ * -EINVAL. */
 static ssize_t decode(const char *text, unsigned char *out)
 {
 	size_t n = strlen(text), used = 0;
@@ -69,7 +75,8 @@ static const char *blob_refusal(const char *type, const unsigned char *blob, siz
 
 		if (n - at < 4)
 			return "its data is cut off";
-		length = (size_t)blob[at] << 24 | (size_t)blob[at + 1] << 16 | (size_t)blob[at + 2] << 8 | blob[at + 3];
+		length = (size_t)blob[at] << 24 | (size_t)blob[at + 1] << 16 | (size_t)blob[at + 2] << 8 |
+			 blob[at + 3];
 		at += 4;
 		if (length > n - at)
 			return "its data is cut off";
@@ -103,8 +110,9 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 	if (!*line || *line == '#')
 		return 0;
 	if (strncmp(line, "-----BEGIN ", 11) == 0)
-		return reason_set(ret_reason, -EINVAL, "line %u: this is %s; the public key is the line in the file with .pub",
-			number, strstr(line, "PRIVATE") ? "a private key" : "not a key of authorized_keys");
+		return reason_set(ret_reason, -EINVAL,
+			"line %u: this is %s; the public key is the line in the file with .pub", number,
+			strstr(line, "PRIVATE") ? "a private key" : "not a key of authorized_keys");
 	for (const char *p = line; *p; p++)
 		if ((unsigned char)*p < 0x20 && *p != '\t')
 			return reason_set(ret_reason, -EINVAL, "line %u: it has a control character", number);
@@ -113,10 +121,13 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 	type = strsep(&comment, " \t");
 	(void)str_quote(type, strlen(type), shown, sizeof(shown));
 	if (is_one_of(type, hardware_types, ELEMENTSOF(hardware_types)))
-		return reason_set(ret_reason, -EINVAL, "line %u: keys of type %s are not supported yet", number, shown);
+		return reason_set(
+			ret_reason, -EINVAL, "line %u: keys of type %s are not supported yet", number, shown);
 	if (!is_one_of(type, key_types, ELEMENTSOF(key_types)))
 		return reason_set(ret_reason, -EINVAL,
-			"line %u: `%s` is not a type of key that can log in (and options are not supported yet)", number, shown);
+			"line %u: `%s` is not a type of key that can log in (and options are not supported "
+			"yet)",
+			number, shown);
 	if (comment)
 		comment += strspn(comment, " \t");
 	data = strsep(&comment, " \t");
@@ -134,7 +145,8 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 
 	if (comment)
 		comment += strspn(comment, " \t");
-	key = comment && *comment ? str_format("%s %s %s\n", type, data, comment) : str_format("%s %s\n", type, data);
+	key = comment && *comment ? str_format("%s %s %s\n", type, data, comment)
+				  : str_format("%s %s\n", type, data);
 	if (strlist_push(keys, key) < 0)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What creelctl does, one file a verb. Everything here runs as root, started by the operator, in one thread; the policy
- * files are the only truth and outlive it, nothing of creel needs it at run time.
+ * What creelctl does, one file a verb. Everything here runs as root, started by the operator, in one thread;
+ * the policy files are the only truth and outlive it, nothing of creel needs it at run time.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* A verb gets the words behind its own name and returns the exit status: 0, 1 (failed, one line said why), 2 (usage). */
+/* A verb gets the words behind its own name and returns the exit status: 0, 1 (failed, one line said why), 2
+ * (usage). */
 int policy_check_main(int argc, char **argv);
 int policy_apply_main(int argc, char **argv);
 int policy_show_main(int argc, char **argv);
@@ -37,16 +38,17 @@ int reason_set(Reason *ret_reason, int error, const char *format, ...) _printf_(
 
 typedef struct Agent {
 	char *name;
-	char *file;	/* the policy file's path */
+	char *file; /* the policy file's path */
 	bool has_file;
-	bool has_user;	/* the rest is valid only then */
+	bool has_user; /* the rest is valid only then */
 	uid_t uid;
 	gid_t gid;
 	char *home, *shell;
 	bool locked; /* the account has expired */
 } Agent;
 
-/* Returns 0 (whether or not anything of that name exists), -EINVAL (not a name), or another negative errno. */
+/* Returns 0 (whether or not anything of that name exists), -EINVAL (not a name), or another negative errno.
+ */
 _must_check_ int agent_find(const char *name, Agent *ret, Reason *ret_reason);
 void agent_done(Agent *agent);
 
@@ -62,9 +64,9 @@ _must_check_ int agents_lock(int *ret_fd, Reason *ret_reason);
 /* ---- command.c: other programs ---- */
 
 /*
- * Runs `argv` (NULL-terminated, absolute path first), without a shell, with no input, in a process group of its own so that
- * the terminal's Ctrl-C does not end it half-way. Returns its exit status (0..255); -EPROTO when a signal ended it;
- * another negative errno. Unless 0, `ret_reason` has the last line that it printed.
+ * Runs `argv` (NULL-terminated, absolute path first), without a shell, with no input, in a process group of
+ * its own so that the terminal's Ctrl-C does not end it half-way. Returns its exit status (0..255); -EPROTO
+ * when a signal ended it; another negative errno. Unless 0, `ret_reason` has the last line that it printed.
  */
 _must_check_ int command_run(const char *const argv[], Reason *ret_reason);
 
@@ -74,8 +76,8 @@ _must_check_ int units_reload(Reason *ret_reason);
 _must_check_ int units_start(uid_t uid, Reason *ret_reason);
 
 /*
- * Ends everything of `uid`: keeper first, so that nothing new is born, then its user manager, leaves and slice, then
- * whatever escaped from it. Returns 0 when no process of that uid is left, or a negative errno.
+ * Ends everything of `uid`: keeper first, so that nothing new is born, then its user manager, leaves and
+ * slice, then whatever escaped from it. Returns 0 when no process of that uid is left, or a negative errno.
  */
 _must_check_ int units_end(const char *name, uid_t uid, Reason *ret_reason);
 
@@ -85,7 +87,7 @@ _must_check_ int units_end(const char *name, uid_t uid, Reason *ret_reason);
 
 typedef struct LimitRow {
 	const char *name, *unit; /* "bytes", "count", or "usec": CPU time used so far, of so much a second */
-	uint64_t limit, used;	 /* UINT64_MAX: no limit */
+	uint64_t limit, used;    /* UINT64_MAX: no limit */
 } LimitRow;
 
 /* Memory, swap, processes and CPU time of the agent's slice, from the kernel. Zero use when nothing runs. */

@@ -2,9 +2,9 @@
 /*
  * creelctl policy apply: what was edited in /etc/creel takes effect, for what runs as well.
  *
- * The manager runs the generator, so slices get their new limits; keepers read their policy again; units that a bad file kept
- * from starting are started. A file that is bad now disables its agent: its keeper, told to read it, refuses every login
- * and says why.
+ * The manager runs the generator, so slices get their new limits; keepers read their policy again; units that
+ * a bad file kept from starting are started. A file that is bad now disables its agent: its keeper, told to
+ * read it, refuses every login and says why.
  */
 #include "shell/operator/operator.h"
 #include "shell/bus/bus.h"
@@ -24,11 +24,13 @@ static int keeper_reload(uid_t uid, Reason *ret_reason)
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return 0;
 	if (r >= 0)
-		r = sd_bus_call_method(bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Reload", &error, NULL, "");
+		r = sd_bus_call_method(
+			bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Reload", &error, NULL, "");
 	if (r < 0 && sd_bus_error_has_name(&error, KEEPER_ERROR_POLICY))
 		return 0; /* said already, by this program's own reading */
 	if (r < 0)
-		return reason_set(ret_reason, r, "its keeper: %s", keeper_failure(r, &error, why, sizeof(why)));
+		return reason_set(
+			ret_reason, r, "its keeper: %s", keeper_failure(r, &error, why, sizeof(why)));
 	return 0;
 }
 
@@ -46,7 +48,8 @@ static int apply_agent(const char *name)
 		return EXIT_FAILURE;
 	}
 	if (!agent_uid_valid(&agent)) {
-		(void)fprintf(stderr, "creelctl: agent %s: there is no such user, or its uid is not an agent's\n", name);
+		(void)fprintf(stderr,
+			"creelctl: agent %s: there is no such user, or its uid is not an agent's\n", name);
 		return EXIT_FAILURE;
 	}
 	r = policy_load("", name, &policy, &error);

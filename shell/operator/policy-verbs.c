@@ -19,7 +19,8 @@ static void warn_unenforced(const Policy *policy)
 	for (size_t i = 0; policy_row(policy, i, &section, &key, &value, &origin, &enforced); i++) {
 		free(value);
 		if (!enforced && strncmp(origin, "built-in", strlen("built-in")) != 0)
-			(void)fprintf(stderr, "%s: [%s] %s: warning: not enforced yet by this version\n", origin, section, key);
+			(void)fprintf(stderr, "%s: [%s] %s: warning: not enforced yet by this version\n",
+				origin, section, key);
 	}
 }
 
@@ -37,7 +38,8 @@ static int check_agent(const char *name)
 	return EXIT_SUCCESS;
 }
 
-/* A file that need not be in place: what creel.conf's name says is checked as such, anything else as an agent's. */
+/* A file that need not be in place: what creel.conf's name says is checked as such, anything else as an
+ * agent's. */
 static int check_file(const char *path)
 {
 	_cleanup_(policy_freep) Policy *policy = NULL;
@@ -121,7 +123,8 @@ static void show_text(const Policy *policy)
 		if (strcmp(section, last) != 0)
 			(void)printf("%s[%s]\n", *last ? "\n" : "", section);
 		last = section;
-		(void)printf("%-40s ; %s%s\n", line ? line : key, origin, enforced ? "" : "; not enforced yet");
+		(void)printf(
+			"%-40s ; %s%s\n", line ? line : key, origin, enforced ? "" : "; not enforced yet");
 	}
 }
 

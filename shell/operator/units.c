@@ -2,9 +2,9 @@
 /*
  * Starting and ending through systemctl and loginctl: they wait for the jobs and say why one failed.
  *
- * Ending does not trust any of them to be complete: cron, an OpenSSH session without a scope or a `su` can leave processes
- * outside the slice, so in the end /proc decides. Each is killed by a pidfd that is checked again after opening: the
- * process that is signalled is the one that was looked at.
+ * Ending does not trust any of them to be complete: cron, an OpenSSH session without a scope or a `su` can
+ * leave processes outside the slice, so in the end /proc decides. Each is killed by a pidfd that is checked
+ * again after opening: the process that is signalled is the one that was looked at.
  */
 #include "shell/operator/operator.h"
 #include "shell/base/file.h"
@@ -36,12 +36,14 @@ int units_reload(Reason *ret_reason)
 	return command_run(argv, ret_reason);
 }
 
-/* Lingering starts the user manager in its own time; here it is waited for, so that the first login finds it. */
+/* Lingering starts the user manager in its own time; here it is waited for, so that the first login finds it.
+ */
 int units_start(uid_t uid, Reason *ret_reason)
 {
 	UnitName socket, keeper, leaves, rescue, manager;
 	const char *const argv[] = {
-		SYSTEMCTL, "start",
+		SYSTEMCTL,
+		"start",
 		unit_name(&manager, "user@", uid, ".service"),
 		unit_name(&leaves, "creel-leaves@", uid, ".service"),
 		unit_name(&rescue, "creel-rescue@", uid, ".service"),
@@ -53,7 +55,8 @@ int units_start(uid_t uid, Reason *ret_reason)
 	return command_run(argv, ret_reason);
 }
 
-/* Any of the real, effective, saved and file system uids: a setuid program of the agent's is the agent's as well. */
+/* Any of the real, effective, saved and file system uids: a setuid program of the agent's is the agent's as
+ * well. */
 static bool process_is_of(int process_fd, uid_t uid)
 {
 	char status[4096], *line;
@@ -101,7 +104,8 @@ static int kill_all_of(uid_t uid)
 			continue;
 		found++;
 		pid_fd = pidfd_open((pid_t)pid, 0);
-		/* the folder in /proc belongs to the process that was looked at: if it still answers, so does the pidfd */
+		/* the folder in /proc belongs to the process that was looked at: if it still answers, so does
+		 * the pidfd */
 		if (pid_fd >= 0 && process_is_of(process_fd, uid))
 			(void)pidfd_send_signal(pid_fd, SIGKILL, NULL, 0);
 	}
@@ -137,13 +141,15 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 	const char *const no_linger[] = { LOGINCTL, "disable-linger", name, NULL };
 	const char *const terminate[] = { LOGINCTL, "terminate-user", name, NULL };
 	const char *const stop_keeper[] = {
-		SYSTEMCTL, "stop",
+		SYSTEMCTL,
+		"stop",
 		unit_name(&socket, "creel-keeper@", uid, ".socket"),
 		unit_name(&keeper, "creel-keeper@", uid, ".service"),
 		NULL,
 	};
 	const char *const forget[] = {
-		SYSTEMCTL, "reset-failed",
+		SYSTEMCTL,
+		"reset-failed",
 		unit_name(&socket, "creel-keeper@", uid, ".socket"),
 		unit_name(&keeper, "creel-keeper@", uid, ".service"),
 		unit_name(&leaves, "creel-leaves@", uid, ".service"),
@@ -154,7 +160,8 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 		NULL,
 	};
 	const char *const stop_rest[] = {
-		SYSTEMCTL, "stop",
+		SYSTEMCTL,
+		"stop",
 		unit_name(&leaves, "creel-leaves@", uid, ".service"),
 		unit_name(&rescue, "creel-rescue@", uid, ".service"),
 		unit_name(&manager, "user@", uid, ".service"),
@@ -170,8 +177,8 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 		return reason_set(ret_reason, -EPERM, "uid %u belongs to the system", uid);
 
 	/*
-	 * Each of these may fail because its object is gone, after an earlier attempt or because it never came up. What
-	 * counts is the end: no process is left.
+	 * Each of these may fail because its object is gone, after an earlier attempt or because it never
+	 * came up. What counts is the end: no process is left.
 	 */
 	(void)!command_run(stop_keeper, &ignored);
 	(void)!command_run(no_linger, &ignored);

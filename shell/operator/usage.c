@@ -40,8 +40,8 @@ static uint64_t read_cpu_limit(int dir_fd)
 	unsigned long long quota, period;
 	char text[64];
 
-	if (file_get_at(dir_fd, "cpu.max", text, sizeof(text)) < 0 || sscanf(text, "%llu %llu", &quota, &period) != 2 ||
-		!period)
+	if (file_get_at(dir_fd, "cpu.max", text, sizeof(text)) < 0 ||
+		sscanf(text, "%llu %llu", &quota, &period) != 2 || !period)
 		return UINT64_MAX;
 	return (uint64_t)((__uint128_t)quota * 1000000 / period);
 }

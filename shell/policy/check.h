@@ -14,8 +14,8 @@ typedef enum PolicyRank {
 } PolicyRank;
 
 /*
- * Looks for contradictions, given each row's rank. A value that may be at most as large as another (a run's memory and the
- * agent's) and that comes from a lower rank is lowered to it - never raised - and its origin says so; from the same or a
- * higher rank it is an error. Returns 0, -ENOMEM, or -EBADMSG with `ret_error`.
+ * Looks for contradictions, given each row's rank. A value that may be at most as large as another (a run's
+ * memory and the agent's) and that comes from a lower rank is lowered to it - never raised - and its origin
+ * says so; from the same or a higher rank it is an error. Returns 0, -ENOMEM, or -EBADMSG with `ret_error`.
  */
 _must_check_ int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_error);

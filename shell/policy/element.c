@@ -71,20 +71,26 @@ const char *element_refusal(ElementKind kind, const char *text)
 	case ELEMENT_COMMAND:
 		if (*text == '/')
 			return element_path_plain(text) && text[1] ? NULL : "is not a plain absolute path";
-		return made_of(text, "._+-[@") ? NULL : "is not a command: a name without blanks, or an absolute path";
+		return made_of(text, "._+-[@")
+			       ? NULL
+			       : "is not a command: a name without blanks, or an absolute path";
 	case ELEMENT_HOST:
-		return host_is_valid(text) ? NULL : "is not a host name, *.NAME, or an address with an optional /LENGTH";
+		return host_is_valid(text)
+			       ? NULL
+			       : "is not a host name, *.NAME, or an address with an optional /LENGTH";
 	case ELEMENT_PLACE:
-		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && element_path_plain(text + 2) && text[2])
+		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && element_path_plain(text + 2) &&
+			text[2])
 			return NULL;
-		return *text == '/' && element_path_plain(text) ? NULL : "is not a plain absolute path, or ~/PATH";
+		return *text == '/' && element_path_plain(text) ? NULL
+								: "is not a plain absolute path, or ~/PATH";
 	case ELEMENT_PACKAGE:
 		return made_of(text, "._-@/") ? NULL : "is not a package's name";
 	case ELEMENT_LANGUAGE:
-		return strcmp(text, "python") == 0 || strcmp(text, "javascript") == 0 || strcmp(text, "typescript") == 0 ||
-				strcmp(text, "bash") == 0
-			? NULL
-			: "is not python, javascript, typescript or bash";
+		return strcmp(text, "python") == 0 || strcmp(text, "javascript") == 0 ||
+				       strcmp(text, "typescript") == 0 || strcmp(text, "bash") == 0
+			       ? NULL
+			       : "is not python, javascript, typescript or bash";
 	case ELEMENT_PATTERN:
 		return strchr(text, '/') ? "is not a file name pattern: it has a slash" : NULL;
 	}

@@ -2,11 +2,12 @@
 /*
  * A policy: what one agent may do. Loaded once, never changed afterwards.
  *
- * Sources, later ones win: built-in defaults (profile instaclaw), /etc/creel/creel.conf, /etc/creel/agents/NAME.conf.
- * A file that names `profile = P` is preceded by /usr/share/creel/profiles/P.conf at that point.
+ * Sources, later ones win: built-in defaults (profile instaclaw), /etc/creel/creel.conf,
+ * /etc/creel/agents/NAME.conf. A file that names `profile = P` is preceded by
+ * /usr/share/creel/profiles/P.conf at that point.
  *
- * File format: INI as read by inih, UTF-8. Sizes in bytes with K, M, G, T (powers of 1024) or `max`; times with
- * ms, s, m, h, d; CPU in cores (0.5); ports as ranges (3000-9000,9100); lists comma-separated; yes/no.
+ * File format: INI as read by inih, UTF-8. Sizes in bytes with K, M, G, T (powers of 1024) or `max`; times
+ * with ms, s, m, h, d; CPU in cores (0.5); ports as ranges (3000-9000,9100); lists comma-separated; yes/no.
  * See creel.conf(5), which names every key, its unit, range and default.
  */
 #pragma once
@@ -19,8 +20,8 @@
 
 #define POLICY_DIR "/etc/creel"
 #define POLICY_PROFILE_DIR CREEL_DATADIR "/profiles" /* /usr/share/creel/profiles */
-#define POLICY_UNLIMITED UINT64_MAX /* `max`: no limit of creel's own */
-#define POLICY_NAME_MAX 32U	    /* bytes of an agent's name, as useradd(8) */
+#define POLICY_UNLIMITED UINT64_MAX                  /* `max`: no limit of creel's own */
+#define POLICY_NAME_MAX 32U                          /* bytes of an agent's name, as useradd(8) */
 
 typedef enum KeySource { KEYS_HOME = 1, KEYS_POLICY = 2, KEYS_BOTH = 3 } KeySource;
 typedef enum NetworkMode { NETWORK_FULL, NETWORK_RESTRICTED, NETWORK_NONE } NetworkMode;
@@ -73,7 +74,8 @@ typedef struct Policy {
 
 	/* [exec] */
 	StrList bash_allow, bash_deny, languages;
-	uint64_t exec_timeout_usec, exec_max_timeout_usec, exec_memory, exec_cpu, exec_processes, exec_output, exec_scratch;
+	uint64_t exec_timeout_usec, exec_max_timeout_usec, exec_memory, exec_cpu, exec_processes, exec_output,
+		exec_scratch;
 	bool exec_independent;
 	NetworkMode exec_network;
 
@@ -95,45 +97,48 @@ typedef struct Policy {
 	bool audit, audit_code, audit_output;
 	uint64_t audit_retention_usec;
 
-	/* where each key's value came from: one string a row of the key table ("built-in", "FILE:LINE", maybe ", lowered to ...") */
+	/* where each key's value came from: one string a row of the key table ("built-in", "FILE:LINE", maybe
+	 * ", lowered to ...") */
 	char **origins;
 } Policy;
 
-/* What was wrong with a policy: the first error only. `text` is ready for a person: FILE:LINE: [section] key: reason. */
+/* What was wrong with a policy: the first error only. `text` is ready for a person: FILE:LINE: [section] key:
+ * reason. */
 typedef struct PolicyError {
 	char text[512];
 } PolicyError;
 
 /*
- * Loads the policy of agent `name` (NULL: the defaults alone) from the folders below `root` ("" for the system's,
- * another path for tests and for checking before a change).
- * `name` is checked before a path is made of it (-EINVAL).
- * Returns 0; -EBADMSG with `ret_error` filled when a file is bad; -ENOENT when the agent has no file; other negative
- * errnos when a file cannot be read (`ret_error` says which). `ret` is untouched on failure.
+ * Loads the policy of agent `name` (NULL: the defaults alone) from the folders below `root` ("" for the
+ * system's, another path for tests and for checking before a change). `name` is checked before a path is made
+ * of it (-EINVAL). Returns 0; -EBADMSG with `ret_error` filled when a file is bad; -ENOENT when the agent has
+ * no file; other negative errnos when a file cannot be read (`ret_error` says which). `ret` is untouched on
+ * failure.
  */
 _must_check_ int policy_load(const char *root, const char *name, Policy **ret, PolicyError *ret_error);
 
-/* A candidate for a policy file, for checking before a change; `label` names it in messages. Nothing is copied or kept. */
+/* A candidate for a policy file, for checking before a change; `label` names it in messages. Nothing is
+ * copied or kept. */
 typedef struct PolicyText {
 	const char *label, *text;
 	size_t n;
 } PolicyText;
 
 /* As policy_load(), with a text in place of creel.conf and/or of the agent's file (NULL: the file itself). */
-_must_check_ int policy_load_text(const char *root, const char *name, const PolicyText *system, const PolicyText *agent,
-		Policy **ret, PolicyError *ret_error);
+_must_check_ int policy_load_text(const char *root, const char *name, const PolicyText *system,
+	const PolicyText *agent, Policy **ret, PolicyError *ret_error);
 
 /* Accepts NULL. Returns NULL. */
 Policy *policy_free(Policy *policy);
 DEFINE_CLEANUP(Policy, policy_free)
 
 /*
- * Walks the key table in file order: `index` from 0 until false. Names and text are valid until the policy is freed;
- * `ret_value` is new memory (the effective value in the file's own notation; NULL when memory is out). `ret_enforced` is false for keys that this
- * version reads and checks but does not enforce yet.
+ * Walks the key table in file order: `index` from 0 until false. Names and text are valid until the policy is
+ * freed; `ret_value` is new memory (the effective value in the file's own notation; NULL when memory is out).
+ * `ret_enforced` is false for keys that this version reads and checks but does not enforce yet.
  */
-bool policy_row(const Policy *policy, size_t index, const char **ret_section, const char **ret_key, char **ret_value,
-		const char **ret_origin, bool *ret_enforced);
+bool policy_row(const Policy *policy, size_t index, const char **ret_section, const char **ret_key,
+	char **ret_value, const char **ret_origin, bool *ret_enforced);
 
 /* Names of agents and profiles: [a-z_][a-z0-9_-]*, at most POLICY_NAME_MAX bytes. */
 bool policy_name_valid(const char *name);

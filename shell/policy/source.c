@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inih splits lines into sections, names and values; what it forgives is refused here, in the reader that feeds it one
- * line at a time and counts them: lines that its buffer would cut (it would take the rest for a line of its own), bytes
- * that end C strings early, text behind a section's bracket, and blanks before a key - inih reads an indented line as more of
- * the value above, so an indented `memory = 1G` would vanish in a list. Only lists may go on like that.
+ * inih splits lines into sections, names and values; what it forgives is refused here, in the reader that
+ * feeds it one line at a time and counts them: lines that its buffer would cut (it would take the rest for a
+ * line of its own), bytes that end C strings early, text behind a section's bracket, and blanks before a key
+ * - inih reads an indented line as more of the value above, so an indented `memory = 1G` would vanish in a
+ * list. Only lists may go on like that.
  */
 #include "shell/policy/source.h"
 #include "shell/policy/value.h"
@@ -16,7 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int policy_error_set(PolicyError *ret_error, int error, const char *label, unsigned line, const char *format, ...)
+int policy_error_set(
+	PolicyError *ret_error, int error, const char *label, unsigned line, const char *format, ...)
 {
 	size_t size = sizeof(ret_error->text);
 	va_list ap;
@@ -47,8 +49,8 @@ typedef struct Parse {
 	PolicySource *source;
 	const char *next, *end;
 	unsigned line;
-	bool indented;	   /* the line that the reader gave last */
-	int last_row;	   /* the row that a line without indentation set last; -1: none since the section began */
+	bool indented; /* the line that the reader gave last */
+	int last_row; /* the row that a line without indentation set last; -1: none since the section began */
 	int error;
 	PolicyError *ret_error;
 } Parse;
@@ -65,7 +67,8 @@ static int fail(Parse *parse, int error, const char *format, ...)
 	va_start(ap, format);
 	(void)vsnprintf(reason, sizeof(reason), format, ap);
 	va_end(ap);
-	parse->error = policy_error_set(parse->ret_error, error, parse->source->label, parse->line, "%s", reason);
+	parse->error =
+		policy_error_set(parse->ret_error, error, parse->source->label, parse->line, "%s", reason);
 	return error;
 }
 
@@ -145,8 +148,8 @@ static int key_unknown(Parse *parse, const char *section, const char *key)
 		return fail(parse, -EBADMSG, "%s: the key stands before any [section]", shown_key);
 	if (!policy_section_known(section)) {
 		near = policy_section_near(section);
-		return fail(parse, -EBADMSG, "[%s]: unknown section%s%s%s", shown_section, near ? "; did you mean [" : "",
-			near ? near : "", near ? "]?" : "");
+		return fail(parse, -EBADMSG, "[%s]: unknown section%s%s%s", shown_section,
+			near ? "; did you mean [" : "", near ? near : "", near ? "]?" : "");
 	}
 	if (!*key)
 		return fail(parse, -EBADMSG, "[%s]: the key's name is missing", shown_section);
@@ -154,7 +157,8 @@ static int key_unknown(Parse *parse, const char *section, const char *key)
 	if (!near)
 		return fail(parse, -EBADMSG, "[%s] %s: unknown key", shown_section, shown_key);
 	if (strcmp(near_section, section) == 0)
-		return fail(parse, -EBADMSG, "[%s] %s: unknown key; did you mean `%s`?", shown_section, shown_key, near);
+		return fail(parse, -EBADMSG, "[%s] %s: unknown key; did you mean `%s`?", shown_section,
+			shown_key, near);
 	return fail(parse, -EBADMSG, "[%s] %s: unknown key; did you mean [%s] %s?", shown_section, shown_key,
 		near_section, near);
 }
@@ -174,10 +178,12 @@ static int value_check(Parse *parse, const PolicyKey *key, const char *text)
 static int scope_check(Parse *parse, const PolicyKey *key)
 {
 	if (key->scope == SCOPE_SYSTEM && parse->source->kind != SOURCE_SYSTEM)
-		return fail(parse, -EBADMSG, "[%s] %s: only creel.conf may set it, it is one for the whole machine",
-			key->section, key->key);
+		return fail(parse, -EBADMSG,
+			"[%s] %s: only creel.conf may set it, it is one for the whole machine", key->section,
+			key->key);
 	if (key->scope == SCOPE_NAMER && parse->source->kind == SOURCE_PROFILE)
-		return fail(parse, -EBADMSG, "[%s] %s: a profile cannot name a profile", key->section, key->key);
+		return fail(
+			parse, -EBADMSG, "[%s] %s: a profile cannot name a profile", key->section, key->key);
 	return 0;
 }
 
@@ -202,7 +208,8 @@ static int value_continue(Parse *parse, const char *value)
 	size_t n;
 
 	if (!key || key->type != TYPE_LIST || strchr(value, '=') || value[0] == '[')
-		return fail(parse, -EBADMSG, "the line is indented: only the value of a list may go on like that");
+		return fail(parse, -EBADMSG,
+			"the line is indented: only the value of a list may go on like that");
 	text = &parse->source->text[parse->last_row];
 	n = strlen(*text);
 	longer = str_format("%s%s%.*s", *text, n && (*text)[n - 1] != ',' ? ", " : "", length, value);
@@ -249,10 +256,14 @@ static int take_value(void *data, const char *section, const char *name, const c
 }
 
 int policy_source_parse(PolicySource *source, SourceKind kind, const char *label, const char *data, size_t n,
-		PolicyError *ret_error)
+	PolicyError *ret_error)
 {
 	Parse parse = {
-		.source = source, .next = data, .end = data + n, .last_row = -1, .ret_error = ret_error,
+		.source = source,
+		.next = data,
+		.end = data + n,
+		.last_row = -1,
+		.ret_error = ret_error,
 	};
 	int r;
 
@@ -267,7 +278,8 @@ int policy_source_parse(PolicySource *source, SourceKind kind, const char *label
 	r = ini_parse_stream(read_line, &parse, take_value, &parse);
 	if (r < 0)
 		return policy_error_set(ret_error, -ENOMEM, label, 0, "%s", strerror(ENOMEM));
-	/* a line that is neither section nor `key = value` is known by its number only, and may precede our failure */
+	/* a line that is neither section nor `key = value` is known by its number only, and may precede our
+	 * failure */
 	if (r > 0 && (!parse.error || (unsigned)r < parse.line))
 		return policy_error_set(ret_error, -EBADMSG, label, (unsigned)r,
 			"the line is neither [section], nor `key = value`, nor a comment");
@@ -285,8 +297,8 @@ int policy_source_parse(PolicySource *source, SourceKind kind, const char *label
 	return 0;
 }
 
-int policy_source_read(PolicySource *source, SourceKind kind, const char *root, const char *label,
-		PolicyError *ret_error)
+int policy_source_read(
+	PolicySource *source, SourceKind kind, const char *root, const char *label, PolicyError *ret_error)
 {
 	_cleanup_free_ char *path = str_format("%s%s", root, label), *data = NULL;
 	_cleanup_close_ int fd = -EBADF;
@@ -312,8 +324,8 @@ int policy_source_read(PolicySource *source, SourceKind kind, const char *root, 
 	if (!*root && st.st_uid != 0)
 		return policy_error_set(ret_error, -EBADMSG, label, 0, "it does not belong to root");
 	if (!*root && (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return policy_error_set(ret_error, -EBADMSG, label, 0, "others than root may write to it (mode %04o)",
-			st.st_mode & 07777);
+		return policy_error_set(ret_error, -EBADMSG, label, 0,
+			"others than root may write to it (mode %04o)", st.st_mode & 07777);
 
 	r = file_read_fd(fd, SOURCE_FILE_MAX, &data, &n);
 	if (r == -E2BIG)

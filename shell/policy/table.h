@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The key table: every key of a policy file, as data. The order of the rows is the order of the file and of policy_row(). */
+/* The key table: every key of a policy file, as data. The order of the rows is the order of the file and of
+ * policy_row(). */
 #pragma once
 
 #include "shell/policy/policy.h"
@@ -23,7 +24,8 @@ typedef enum KeyType {
 
 typedef enum ElementKind {
 	ELEMENT_COMMAND,  /* a name that PATH finds, or an absolute path */
-	ELEMENT_HOST,     /* a host name (a leading "*." matches all below it), or an address with an optional /LENGTH */
+	ELEMENT_HOST,     /* a host name (a leading "*." matches all below it), or an address with an optional
+			     /LENGTH */
 	ELEMENT_PLACE,    /* absolute, or below the agent's home when it starts with ~/ */
 	ELEMENT_PACKAGE,  /* a package's name as pip or npm know it */
 	ELEMENT_LANGUAGE, /* one of python, javascript, typescript, bash */
@@ -41,11 +43,11 @@ typedef struct PolicyKey {
 	KeyType type;
 	ElementKind element;
 	KeyScope scope;
-	bool enforced;           /* by this version */
-	bool unlimited;          /* `max` is allowed */
-	size_t offset;           /* in Policy */
-	uint64_t min, max;       /* of numbers, both included */
-	const char *fallback;    /* the built-in value, in the file's notation */
+	bool enforced;        /* by this version */
+	bool unlimited;       /* `max` is allowed */
+	size_t offset;        /* in Policy */
+	uint64_t min, max;    /* of numbers, both included */
+	const char *fallback; /* the built-in value, in the file's notation */
 	const char *const *words;
 } PolicyKey;
 
@@ -56,8 +58,8 @@ extern const size_t policy_keys_n;
 _must_check_ int policy_key_find(const char *section, const char *key, size_t *ret);
 
 /*
- * For the person who mistyped: the closest section name, or the closest key of `section` (then of any section).
- * `ret_section` is the suggested key's. NULL when nothing is close.
+ * For the person who mistyped: the closest section name, or the closest key of `section` (then of any
+ * section). `ret_section` is the suggested key's. NULL when nothing is close.
  */
 const char *policy_section_near(const char *section);
 const char *policy_key_near(const char *section, const char *key, const char **ret_section);

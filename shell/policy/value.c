@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Units are strict on purpose: `256` bytes of memory, or `30` hours meant as seconds, are mistakes that a machine can
- * see. Every refusal says what would have been accepted.
+ * Units are strict on purpose: `256` bytes of memory, or `30` hours meant as seconds, are mistakes that a
+ * machine can see. Every refusal says what would have been accepted.
  */
 #include "shell/policy/value.h"
 #include "shell/policy/element.h"
@@ -42,13 +42,21 @@ typedef struct Unit {
 } Unit;
 
 static const Unit size_units[] = {
-	{ "T", UINT64_C(1) << 40 }, { "G", UINT64_C(1) << 30 }, { "M", UINT64_C(1) << 20 }, { "K", UINT64_C(1) << 10 },
-	{ "", 1 }, { NULL, 0 },
+	{ "T", UINT64_C(1) << 40 },
+	{ "G", UINT64_C(1) << 30 },
+	{ "M", UINT64_C(1) << 20 },
+	{ "K", UINT64_C(1) << 10 },
+	{ "", 1 },
+	{ NULL, 0 },
 };
 
 static const Unit time_units[] = {
-	{ "d", UINT64_C(86400000000) }, { "h", UINT64_C(3600000000) }, { "m", 60000000 }, { "s", 1000000 },
-	{ "ms", 1000 }, { NULL, 0 },
+	{ "d", UINT64_C(86400000000) },
+	{ "h", UINT64_C(3600000000) },
+	{ "m", 60000000 },
+	{ "s", 1000000 },
+	{ "ms", 1000 },
+	{ NULL, 0 },
 };
 
 static const Unit plain_units[] = { { "", 1 }, { NULL, 0 } };
@@ -165,8 +173,8 @@ static int number_parse(const PolicyKey *key, const char *text, uint64_t *ret, c
 	}
 	r = key->type == TYPE_CORES ? cores_scan(text, &value) : number_scan(key->type, text, &value);
 	if (r == -EINVAL)
-		return refuse(reason, size, "`%s` is not %s%s", str_quote(text, strlen(text), shown, sizeof(shown)),
-			notation_of(key->type), or_max);
+		return refuse(reason, size, "`%s` is not %s%s",
+			str_quote(text, strlen(text), shown, sizeof(shown)), notation_of(key->type), or_max);
 	if (r < 0 || value < key->min || value > key->max) {
 		number_text(key->type, key->min, low, sizeof(low));
 		number_text(key->type, key->max, high, sizeof(high));
@@ -189,10 +197,14 @@ static int word_parse(const PolicyKey *key, const char *text, unsigned *ret, cha
 			*ret = i;
 			return 0;
 		}
-		used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s", !i ? "" : key->words[i + 1] ? ", " : " or ",
+		used += (size_t)snprintf(all + used, sizeof(all) - used, "%s%s",
+			!i                  ? ""
+			: key->words[i + 1] ? ", "
+					    : " or ",
 			key->words[i]);
 	}
-	return refuse(reason, size, "`%s` is not %s", str_quote(text, strlen(text), shown, sizeof(shown)), all);
+	return refuse(
+		reason, size, "`%s` is not %s", str_quote(text, strlen(text), shown, sizeof(shown)), all);
 }
 
 /* ---- paths and names ---- */
@@ -203,7 +215,9 @@ static int path_check(const PolicyKey *key, const char *text, char *reason, size
 
 	(void)str_quote(text, strlen(text), shown, sizeof(shown));
 	if (key->type == TYPE_NAME)
-		return policy_name_valid(text) ? 0 : refuse(reason, size, "`%s` is not the name of a profile", shown);
+		return policy_name_valid(text)
+			       ? 0
+			       : refuse(reason, size, "`%s` is not the name of a profile", shown);
 	if (key->type == TYPE_PATH && *text != '/')
 		return refuse(reason, size, "`%s` is not an absolute path", shown);
 	if (!*text || (text[0] == '/' && !text[1]) || !element_path_plain(text))
@@ -307,7 +321,7 @@ static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, ch
 		rest = NULL;
 	while ((element = next_element(&rest))) {
 		char *dash = strchr(element, '-');
-		PortRange range, *bigger;
+		PortRange range = { 0 }, *bigger;
 
 		if (dash)
 			*dash = '\0';
@@ -321,7 +335,8 @@ static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, ch
 				return r;
 		}
 		if (range.last < range.first)
-			return refuse(reason, size, "the range %u-%u ends before it starts", range.first, range.last);
+			return refuse(reason, size, "the range %u-%u ends before it starts", range.first,
+				range.last);
 		if (n >= LIST_MAX)
 			return refuse(reason, size, "more than %u ranges", LIST_MAX);
 		bigger = reallocarray(ranges, n + 1, sizeof(*ranges));

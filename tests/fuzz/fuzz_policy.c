@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Policy files: an agent's text, or creel.conf's when the first byte is odd. What is accepted must be complete, and each
- * of its values must be accepted again as it is written out.
+ * Policy files: an agent's text, or creel.conf's when the first byte is odd. What is accepted must be
+ * complete, and each of its values must be accepted again as it is written out.
  */
 #include "shell/policy/policy.h"
 #include "shell/policy/table.h"
@@ -17,7 +17,8 @@ static void check_values(const Policy *policy)
 		char *text = value_format(&policy_keys[i], policy), *again, reason[256];
 		Policy scratch = { 0 };
 
-		if (!text || !policy->origins[i] || value_parse(&policy_keys[i], text, &scratch, reason, sizeof(reason)) != 0)
+		if (!text || !policy->origins[i] ||
+			value_parse(&policy_keys[i], text, &scratch, reason, sizeof(reason)) != 0)
 			__builtin_trap();
 		again = value_format(&policy_keys[i], &scratch);
 		if (!again || strcmp(text, again) != 0)

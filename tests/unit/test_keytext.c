@@ -8,8 +8,9 @@
 
 #define DATA "AAAAC3NzaC1lZDI1NTE5AAAAIESvrOyE/JhRMR2sYoP/WVYCwe9Dja5bkXkIjTg4/T6W"
 #define KEY "ssh-ed25519 " DATA
-#define ECDSA \
-	"ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAj19p3oo1gIXmE+fpAYALSOut9p" \
+#define ECDSA                                                                                                \
+	"ecdsa-sha2-nistp256 "                                                                               \
+	"AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAj19p3oo1gIXmE+fpAYALSOut9p"                   \
 	"1wVjd3hjqyYyAJmikfyOH+bjzoSB7ih4yOChItz6AeZA7cOe061neQsUfTY="
 
 static const struct {
@@ -21,11 +22,14 @@ static const struct {
 	{ "# mine\n\n" KEY " a b\n" ECDSA "\n", KEY " a b\n" ECDSA "\n", NULL },
 	{ "", NULL, "there is no key in it" },
 	{ "# nothing\n\n", NULL, "there is no key in it" },
-	{ "hello\n", NULL, "line 1: `hello` is not a type of key that can log in (and options are not supported yet)" },
+	{ "hello\n", NULL,
+		"line 1: `hello` is not a type of key that can log in (and options are not supported yet)" },
 	{ "restrict " KEY "\n", NULL,
-	  "line 1: `restrict` is not a type of key that can log in (and options are not supported yet)" },
+		"line 1: `restrict` is not a type of key that can log in (and options are not supported "
+		"yet)" },
 	{ KEY "\nssh-dss AAAA\n", NULL,
-	  "line 2: `ssh-dss` is not a type of key that can log in (and options are not supported yet)" },
+		"line 2: `ssh-dss` is not a type of key that can log in (and options are not supported "
+		"yet)" },
 	{ "ssh-ed25519\n", NULL, "line 1: the key's data is missing" },
 	{ "ssh-ed25519 AAAA!\n", NULL, "line 1: the key's data is not base64" },
 	{ "ssh-ed25519 AAA\n", NULL, "line 1: the key's data is not base64" },
@@ -35,9 +39,9 @@ static const struct {
 	{ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5\n", NULL, "line 1: its data is not an Ed25519 key" },
 	{ KEY " \x1b[2J\n", NULL, "line 1: it has a control character" },
 	{ "-----BEGIN OPENSSH PRIVATE KEY-----\n", NULL,
-	  "line 1: this is a private key; the public key is the line in the file with .pub" },
+		"line 1: this is a private key; the public key is the line in the file with .pub" },
 	{ "sk-ssh-ed25519@openssh.com AAAA\n", NULL,
-	  "line 1: keys of type sk-ssh-ed25519@openssh.com are not supported yet" },
+		"line 1: keys of type sk-ssh-ed25519@openssh.com are not supported yet" },
 };
 
 static void test_cases(void **state)
