@@ -139,7 +139,6 @@ static int block_child_signal(void)
 
 static int keeper_start(Keeper *keeper, const char *uid_text)
 {
-	sigset_t children;
 	uint64_t uid;
 	int r;
 
@@ -176,12 +175,7 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 
 	r = block_child_signal();
 	if (!r)
-		/* sd_event_add_child_pidfd(3) wants it blocked */
-	(void)sigemptyset(&children);
-	(void)sigaddset(&children, SIGCHLD);
-	if (sigprocmask(SIG_BLOCK, &children, NULL) < 0)
-		return -errno;
-	r = sd_event_default(&keeper->event);
+		r = sd_event_default(&keeper->event);
 	if (r >= 0)
 		r = sd_event_set_signal_exit(keeper->event, true);
 	if (r >= 0)
