@@ -54,7 +54,7 @@ all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanit
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/file.c shell/base/json.c shell/base/log.c shell/base/rate.c shell/base/str.c
 policy_src := shell/policy/check.c shell/policy/element.c shell/policy/policy.c shell/policy/source.c \
-	      shell/policy/table.c shell/policy/value.c
+	      shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c shell/session/keys.c \
 	       shell/session/terminal.c
@@ -66,7 +66,7 @@ bus_client_src := shell/bus/client.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/audit.c shell/operator/command.c \
 		shell/operator/keytext.c shell/operator/policy-apply.c shell/operator/policy-verbs.c \
-		shell/operator/units.c shell/operator/usage.c
+		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
 units_src := units/agent-units.c units/unit-dir.c

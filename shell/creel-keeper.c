@@ -40,6 +40,7 @@ void keeper_load_policy(Keeper *keeper)
 	Policy *policy = NULL;
 	int r;
 
+	keeper->policy_stamp = policy_stamp("", who->name);
 	r = policy_load("", who->name, &policy, &keeper->policy_error);
 	if (!r)
 		r = confinement_prepare(policy, who->uid, who->gid, who->groups, who->n_groups, &keeper->confinement);
@@ -52,6 +53,12 @@ void keeper_load_policy(Keeper *keeper)
 	}
 	policy_free(keeper->policy);
 	keeper->policy = policy;
+}
+
+void keeper_refresh_policy(Keeper *keeper)
+{
+	if (policy_stamp("", keeper->identity->name) != keeper->policy_stamp)
+		keeper_load_policy(keeper);
 }
 
 static int open_tree(Keeper *keeper)

@@ -32,6 +32,7 @@ typedef struct Keeper {
 	Identity *identity;
 	Policy *policy; /* NULL: bad; policy_error says why, and every login is refused */
 	PolicyError policy_error;
+	uint64_t policy_stamp; /* of the files that it was read from */
 	Confinement confinement;
 	Account *account;
 	Record *record;
@@ -151,3 +152,6 @@ _must_check_ int keeper_append_limits(Keeper *keeper, sd_bus_message *reply);
 
 /* policy of the keeper: loads it anew; on failure every login is refused until it is mended. */
 void keeper_load_policy(Keeper *keeper);
+
+/* Loads it anew if its files changed since: asked before each login and birth, so that no edit is missed. */
+void keeper_refresh_policy(Keeper *keeper);

@@ -93,6 +93,7 @@ static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message,
 	if (claim.blob_n > KEEPER_KEY_BLOB_MAX || strlen(claim.user) > KEEPER_USER_MAX)
 		return bad_arguments(error, "key or user name too long");
 
+	keeper_refresh_policy(keeper);
 	r = keeper->policy && strcmp(claim.user, keeper->identity->name) == 0
 		? keys_authorize(keeper->identity, keeper->policy, claim.blob, claim.blob_n, &reason)
 		: KEY_UNKNOWN;
@@ -120,6 +121,7 @@ static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_
 		strlen(claim.algorithm) > 64 || strlen(claim.fingerprint) > 64 || !peer_text_valid(claim.peer))
 		return bad_arguments(error, "an argument is too long or malformed");
 
+	keeper_refresh_policy(keeper);
 	refusal = judge(keeper, &claim, &reason);
 	if (refusal) {
 		keeper_record_refusal(keeper, claim.user, claim.peer, claim.fingerprint, refusal);
@@ -229,6 +231,7 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	session = own_session(keeper, peer, id);
 	if (!session)
 		return no_session(error);
+	keeper_refresh_policy(keeper);
 	if (!keeper->policy)
 		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
 	if (strlen(request.command) > KEEPER_COMMAND_MAX)

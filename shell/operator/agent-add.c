@@ -362,9 +362,11 @@ static const Step steps[] = {
 	{ "starting the keeper", start_units, end_units },
 };
 
-static void roll_back(Add *add, size_t from)
+/* Returns whether nothing is left. */
+static bool roll_back(Add *add, size_t from)
 {
 	Reason reason = { "" };
+	bool clean = true;
 
 	for (size_t i = from + 1; i-- > 0;) {
 		if (!steps[i].undo)
@@ -372,13 +374,16 @@ static void roll_back(Add *add, size_t from)
 		/* two steps share an undo: once is enough */
 		if (i + 1 <= from && steps[i + 1].undo == steps[i].undo)
 			continue;
-		if (steps[i].undo(add, &reason))
-			(void)fprintf(stderr,
-				"creelctl: undoing \"%s\": %s; `creelctl agent remove %s` finishes it\n",
-				steps[i].what, reason.text, add->agent.name);
+		if (steps[i].undo(add, &reason)) {
+			(void)fprintf(stderr, "creelctl: undoing \"%s\": %s\n", steps[i].what, reason.text);
+			clean = false;
+		}
 	}
-	if (add->reload_needed && units_reload(&reason))
+	if (add->reload_needed && units_reload(&reason)) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
+		clean = false;
+	}
+	return clean;
 }
 
 static int run_steps(Add *add, const sigset_t *stop)
@@ -396,52 +401,34 @@ static int run_steps(Add *add, const sigset_t *stop)
 			(void)reason_set(&reason, -EINTR, "stopped by signal %d", caught);
 		}
 		(void)fprintf(stderr, "creelctl: %s: %s\n", steps[i].what, reason.text);
-		roll_back(add, i);
-		(void)fprintf(
-			stderr, "creelctl: agent %s was not added; nothing of it is left\n", add->agent.name);
+		if (roll_back(add, i))
+			(void)fprintf(stderr, "creelctl: agent %s was not added; nothing of it is left
+",
+				add->agent.name);
+		else
+			(void)fprintf(stderr, "creelctl: `creelctl agent remove %s` removes what is left
+",
+				add->agent.name);
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;
-}
-
-static int parse(Add *add, int argc, char **argv, const char **ret_name)
-{
-	const char *name = NULL;
-
-	for (int i = 0; i < argc; i++) {
-		const char **value = strcmp(argv[i], "--key") == 0       ? &add->key_file
-				     : strcmp(argv[i], "--profile") == 0 ? &add->profile
-									 : NULL;
-
-		if (value || strcmp(argv[i], "--set") == 0) {
-			if (i + 1 >= argc)
-				return -EINVAL;
-			i++;
-			if (value)
-				*value = argv[i];
-			else if (strlist_add(&add->settings, argv[i]) < 0)
-				return -ENOMEM;
-		} else if ((argv[i][0] == '-' && argv[i][1]) || name) {
-			return -EINVAL;
-		} else {
-			name = argv[i];
-		}
-	}
-	if (!name || !add->key_file)
-		return -EINVAL;
-	*ret_name = name;
-	return 0;
 }
 
 int agent_add_main(int argc, char **argv)
 {
 	_cleanup_(add_done) Add add = { 0 };
 	_cleanup_close_ int lock_fd = -EBADF;
+	const WordOption options[] = {
+		{ "--key", .value = &add.key_file },
+		{ "--profile", .value = &add.profile },
+		{ "--set", .list = &add.settings },
+		{ NULL },
+	};
 	const char *name = NULL;
 	Reason reason = { "" };
 	sigset_t stop;
 
-	if (parse(&add, argc, argv, &name) < 0)
+	if (words_parse(argc, argv, options, &name) < 0 || !name || !add.key_file)
 		return EXIT_USAGE;
 	if (sd_booted() <= 0) {
 		(void)fprintf(stderr,

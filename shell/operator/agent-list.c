@@ -94,10 +94,11 @@ int agent_list_main(int argc, char **argv)
 {
 	_cleanup_(strlist_donep) StrList names = { 0 };
 	Reason reason = { "" };
-	bool json = argc == 1 && strcmp(argv[0], "--json") == 0;
+	bool json = false;
+	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };
 	int status = EXIT_SUCCESS;
 
-	if (argc > json)
+	if (words_parse(argc, argv, options, NULL) < 0)
 		return EXIT_USAGE;
 	if (agent_names(&names, &reason) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
@@ -181,16 +182,9 @@ int agent_show_main(int argc, char **argv)
 	Reason reason = { "" };
 	const char *name = NULL, *state;
 	bool json = false;
+	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if (argv[i][0] == '-' || name)
-			return EXIT_USAGE;
-		else
-			name = argv[i];
-	}
-	if (!name)
+	if (words_parse(argc, argv, options, &name) < 0 || !name)
 		return EXIT_USAGE;
 	if (agent_find(name, &agent, &reason) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);

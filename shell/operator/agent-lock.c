@@ -11,20 +11,15 @@ static int set_expiry(int argc, char **argv, bool lock)
 {
 	_cleanup_(agent_done) Agent agent = { 0 };
 	_cleanup_close_ int lock_fd = -EBADF;
+	const WordOption options[] = { { NULL } };
+	const char *name = NULL;
 	/* day 1 is in the past; day 0 would be read as "never" by some */
-	const char *const command[] = {
-		"/usr/sbin/usermod",
-		"--expiredate",
-		lock ? "1" : "",
-		"--",
-		argc ? argv[0] : NULL,
-		NULL,
-	};
+	const char *command[] = { "/usr/sbin/usermod", "--expiredate", lock ? "1" : "", "--", NULL, NULL };
 	Reason reason = { "" };
 
-	if (argc != 1 || argv[0][0] == '-')
+	if (words_parse(argc, argv, options, &name) < 0 || !name)
 		return EXIT_USAGE;
-	if (agents_lock(&lock_fd, &reason) < 0 || agent_find(argv[0], &agent, &reason) < 0) {
+	if (agents_lock(&lock_fd, &reason) < 0 || agent_find(name, &agent, &reason) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;
 	}
@@ -32,6 +27,7 @@ static int set_expiry(int argc, char **argv, bool lock)
 		(void)fprintf(stderr, "creelctl: there is no agent `%s`\n", agent.name);
 		return EXIT_FAILURE;
 	}
+	command[4] = agent.name;
 	if (command_run(command, &reason)) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;

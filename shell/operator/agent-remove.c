@@ -223,16 +223,9 @@ int agent_remove_main(int argc, char **argv)
 	const char *name = NULL;
 	Reason reason = { "" };
 	bool keep = false;
+	const WordOption options[] = { { "--keep-home", .flag = &keep }, { NULL } };
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--keep-home") == 0)
-			keep = true;
-		else if (argv[i][0] == '-' || name)
-			return EXIT_USAGE;
-		else
-			name = argv[i];
-	}
-	if (!name)
+	if (words_parse(argc, argv, options, &name) < 0 || !name)
 		return EXIT_USAGE;
 	if (agents_lock(&lock_fd, &reason) < 0 || agent_find(name, &agent, &reason) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);

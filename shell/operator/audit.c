@@ -146,24 +146,22 @@ int audit_main(int argc, char **argv)
 {
 	RecordFilter filter = { .count = COUNT_DEFAULT, .front_uid = (uid_t)-1 };
 	const struct passwd *front = getpwnam(FRONT_USER);
+	const char *count = NULL;
 	bool json = false;
+	const WordOption options[] = {
+		{ "-n", .value = &count },
+		{ "--agent", .value = &filter.agent },
+		{ "--json", .flag = &json },
+		{ NULL },
+	};
 	int r;
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
-			json = true;
-		} else if (strcmp(argv[i], "-n") == 0 && i + 1 < argc) {
-			if (str_to_u64(argv[++i], COUNT_MAX, &filter.count) < 0)
-				return EXIT_USAGE;
-		} else if (strcmp(argv[i], "--agent") == 0 && i + 1 < argc) {
-			filter.agent = argv[++i];
-			if (!policy_name_valid(filter.agent)) {
-				(void)fprintf(stderr, "creelctl: --agent: not a name for an agent\n");
-				return EXIT_FAILURE;
-			}
-		} else {
-			return EXIT_USAGE;
-		}
+	if (words_parse(argc, argv, options, NULL) < 0 ||
+		(count && str_to_u64(count, COUNT_MAX, &filter.count) < 0))
+		return EXIT_USAGE;
+	if (filter.agent && !policy_name_valid(filter.agent)) {
+		(void)fprintf(stderr, "creelctl: --agent: not a name for an agent\n");
+		return EXIT_FAILURE;
 	}
 	if (front)
 		filter.front_uid = front->pw_uid;

@@ -26,6 +26,20 @@ int audit_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
 
+/* One option of a verb; exactly one of the three pointers is set. A row without a name ends the list. */
+typedef struct WordOption {
+	const char *name;
+	bool *flag;         /* stands alone */
+	const char **value; /* takes the next word */
+	StrList *list;      /* takes the next word, may be repeated */
+} WordOption;
+
+/*
+ * Options and at most one other word, in any order; behind `--` nothing is an option. `ret_name` is that word
+ * or NULL; a NULL `ret_name` means that there may be none. Returns 0, -EINVAL (wrong usage) or -ENOMEM.
+ */
+_must_check_ int words_parse(int argc, char **argv, const WordOption *options, const char **ret_name);
+
 /* Why something failed: one line for the operator. */
 typedef struct Reason {
 	char text[1024];

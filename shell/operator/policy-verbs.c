@@ -100,31 +100,30 @@ static int check_all(void)
 
 int policy_check_main(int argc, char **argv)
 {
-	if (argc > 1)
+	const WordOption options[] = { { NULL } };
+	const char *what = NULL;
+
+	if (words_parse(argc, argv, options, &what) < 0)
 		return EXIT_USAGE;
-	if (argc == 0)
+	if (!what)
 		return check_all();
 	/* an agent's name has no dot and no slash, a file's path has one of them */
-	if (policy_name_valid(argv[0]))
-		return check_agent(argv[0]);
-	return check_file(argv[0]);
+	return policy_name_valid(what) ? check_agent(what) : check_file(what);
 }
 
+/* section.key, as --set takes it: a line says all by itself. */
 static void show_text(const Policy *policy)
 {
-	const char *section, *key, *origin, *last = "";
+	const char *section, *key, *origin;
 	bool enforced;
 	char *value;
 
 	for (size_t i = 0; policy_row(policy, i, &section, &key, &value, &origin, &enforced); i++) {
-		_cleanup_free_ char *line = str_format("%s = %s", key, value ? value : "?");
+		_cleanup_free_ char *line = str_format("%s.%s = %s", section, key, value ? value : "?");
 
 		free(value);
-		if (strcmp(section, last) != 0)
-			(void)printf("%s[%s]\n", *last ? "\n" : "", section);
-		last = section;
 		(void)printf(
-			"%-40s ; %s%s\n", line ? line : key, origin, enforced ? "" : "; not enforced yet");
+			"%-40s  ; %s%s\n", line ? line : key, origin, enforced ? "" : "; not enforced yet");
 	}
 }
 
@@ -157,15 +156,10 @@ int policy_show_main(int argc, char **argv)
 	PolicyError error = { "" };
 	const char *name = NULL;
 	bool json = false;
+	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if (argv[i][0] == '-' || name)
-			return EXIT_USAGE;
-		else
-			name = argv[i];
-	}
+	if (words_parse(argc, argv, options, &name) < 0)
+		return EXIT_USAGE;
 	if (policy_load("", name, &policy, &error) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", error.text);
 		return EXIT_FAILURE;

@@ -558,6 +558,25 @@ static void test_files(void **state)
 	assert_null(policy);
 }
 
+static void test_stamp(void **state)
+{
+	uint64_t before = policy_stamp(root, "bob"), after;
+
+	assert_true(policy_stamp(root, "bob") == before);
+	write_text(POLICY_DIR "/agents/bob.conf", "");
+	after = policy_stamp(root, "bob");
+	assert_true(after != before);
+	assert_true(policy_stamp(root, NULL) != after);
+	write_text(POLICY_DIR "/agents/bob.conf", "x");
+	assert_true(policy_stamp(root, "bob") != after);
+	after = policy_stamp(root, "bob");
+	write_text(POLICY_DIR "/creel.conf", "");
+	assert_true(policy_stamp(root, "bob") != after);
+	remove_file(POLICY_DIR "/creel.conf");
+	remove_file(POLICY_DIR "/agents/bob.conf");
+	assert_true(policy_stamp(root, "bob") == before);
+}
+
 static void test_names(void **state)
 {
 	static const char *const good[] = { "a", "_x", "agent", "a-b_c9",
@@ -601,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_stamp),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, set_up, tear_down);
