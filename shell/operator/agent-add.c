@@ -402,12 +402,10 @@ static int run_steps(Add *add, const sigset_t *stop)
 		}
 		(void)fprintf(stderr, "creelctl: %s: %s\n", steps[i].what, reason.text);
 		if (roll_back(add, i))
-			(void)fprintf(stderr, "creelctl: agent %s was not added; nothing of it is left
-",
+			(void)fprintf(stderr, "creelctl: agent %s was not added; nothing of it is left\n",
 				add->agent.name);
 		else
-			(void)fprintf(stderr, "creelctl: `creelctl agent remove %s` removes what is left
-",
+			(void)fprintf(stderr, "creelctl: `creelctl agent remove %s` removes what is left\n",
 				add->agent.name);
 		return EXIT_FAILURE;
 	}
