@@ -19,6 +19,7 @@
 
 #define DRAIN_SILENCE_USEC (150U * 1000U)
 #define DRAIN_MOST_USEC (1000U * 1000U)
+#define SILENT_USEC (200U * 1000U) /* from closed output to our end of the stream: an exit mostly follows at once */
 #define DRAIN_PIPE_MAX (1024U * 1024U) /* no pipe holds more: what is read beyond it was written after the exit */
 #define STATUS_NOT_STARTED 254U        /* as the VM's programs use it; 255 would be ssh's own */
 
@@ -298,10 +299,19 @@ static bool output_over(const Channel *channel, uint64_t now_usec)
 	return (channel->out_fd < 0 || channel->out_dry) && (channel->err_fd < 0 || channel->err_dry);
 }
 
+/* A command may close its output and go on: who waits for the end of the stream is then told before the exit. */
+static bool output_closed(const Channel *channel)
+{
+	return channel->state == CHANNEL_RUNNING && !channel->terminal && !channel->pending && channel->out_fd < 0 &&
+		channel->err_fd < 0;
+}
+
 uint64_t channel_deadline(const Channel *channel)
 {
 	uint64_t silence, most;
 
+	if (output_closed(channel) && !channel->eof_sent)
+		return channel->silent_usec ? channel->silent_usec + SILENT_USEC : 0;
 	if (channel->state != CHANNEL_EXITED)
 		return UINT64_MAX;
 	if (!pump_wants_output(channel, false) && !pump_wants_output(channel, true))
@@ -311,13 +321,21 @@ uint64_t channel_deadline(const Channel *channel)
 	return silence < most ? silence : most;
 }
 
+/* Once: nothing may be written behind it. */
+static void channel_send_eof(Channel *channel)
+{
+	if (!channel->eof_sent)
+		(void)ssh_channel_send_eof(channel->ssh);
+	channel->eof_sent = true;
+}
+
 static void channel_send_note(Channel *channel)
 {
 	_cleanup_free_ char *note = TAKE_PTR(channel->note);
 	_cleanup_free_ char *line = NULL;
 	int n;
 
-	if (!note || !*note)
+	if (!note || !*note || channel->eof_sent)
 		return;
 	n = asprintf(&line, "%s%s", note, channel->terminal ? "\r\n" : "\n");
 	if (n > 0)
@@ -333,7 +351,7 @@ static void channel_send_end(Channel *channel)
 
 		(void)ssh_channel_request_send_exit_signal(channel->ssh, name ? name : "KILL", channel->core, "", "");
 	}
-	(void)ssh_channel_send_eof(channel->ssh);
+	channel_send_eof(channel);
 	(void)ssh_channel_close(channel->ssh);
 }
 
@@ -353,6 +371,13 @@ bool channel_step(Channel *channel, uint64_t now_usec)
 	if (channel->client_eof && !channel->terminal && channel->in_fd >= 0 && !channel->staged &&
 		ssh_channel_poll(channel->ssh, 0) <= 0)
 		pump_close_input(channel);
+
+	if (output_closed(channel)) {
+		if (!channel->silent_usec)
+			channel->silent_usec = now_usec;
+		if (now_usec - channel->silent_usec >= SILENT_USEC)
+			channel_send_eof(channel);
+	}
 
 	if (channel->state != CHANNEL_EXITED || channel->pending || !output_over(channel, now_usec))
 		return false;

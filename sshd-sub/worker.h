@@ -56,7 +56,8 @@ typedef struct Channel {
 	int in_fd, out_fd, err_fd;
 
 	/* towards the process */
-	bool client_eof;
+	bool client_eof, eof_sent;
+	uint64_t silent_usec; /* when its output was seen closed; 0 before */
 	bool unread;     /* libssh holds input that we have not taken */
 	bool in_blocked; /* the pipe is full */
 	uint8_t *staged; /* taken from libssh, not yet written */
