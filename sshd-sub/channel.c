@@ -322,7 +322,7 @@ uint64_t channel_deadline(const Channel *channel)
 }
 
 /* Once: nothing may be written behind it. */
-static void channel_send_eof(Channel *channel)
+static void channel_end_output(Channel *channel)
 {
 	if (!channel->eof_sent)
 		(void)ssh_channel_send_eof(channel->ssh);
@@ -351,7 +351,7 @@ static void channel_send_end(Channel *channel)
 
 		(void)ssh_channel_request_send_exit_signal(channel->ssh, name ? name : "KILL", channel->core, "", "");
 	}
-	channel_send_eof(channel);
+	channel_end_output(channel);
 	(void)ssh_channel_close(channel->ssh);
 }
 
@@ -376,7 +376,7 @@ bool channel_step(Channel *channel, uint64_t now_usec)
 		if (!channel->silent_usec)
 			channel->silent_usec = now_usec;
 		if (now_usec - channel->silent_usec >= SILENT_USEC)
-			channel_send_eof(channel);
+			channel_end_output(channel);
 	}
 
 	if (channel->state != CHANNEL_EXITED || channel->pending || !output_over(channel, now_usec))
