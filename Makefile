@@ -11,6 +11,7 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
+#   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
 #   make format      clang-format in place                    make compile_commands.json
 #
@@ -252,7 +253,11 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora
+.PHONY: unit fuzz-corpora front
+# creel-sshd on loopback with a fake keeper and the OpenSSH client
+front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
+
 unit: $(unit_tests:%=$(BUILD)/tests/%)
 	@failed=0; for t in $^; do \
 		echo "$${t##*/}"; \

@@ -295,11 +295,34 @@ static void login_describe(const Connection *connection, char *ret, size_t size)
 		(void)snprintf(ret, size, connection->bye == BYE_TRIES ? "too many tries" : "left before logging in");
 }
 
+static bool may_log(Monitor *monitor)
+{
+	uint64_t left_out;
+
+	if (!rate_take(&monitor->refusals, &left_out))
+		return false;
+	if (left_out)
+		log_notice("%llu lines about refused connections were left out", (unsigned long long)left_out);
+	return true;
+}
+
+static void login_log_line(Connection *connection, const char *what, const char *why)
+{
+	char user[4 * KEEPER_USER_MAX + 1];
+	int address_n = (int)strcspn(connection->peer, " ");
+
+	if (!may_log(connection->monitor))
+		return;
+	if (connection->user[0])
+		log_notice("%s %.*s, user \"%s\": %s", what, address_n, connection->peer,
+			str_quote(connection->user, strlen(connection->user), user, sizeof(user)), why);
+	else
+		log_notice("%s %.*s: %s", what, address_n, connection->peer, why);
+}
+
 void login_log_refusal(Connection *connection, const char *why)
 {
-	char user[4 * KEEPER_USER_MAX + 1], described[256];
-	int address_n = (int)strcspn(connection->peer, " ");
-	uint64_t left_out;
+	char described[256];
 
 	if (!why) {
 		login_describe(connection, described, sizeof(described));
@@ -307,14 +330,13 @@ void login_log_refusal(Connection *connection, const char *why)
 	}
 	if (connection->keeper && connection->denials && !connection->keeper_knows)
 		keeper_tell(connection->keeper, "Refused", "sss", connection->user, connection->peer, why);
+	login_log_line(connection, "refused", why);
+}
 
-	if (!rate_take(&connection->monitor->refusals, &left_out))
-		return;
-	if (left_out)
-		log_notice("%llu lines about refused connections were left out", (unsigned long long)left_out);
-	if (connection->user[0])
-		log_notice("refused %.*s, user \"%s\": %s", address_n, connection->peer,
-			str_quote(connection->user, strlen(connection->user), user, sizeof(user)), why);
-	else
-		log_notice("refused %.*s: %s", address_n, connection->peer, why);
+void login_log_break(Connection *connection)
+{
+	char described[256];
+
+	login_describe(connection, described, sizeof(described));
+	login_log_line(connection, "broken connection of", described);
 }

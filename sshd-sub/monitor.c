@@ -66,6 +66,8 @@ void connection_end(Connection *connection, const char *why)
 		(void)syscall(SYS_pidfd_send_signal, connection->worker_fd, SIGKILL, NULL, 0);
 	if (connection->state != STATE_ENTERED && connection->state != STATE_SELFTEST)
 		login_log_refusal(connection, why);
+	else if (connection->bye == BYE_PROTOCOL || connection->bye == BYE_FAILED)
+		login_log_break(connection);
 	task_free_all(connection);
 	if (connection->session)
 		keeper_tell(connection->keeper, "Logout", "s", connection->session);

@@ -116,6 +116,8 @@ _must_check_ int login_sign(Connection *connection, const uint8_t *hash, size_t 
 _must_check_ int login_query(Connection *connection, WireReader *reader);
 _must_check_ int login_verify(Connection *connection, WireReader *reader);
 void login_log_refusal(Connection *connection, const char *why);
+/* A connection that had logged in did not end as connections do. */
+void login_log_break(Connection *connection);
 /* The connection is over: true when it must wait for the answer to Login. */
 bool login_cancel(Connection *connection);
 

@@ -145,7 +145,7 @@ static size_t feed(Channel *channel, const uint8_t *data, size_t n)
 			channel->in_blocked = true;
 			return 0;
 		}
-		pump_close_input(channel); /* it reads no more: the rest is nobody's */
+		pump_close_input(channel); /* it reads no more: the rest is nobody's; `data` may be gone */
 		return n;
 	}
 	if (channel->sftp) {
@@ -176,47 +176,50 @@ uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n)
 	return (uint32_t)taken;
 }
 
+/*
+ * Takes all that libssh holds, at once: each read, however small, makes it open the window by up to 1.28 MB again, so
+ * that many small ones would let its buffer grow without bound. Nothing more is taken before this is written.
+ */
+static int stage(Channel *channel)
+{
+	int held = ssh_channel_poll(channel->ssh, 0);
+	uint8_t *data;
+	int n;
+
+	channel->unread = false;
+	if (held <= 0)
+		return 0;
+	data = malloc((size_t)held);
+	if (!data)
+		return -ENOMEM;
+	n = ssh_channel_read_nonblocking(channel->ssh, data, (uint32_t)held, 0);
+	if (n <= 0) {
+		free(data);
+		return 0;
+	}
+	channel->staged = data;
+	channel->staged_at = 0;
+	channel->staged_n = (size_t)n;
+	return 0;
+}
+
 void pump_input(Channel *channel)
 {
-	Worker *worker = channel->worker;
-
 	channel->in_blocked = false;
 	for (;;) {
-		size_t n, taken;
-		int got;
-
 		if (channel->staged) {
-			taken = feed(channel, channel->staged + channel->staged_at,
+			channel->staged_at += feed(channel, channel->staged + channel->staged_at,
 				channel->staged_n - channel->staged_at);
-			if (channel->in_fd < 0)
-				return;
-			channel->staged_at += taken;
-			if (channel->staged_at < channel->staged_n)
+			if (channel->in_fd < 0 || channel->staged_at < channel->staged_n)
 				return;
 			free(channel->staged);
 			channel->staged = NULL;
 		}
 		if (channel->in_blocked || !channel->unread)
 			return;
-		got = ssh_channel_read_nonblocking(channel->ssh, worker->chunk, sizeof(worker->chunk), 0);
-		if (got <= 0) {
-			channel->unread = false;
+		if (stage(channel) < 0) {
+			channel->worker->broken = true;
 			return;
 		}
-		n = (size_t)got;
-		taken = feed(channel, worker->chunk, n);
-		if (channel->in_fd < 0)
-			return;
-		if (taken == n)
-			continue;
-		channel->staged = malloc(n - taken);
-		if (!channel->staged) {
-			worker->broken = true;
-			return;
-		}
-		memcpy(channel->staged, worker->chunk + taken, n - taken);
-		channel->staged_at = 0;
-		channel->staged_n = n - taken;
-		return;
 	}
 }

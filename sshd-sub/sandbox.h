@@ -4,7 +4,10 @@
 
 #include "shell/base/cleanup.h"
 
-/* Address space of a worker: its libraries, and 64 channels whose receive windows are full. */
+/*
+ * Address space of a worker: its libraries, and 64 channels that hold a full receive window each (1.28 MB, which libssh
+ * keeps in a buffer of 2 MiB). Against peers who ignore the window, and libssh's own endless loops.
+ */
 #define SANDBOX_MEMORY_MAX (192UL * 1024 * 1024)
 
 /* Descriptors of a worker: three a channel, the connection, the link, the standard ones, and some in flight. */

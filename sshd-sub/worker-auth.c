@@ -116,14 +116,15 @@ static int serve_publickey(Auth *auth, ssh_message message)
 	}
 }
 
-/* Counts what failed; "none", with which clients ask what there is, is no try. */
+/*
+ * Counts what failed; "none", with which clients ask what there is, is no try. The last try gets no answer of its own:
+ * the client would go on talking, and our closing then destroy the message that says why.
+ */
 static int refuse(Auth *auth, ssh_message message, bool is_try)
 {
-	if (ssh_message_reply_default(message) != SSH_OK)
-		return -EPROTO;
 	if (is_try && ++auth->failures >= ALLOW_TRIES_MAX)
 		return -EPERM;
-	return 0;
+	return ssh_message_reply_default(message) == SSH_OK ? 0 : -EPROTO;
 }
 
 static int serve_message(Auth *auth, ssh_message message)

@@ -180,7 +180,6 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 _Noreturn static void process_become(const char *kind, const char *command, char *const *environment, bool terminal,
 	const char *term, const int fds[static 3])
 {
-	const char *shell = fake.user->pw_shell;
 	sigset_t none;
 
 	(void)sigemptyset(&none);
@@ -206,9 +205,9 @@ _Noreturn static void process_become(const char *kind, const char *command, char
 	if (strcmp(kind, "subsystem") == 0)
 		(void)execl(SFTP_SERVER, "sftp-server", NULL);
 	else if (strcmp(kind, "shell") == 0)
-		(void)execl(shell, "-sh", NULL);
+		(void)execl("/bin/sh", "-sh", NULL);
 	else
-		(void)execl(shell, "sh", "-c", command, NULL);
+		(void)execl("/bin/sh", "sh", "-c", command, NULL);
 	_exit(127);
 }
 
@@ -406,6 +405,7 @@ static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd
 	if (!session)
 		return no_session(error);
 	session->front = peer;
+	log_debug("attached %s", id);
 	r = sd_bus_message_new_method_return(message, &reply);
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "u");
