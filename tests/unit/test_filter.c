@@ -61,7 +61,7 @@ static int run(const Filter *filter, void (*act)(void))
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_apply(filter) < 0)
 			_exit(1);
 		act();
-		_exit(0);
+		(void)syscall(SYS_exit_group, 0); /* a sanitizer's _exit() does more */
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return status;
