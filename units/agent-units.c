@@ -157,7 +157,11 @@ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memo
 	if (r < 0)
 		return r;
 
-	text_add(&manager, "# creel: the user manager of agent %s\n[Service]\n", policy->name);
+	/* an agent can end its manager, and a memory limit can: it comes back, at a pace that costs nobody
+	 * else much */
+	text_add(&manager, "# creel: the user manager of agent %s\n[Unit]\nStartLimitIntervalSec=0\n",
+		policy->name);
+	text_add(&manager, "[Service]\nRestart=always\nRestartSec=5s\n");
 	/* so that the agent's services can carry limits of their own; one of them meeting its limit ends that
 	 * one only */
 	text_add(&manager, "Delegate=cpu memory pids io\nOOMPolicy=continue\n");
