@@ -3,6 +3,7 @@
 
   pytest tests/vm                 a fresh VM, taken down at the end
   pytest tests/vm --reuse         the VM of the last --reuse run, with the current build pushed into it; it stays up
+  pytest tests/vm --as-is         the same VM just as it runs now: no restore before, no push
 """
 
 import json
@@ -17,25 +18,26 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import machine  # noqa: E402
 from harness import PROBE_DIR, wait_until  # noqa: E402
 
-PATIENCE = 400  # seconds for one test, its fixtures apart: whatever hangs, the run goes on
+PATIENCE = 300  # seconds for one test, its fixtures apart: whatever hangs, the run goes on
 SKIPS = pathlib.Path(__file__).resolve().parent / "skips.txt"
 
 
 def pytest_addoption(parser):
     parser.addoption("--reuse", action="store_true", help="keep the VM between runs")
+    parser.addoption("--as-is", action="store_true", help="take the running VM as it is, and keep it")
 
 
 @pytest.fixture(scope="session")
 def suite_vm(pytestconfig):
-    reuse = pytestconfig.getoption("--reuse")
+    reuse, as_is = pytestconfig.getoption("--reuse"), pytestconfig.getoption("--as-is")
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print(flush=True)
-        vm = machine.bring_up(machine.NAME, reuse)
+        vm = machine.bring_up(machine.NAME, reuse, as_is)
     vm.pristine = True
     yield vm
     vm.disconnect()
-    if not reuse:
+    if not (reuse or as_is):
         machine.vm_command(machine.NAME, "down")
 
 

@@ -29,12 +29,13 @@ def forwarded(vm, guest):
     return dict(line.split() for line in out.splitlines())[str(guest)]
 
 
-def bring_up(name, reuse=False):
+def bring_up(name, reuse=False, as_is=False):
     """A VM with the current build and a snapshot of it, warmed up: each agent's keeper runs, the probes are in place."""
-    if reuse:
+    if reuse and not as_is:
         with contextlib.suppress(subprocess.CalledProcessError):
             vm_command(name, "restore")
-    vm_command(name, "up", "--quiet", *([] if reuse else ["--fresh"]))
+    if not as_is:
+        vm_command(name, "up", "--quiet", *([] if reuse else ["--fresh"]))
     vm = Machine(folder(name) / "ssh_config")
     vm.name = name
     vm.push_probes()

@@ -2,7 +2,6 @@
 """OpenClaw's SSH backend: the commands it really sends, one connection each, no control master."""
 
 import subprocess
-import time
 import uuid
 
 import pytest
@@ -131,9 +130,7 @@ def test_abort_ends_the_remote_tree(vm, claw):
         wait_until(lambda: vm.alive(f"sleep {one}") and vm.alive(f"sleep {two}"))
         run.kill()
         run.wait()
-    start = time.monotonic()
     wait_until(lambda: not vm.alive(f"sleep {one}") and not vm.alive(f"sleep {two}"), 10)
-    assert time.monotonic() - start < 5
     claw.sh(command("rm", "-rf", "--", folder))
 
 

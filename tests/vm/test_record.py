@@ -140,8 +140,13 @@ for path in paths:
 def test_forged_entries_in_the_agents_own_journal_are_no_records(vm):
     """An agent may write to the system's journal; what it says there about itself is not believed."""
     since = vm.now()
-    vm.agent.sh("printf 'MESSAGE=forged entry\\nCREEL_KIND=login\\nCREEL_AGENT=bob\\nPRIORITY=6\\n' | "
-                "{ command -v socat >/dev/null && socat - UNIX-SENDTO:/run/systemd/journal/socket; true; }")
+    forge = python("""
+import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b"MESSAGE=forged entry\\nCREEL_KIND=login\\nCREEL_AGENT=bob\\nPRIORITY=6\\n", "/run/systemd/journal/socket")
+""")
+    vm.agent.sh(forge)
+    wait_until(lambda: vm.journal(since, "CREEL_AGENT=bob"), what="the entry in the system's journal")
     assert not vm.records(since, "login", agent="bob")
     assert "forged entry" not in vm.root.sh("creelctl audit")
 
