@@ -18,6 +18,8 @@ set -eEuo pipefail
 trap 'echo "provision: unexpected failure of \`$BASH_COMMAND\` in ${FUNCNAME[0]:-main}, line $LINENO" >&2' ERR
 export LC_ALL=C.UTF-8
 umask 022
+# Half a move of the operator's door would be the worst end: a lost connection must not end this.
+trap '' HUP PIPE
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 from=

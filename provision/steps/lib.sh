@@ -8,9 +8,22 @@
 
 changes=0
 
+# say LINE: to whoever called, and what matters to the journal too. The connection that this runs over may go away; the
+# work is finished all the same.
+say()
+{
+	printf '%s\n' "$1" 2>/dev/null || :
+}
+
+log()
+{
+	[ -n "$offline$dry_run" ] || logger -t creel-provision -- "$*" || :
+}
+
 fail()
 {
-	printf 'provision: %s\n' "$*" >&2
+	printf 'provision: %s\n' "$*" >&2 2>/dev/null || :
+	log "failed: $*"
 	exit 1
 }
 
@@ -19,20 +32,22 @@ changed()
 {
 	changes=$((changes + 1))
 	if [ -n "$dry_run" ]; then
-		printf '  would do   %s\n' "$*"
+		say "  would do   $*"
 	else
-		printf '  changed    %s\n' "$*"
+		say "  changed    $*"
+		log "$*"
 	fi
 }
 
 unchanged()
 {
-	printf '  unchanged  %s\n' "$*"
+	say "  unchanged  $*"
 }
 
 note()
 {
-	printf '  note       %s\n' "$*"
+	say "  note       $*"
+	log "$*"
 }
 
 # apply COMMAND...: not in a dry run
@@ -89,7 +104,7 @@ text_put()
 report_end()
 {
 	case $changes in
-	0) echo "provision: nothing to change" ;;
-	*) echo "provision: $changes ${dry_run:+to be }changed" ;;
+	0) say "provision: nothing to change" ;;
+	*) say "provision: $changes ${dry_run:+to be }changed" ;;
 	esac
 }

@@ -16,16 +16,16 @@ operator_backup=
 # Who answers on a port of this machine: the first bytes of its banner, or nothing.
 banner()
 {
-	timeout 10 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && IFS= read -r -u 3 line && printf %s "${line%$'"'\r'"'}"' \
+	timeout 5 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && IFS= read -r -u 3 line && printf %s "${line%$'"'\r'"'}"' \
 		- "$1" 2>/dev/null || :
 }
 
-# banner_wait PORT PATTERN: until it answers like that; 20 seconds
+# banner_wait PORT PATTERN: until it answers like that; one minute, as a machine may be slow
 banner_wait()
 {
-	local tries
+	local end=$((SECONDS + 60))
 
-	for tries in $(seq 40); do
+	while [ $SECONDS -lt $end ]; do
 		# shellcheck disable=SC2254
 		case $(banner "$1") in
 		$2) return 0 ;;
@@ -47,13 +47,16 @@ port_left()
 	return 1
 }
 
-operator_by_socket()
+# Set when OpenSSH is socket-activated.
+operator_socket=
+
+operator_find()
 {
 	if [ -n "$offline" ]; then
-		[ -e /etc/systemd/system/sockets.target.wants/ssh.socket ] &&
-			[ ! -e /etc/systemd/system/multi-user.target.wants/ssh.service ]
+		[ ! -e /etc/systemd/system/sockets.target.wants/ssh.socket ] ||
+			[ -e /etc/systemd/system/multi-user.target.wants/ssh.service ] || operator_socket=1
 	else
-		systemctl -q is-active ssh.socket
+		! systemctl -q is-active ssh.socket || operator_socket=1
 	fi
 }
 
@@ -115,12 +118,13 @@ operator_undo()
 	fail "$*; OpenSSH's configuration is as it was before"
 }
 
+# Connections are processes of their own, which neither a reload nor a stop of ssh.service touches (KillMode=process).
 operator_reload()
 {
 	systemctl daemon-reload
-	if operator_by_socket; then
-		# sockets reopen only by a restart; connections have services of their own and stay
-		systemctl restart ssh.socket
+	if [ -n "$operator_socket" ]; then
+		# a socket can be opened again only while nobody has it; the service comes back with the next connection
+		systemctl -q stop ssh.service 2>/dev/null && systemctl restart ssh.socket
 	else
 		systemctl reload-or-restart ssh.service
 	fi
@@ -160,6 +164,7 @@ operator_move()
 {
 	local file
 
+	operator_find
 	if operator_done; then
 		unchanged "operator's OpenSSH: on port $operator_port"
 		return
