@@ -92,9 +92,11 @@ static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message,
 		return r;
 	if (claim.blob_n > KEEPER_KEY_BLOB_MAX || strlen(claim.user) > KEEPER_USER_MAX)
 		return bad_arguments(error, "key or user name too long");
+	if (strcmp(claim.user, keeper->identity->name) != 0)
+		return bad_arguments(error, "the user is not this keeper's agent");
 
 	keeper_refresh_policy(keeper);
-	r = keeper->policy && strcmp(claim.user, keeper->identity->name) == 0
+	r = keeper->policy
 		? keys_authorize(keeper->identity, keeper->policy, claim.blob, claim.blob_n, &reason)
 		: KEY_UNKNOWN;
 	if (r < 0)
