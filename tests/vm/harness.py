@@ -206,6 +206,13 @@ class Machine:
         assert len(found) == 1, found
         return found[0]
 
+    def only(self, key):
+        """Options that offer this key and no other: ssh tries all the identities that a configuration names."""
+        bare = pathlib.Path(self.control) / "no-identity"
+        if not bare.exists():
+            bare.write_text("".join(line for line in self.config.read_text().splitlines(True) if "IdentityFile" not in line))
+        return ["-F", str(bare), "-o", f"IdentityFile={key}", "-o", "IdentitiesOnly=yes"]
+
     # ---- other clients -----------------------------------------------------------------------------------------------
     def address(self):
         settings = self.agent.settings()

@@ -29,7 +29,7 @@ def public(key):
 
 
 def as_carol(vm, key, command="whoami"):
-    return vm.agent(command, options=["-l", "carol", "-o", f"IdentityFile={key}", "-o", "IdentitiesOnly=yes"])
+    return vm.agent(command, options=["-l", "carol", *vm.only(key)])
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_add_show_login_and_remove(vm, key, public):
 
 def test_remove_while_the_agent_is_logged_in(vm, key, public):
     vm.root.sh("creelctl agent add carol --key -", stdin=public)
-    with vm.agent.start("echo in; sleep 1000", ["-l", "carol", "-o", f"IdentityFile={key}"]) as client:
+    with vm.agent.start("echo in; sleep 1000", ["-l", "carol", *vm.only(key)]) as client:
         assert client.stdout.readline() == b"in\n"
         vm.root.sh("creelctl agent remove carol", timeout=120)
         assert client.wait(30) == 255

@@ -18,10 +18,6 @@ def make_key(folder, *arguments, name="key"):
     return path
 
 
-def only(key):
-    return ["-o", f"IdentityFile={key}", "-o", "IdentitiesOnly=yes"]
-
-
 def login(vm, user, key):
     """True when the server lets that user in. Names go over the wire as they are."""
     import asyncssh
@@ -65,13 +61,13 @@ def test_key_types(vm, tmp_path, keys, kind):
     key = make_key(tmp_path, *kind)
     stranger = make_key(tmp_path, *kind, name="stranger")
     vm.write(KEYS, keys + "\n" + (tmp_path / "key.pub").read_text(), "0600", "agent:agent")
-    assert vm.agent("echo in", options=only(key)).text == "in"
-    assert vm.agent("echo in", options=only(stranger)).rc == 255
+    assert vm.agent("echo in", options=vm.only(key)).text == "in"
+    assert vm.agent("echo in", options=vm.only(stranger)).rc == 255
 
 
 def test_wrong_key(vm, tmp_path, honest):
     since = vm.now()
-    done = vm.agent("echo in", options=only(make_key(tmp_path, "-t", "ed25519")))
+    done = vm.agent("echo in", options=vm.only(make_key(tmp_path, "-t", "ed25519")))
     assert done.rc == 255 and done.out == b"" and b"Permission denied (publickey)" in done.err
     refused_once(vm, since, agent="agent")
 
@@ -92,8 +88,8 @@ def test_passwords_are_not_offered(vm, honest):
 def test_unknown_user_looks_like_a_wrong_key(vm, tmp_path, honest):
     key = make_key(tmp_path, "-t", "ed25519")
     since = vm.now()
-    unknown = vm.agent("true", options=only(key) + ["-l", "nobody-here"])
-    known = vm.agent("true", options=only(key))
+    unknown = vm.agent("true", options=vm.only(key) + ["-l", "nobody-here"])
+    known = vm.agent("true", options=vm.only(key))
     assert unknown.rc == known.rc == 255
     assert unknown.err.replace(b"nobody-here", b"agent") == known.err
     wait_until(lambda: len(vm.records(since, "refusal")) == 2, what="two refusals in the record")
@@ -191,7 +187,7 @@ def test_key_options_are_refused_not_ignored(vm, tmp_path, keys, options):
     key = make_key(tmp_path, "-t", "ed25519")
     vm.write(KEYS, f"{keys}\n{options} {(tmp_path / 'key.pub').read_text()}", "0600", "agent:agent")
     since = vm.now()
-    done = vm.agent("echo in", options=only(key))
+    done = vm.agent("echo in", options=vm.only(key))
     assert done.rc == 255 and done.out == b""
     assert "option" in refused_once(vm, since, agent="agent")["CREEL_REASON"]
     assert vm.agent.sh("echo in") == "in", "the agent's other key"
@@ -215,8 +211,8 @@ def test_a_key_without_a_newline_at_the_end_of_the_file(vm, keys):
 def test_bobs_key_does_not_open_agent(vm, tmp_path, keys, honest):
     key = make_key(tmp_path, "-t", "ed25519")
     vm.root.sh("cat >> /home/bob/.ssh/authorized_keys", stdin=(tmp_path / "key.pub").read_bytes())
-    assert vm.agent("whoami", options=only(key) + ["-l", "bob"]).text == "bob"
-    assert vm.agent("whoami", options=only(key)).rc == 255
+    assert vm.agent("whoami", options=vm.only(key) + ["-l", "bob"]).text == "bob"
+    assert vm.agent("whoami", options=vm.only(key)).rc == 255
 
 
 @pytest.mark.parametrize("name", [

@@ -94,7 +94,7 @@ class TestInOrder:
         line = stock.root.sh("cat /etc/creel/ssh_host_ed25519_key.pub")
         known = tmp_path / "known"
         known.write_text("creel-front " + " ".join(line.split()[:2]) + "\n")
-        agent = Host(stock, "agent", ["-o", f"IdentityFile={key}", "-o", f"UserKnownHostsFile={known}"])
+        agent = Host(stock, "agent", [*stock.only(key), "-o", f"UserKnownHostsFile={known}"])
         assert wait_until(lambda: agent("id -un").text) == "agent"
 
     def test_it_survives_a_reboot(self, stock):
