@@ -112,13 +112,65 @@ static int kill_all_of(uid_t uid)
 	return found;
 }
 
+/* The agent's part of a folder of cgroups, by name; both may be missing when the agent is half gone. */
+static DIR *open_cgroup(uid_t uid, const char *below)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/user.slice/user-%u.slice%s", uid, below);
+	return opendir(path);
+}
+
+/*
+ * At once and whole, also what forks faster than it could be killed one by one. Not the unit that takes the
+ * runtime folder away: its helpers run in the slice as well, and killed they would leave the mount.
+ */
 static void kill_slice(uid_t uid)
 {
-	char path[96];
+	_cleanup_closedir_ DIR *dir = open_cgroup(uid, "");
+	const struct dirent *entry;
+	char file[300];
 
-	(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/user.slice/user-%u.slice/cgroup.kill", uid);
-	/* missing when the slice is gone already, which is what is wanted */
-	(void)!file_put_at(AT_FDCWD, path, "1");
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
+			strncmp(entry->d_name, "user-runtime-dir@", strlen("user-runtime-dir@")) == 0)
+			continue;
+		(void)snprintf(file, sizeof(file), "%s/cgroup.kill", entry->d_name);
+		(void)!file_put_at(dirfd(dir), file, "1");
+	}
+}
+
+static bool has_sessions(uid_t uid)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	const struct dirent *entry;
+	char below[64];
+
+	(void)snprintf(below, sizeof(below), "/creel-leaves@%u.service", uid);
+	dir = open_cgroup(uid, below);
+	while (dir && (entry = readdir(dir)))
+		if (strncmp(entry->d_name, "session-", strlen("session-")) == 0)
+			return true;
+	return false;
+}
+
+static void pause_shortly(void)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+
+	(void)nanosleep(&pause, NULL);
+}
+
+/*
+ * While the keeper still runs: it tells the front what ended, so that clients hear of it. Connections that
+ * run nothing do not end by this, and are not waited for long.
+ */
+static void end_sessions(uid_t uid)
+{
+	for (int i = 0; i < 30 && has_sessions(uid); i++) {
+		(void)kill_all_of(uid);
+		pause_shortly();
+	}
 }
 
 /* The socket's folder: the socket unit made it, and leaves it. */
@@ -180,6 +232,7 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 	 * Each of these may fail because its object is gone, after an earlier attempt or because it never
 	 * came up. What counts is the end: no process is left.
 	 */
+	end_sessions(uid);
 	(void)!command_run(stop_keeper, &ignored);
 	(void)!command_run(no_linger, &ignored);
 	(void)!command_run(terminate, &ignored);
@@ -187,13 +240,11 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 	(void)!command_run(stop_rest, &ignored);
 
 	for (int i = 0; i < 100; i++) {
-		const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
-
 		kill_slice(uid);
 		left = kill_all_of(uid);
 		if (left <= 0)
 			break;
-		(void)nanosleep(&pause, NULL);
+		pause_shortly();
 	}
 	/* being killed counts as a failure of theirs; of an agent that is gone nothing should be listed */
 	(void)!command_run(forget, &ignored);
