@@ -83,11 +83,11 @@ programs := creel-sshd creel-keeper creel-generator creelctl creel
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
-creel-sshd_src := sshd-sub/creel-sshd.c $(sshd_src) $(filter_src) $(base_src)
+creel-sshd_src := sshd-sub/creel-sshd.c $(sshd_src) $(filter_src) $(audit_src) $(base_src)
 creel-sshd_libs := libssh libcrypto libsystemd libseccomp
 # libssh must find these in the program (sshd-sub/split.c); their names are in split.h
-creel-sshd_ldlibs := -Wl,--export-dynamic-symbol=EVP_DigestSign -Wl,--export-dynamic-symbol=EVP_DigestVerify \
-		     -Wl,--export-dynamic-symbol=gss_indicate_mechs
+creel-sshd_ldlibs := $(foreach f,EVP_DigestSign EVP_DigestVerify EVP_PKEY_get_raw_private_key \
+			EVP_PKEY_new_raw_private_key gss_indicate_mechs,-Wl,--export-dynamic-symbol=$(f))
 creel-sshd_dir := $(libexecdir)
 
 creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
@@ -164,7 +164,7 @@ may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
 may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell := shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
-may_sshd-sub := shell/base shell/bus shell/confine
+may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
 may_tests := shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 # outside libraries: header prefix -> the folders that own it

@@ -306,18 +306,39 @@ static bool may_log(Monitor *monitor)
 	return true;
 }
 
-static void login_log_line(Connection *connection, const char *what, const char *why)
+/* Returns whether the line was written: a flood of them is bounded. */
+static bool login_log_line(Connection *connection, const char *what, const char *why)
 {
 	char user[4 * KEEPER_USER_MAX + 1];
 	int address_n = (int)strcspn(connection->peer, " ");
 
 	if (!may_log(connection->monitor))
-		return;
+		return false;
 	if (connection->user[0])
 		log_notice("%s %.*s, user \"%s\": %s", what, address_n, connection->peer,
 			str_quote(connection->user, strlen(connection->user), user, sizeof(user)), why);
 	else
 		log_notice("%s %.*s: %s", what, address_n, connection->peer, why);
+	return true;
+}
+
+/* Where no keeper is concerned, the front writes the record itself. */
+static void login_record_refusal(Connection *connection, const char *why)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	char user[4 * KEEPER_USER_MAX + 1];
+
+	str_quote(connection->user, strlen(connection->user), user, sizeof(user));
+	entry_number(&entry, "PRIORITY", LOG_WARNING);
+	entry_format(&entry, "MESSAGE", "login refused, from %s, user \"%s\": %s", connection->peer, user, why);
+	entry_text(&entry, "CREEL_KIND", "refusal");
+	entry_text(&entry, "CREEL_USER", user);
+	entry_text(&entry, "CREEL_DOOR", "ssh");
+	entry_text(&entry, "CREEL_PEER", connection->peer);
+	entry_text(&entry, "CREEL_RESULT", "refused");
+	entry_text(&entry, "CREEL_REASON", why);
+	/* what cannot be written is counted in the next entry; the log line above says the same */
+	(void)record_send(connection->monitor->record, &entry);
 }
 
 void login_log_refusal(Connection *connection, const char *why)
@@ -330,7 +351,9 @@ void login_log_refusal(Connection *connection, const char *why)
 	}
 	if (connection->keeper && connection->denials && !connection->keeper_knows)
 		keeper_tell(connection->keeper, "Refused", "sss", connection->user, connection->peer, why);
-	login_log_line(connection, "refused", why);
+	if (login_log_line(connection, "refused", why) && !connection->keeper_knows &&
+		!(connection->keeper && connection->denials))
+		login_record_refusal(connection, why);
 }
 
 void login_log_break(Connection *connection)
@@ -338,5 +361,5 @@ void login_log_break(Connection *connection)
 	char described[256];
 
 	login_describe(connection, described, sizeof(described));
-	login_log_line(connection, "broken connection of", described);
+	(void)login_log_line(connection, "broken connection of", described);
 }

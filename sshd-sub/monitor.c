@@ -334,7 +334,9 @@ static int monitor_prepare(Monitor *monitor, const Options *options, int control
 	if (setrlimit(RLIMIT_NOFILE, &fds) < 0)
 		return -errno;
 
-	r = hostkey_load(options, &monitor->hostkey);
+	r = record_new("creel-sshd", &monitor->record);
+	if (r >= 0)
+		r = hostkey_load(options, &monitor->hostkey);
 	if (r < 0)
 		return r;
 	r = hostkey_public(monitor->hostkey, public);

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "shell/audit/record.h"
 #include "shell/base/rate.h"
 #include "sshd-sub/allow.h"
 #include "sshd-sub/hostkey.h"
@@ -97,6 +98,7 @@ struct Monitor {
 	Connection *connections, **connections_end;
 	KeeperLink *keepers;
 	Rate refusals;        /* log lines that strangers cause */
+	Record *record;       /* refusals that no keeper hears of */
 	uint64_t denial_usec; /* how long a keeper takes to say no, smoothed */
 	uint8_t payload[WIRE_PAYLOAD_MAX + 1];
 };
