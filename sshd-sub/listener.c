@@ -382,12 +382,15 @@ static int listener_round(Listener *listener)
 {
 	struct pollfd fds[2 + LISTENING_MAX] = {
 		{ .fd = listener->signal_fd, .events = POLLIN },
-		{ .fd = listener->control_fd, .events = POLLIN },
+		/* while there is room nobody need wake up to learn that there is more; it is read before it is used */
+		{ .fd = listener->control_fd, .events = 0 },
 	};
 	bool full = listener->children.unauthenticated >= listener->options->unauthenticated;
 	nfds_t n = 2;
 	int r;
 
+	if (full)
+		fds[1].events = POLLIN;
 	for (unsigned int i = 0; !full && i < listener->n_listening; i++)
 		fds[n++] = (struct pollfd){ .fd = listener->listening_fds[i], .events = POLLIN };
 	r = poll(fds, n, full ? FULL_TICK_MSEC : -1);
@@ -395,13 +398,14 @@ static int listener_round(Listener *listener)
 		return errno == EINTR ? 1 : -errno;
 	if (r == 0)
 		listener_make_room(listener);
-	if (fds[1].revents)
+	if (r > 0)
 		listener_read_control(listener);
 	if (fds[0].revents) {
-		struct signalfd_siginfo info;
+		struct signalfd_siginfo infos[8];
+		ssize_t size = read(listener->signal_fd, infos, sizeof(infos));
 
-		while (read(listener->signal_fd, &info, sizeof(info)) == sizeof(info))
-			if (info.ssi_signo != SIGCHLD)
+		for (ssize_t i = 0; i < size / (ssize_t)sizeof(infos[0]); i++)
+			if (infos[i].ssi_signo != SIGCHLD)
 				return 0;
 		r = listener_reap(listener);
 		if (r < 0 || listener->crashed)

@@ -4,24 +4,40 @@
  * bytes) with a key of its own, and verifies the host's signature over the exchange hash (at most 64 bytes): these two
  * must be OpenSSL's. The other two are the server's, and go the split way.
  *
+ * Two more are bound here because they cost a worker a third of its computing, for nothing:
+ * - libssh makes a key object of the hollow host key for every signature, and OpenSSL computes a public half for it. Its
+ *   only use is to be handed to EVP_DigestSign(); one object, made in the self-test, serves all workers.
+ * - libssh takes the private half of a fresh X25519 key out of OpenSSL's object, and makes an object of it again for the
+ *   one derivation. The first object is still there: it is given back.
+ * Should a later libssh do neither, nothing is lost but the time.
+ *
  * gss_indicate_mechs() is bound here for another reason: libssh runs the Kerberos library for a client that asks for
  * gssapi-with-mic, whether that was offered or not. It is told that there are no mechanisms.
  */
 #include "sshd-sub/split.h"
 
 #include <dlfcn.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
+#define X25519_SIZE 32U
 #define EXPORTED __attribute__((visibility("default")))
 
 typedef int SignFunction(EVP_MD_CTX *, unsigned char *, size_t *, const unsigned char *, size_t);
+typedef EVP_PKEY *NewKeyFunction(int, ENGINE *, const unsigned char *, size_t);
+typedef int GetKeyFunction(const EVP_PKEY *, unsigned char *, size_t *);
 typedef int VerifyFunction(EVP_MD_CTX *, const unsigned char *, size_t, const unsigned char *, size_t);
 
 static struct {
 	SignFunction *sign;
 	VerifyFunction *verify;
+	NewKeyFunction *new_key;
+	GetKeyFunction *get_key;
 	SplitRole role;
+	EVP_PKEY *hollow; /* the host key without its secret */
+	EVP_PKEY *exchange; /* the last X25519 key, and its private half */
+	uint8_t exchange_private[X25519_SIZE];
 	Link *link;
 	unsigned int count;
 	size_t data_n, signature_n;
@@ -32,7 +48,9 @@ int split_init(void)
 {
 	split.sign = (SignFunction *)dlsym(RTLD_NEXT, "EVP_DigestSign");
 	split.verify = (VerifyFunction *)dlsym(RTLD_NEXT, "EVP_DigestVerify");
-	return split.sign && split.verify ? 0 : -ENOSYS;
+	split.new_key = (NewKeyFunction *)dlsym(RTLD_NEXT, "EVP_PKEY_new_raw_private_key");
+	split.get_key = (GetKeyFunction *)dlsym(RTLD_NEXT, "EVP_PKEY_get_raw_private_key");
+	return split.sign && split.verify && split.new_key && split.get_key ? 0 : -ENOSYS;
 }
 
 void split_enter(SplitRole role, Link *link)
@@ -114,6 +132,53 @@ EXPORTED int EVP_DigestVerify(EVP_MD_CTX *context, const unsigned char *signatur
 		return split.verify(context, signature, signature_n, data, n);
 	split.count++;
 	return note_signature(signature, signature_n, data, n);
+}
+
+static EVP_PKEY *key_share(EVP_PKEY *key)
+{
+	return EVP_PKEY_up_ref(key) == 1 ? key : NULL;
+}
+
+/* All zeroes: only the hollow key has such a secret. */
+static bool is_hollow(const unsigned char *secret, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (secret[i])
+			return false;
+	return n > 0;
+}
+
+EXPORTED int EVP_PKEY_get_raw_private_key(const EVP_PKEY *key, unsigned char *private, size_t *n)
+{
+	int r = split.get_key(key, private, n);
+
+	if (split.role == SPLIT_OFF || r != 1 || !private || *n != X25519_SIZE ||
+		EVP_PKEY_get_base_id(key) != EVP_PKEY_X25519)
+		return r;
+	EVP_PKEY_free(split.exchange);
+	split.exchange = key_share((EVP_PKEY *)key);
+	memcpy(split.exchange_private, private, X25519_SIZE);
+	return r;
+}
+
+EXPORTED EVP_PKEY *EVP_PKEY_new_raw_private_key(int type, ENGINE *engine, const unsigned char *private, size_t n)
+{
+	if (split.role == SPLIT_OFF)
+		return split.new_key(type, engine, private, n);
+	if (type == EVP_PKEY_ED25519 && is_hollow(private, n)) {
+		if (!split.hollow)
+			split.hollow = split.new_key(type, engine, private, n);
+		return split.hollow ? key_share(split.hollow) : NULL;
+	}
+	if (type == EVP_PKEY_X25519 && split.exchange && n == X25519_SIZE &&
+		CRYPTO_memcmp(private, split.exchange_private, n) == 0) {
+		EVP_PKEY *key = split.exchange; /* ours is handed over: it derives once */
+
+		split.exchange = NULL;
+		explicit_bzero(split.exchange_private, sizeof(split.exchange_private));
+		return key;
+	}
+	return split.new_key(type, engine, private, n);
 }
 
 /* The Kerberos library's types are two integers and a pointer here: its header is no dependency of ours. */

@@ -37,6 +37,10 @@ void auth_begin(Auth *auth, ssh_session session, Link *link)
 	*auth = (Auth){ .session = session, .link = link };
 	requests_seen = 0;
 	(void)ssh_set_log_callback(on_log);
+}
+
+void auth_listen(void)
+{
 	(void)ssh_set_log_level(SSH_LOG_PACKET);
 }
 

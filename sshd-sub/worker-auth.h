@@ -18,6 +18,9 @@ typedef struct Auth {
 /* Context: worker, before the key exchange. Both arguments are borrowed. */
 void auth_begin(Auth *auth, ssh_session session, Link *link);
 
+/* From now on requests are counted. To be called once we have signed the exchange: the client cannot send any before. */
+void auth_listen(void);
+
 /*
  * Answers all requests that libssh has queued. To be called after every piece of input once keys are exchanged, and also
  * right then: requests may have come in the same segment.

@@ -83,13 +83,40 @@ static void worker_enter(void)
 	worker.entered = true;
 }
 
-/* The client's ACK-bound packets would wait for our delayed ACK, 40 ms each; the kernel forgets the option by itself. */
+static void tcp_set(int option, int value)
+{
+	(void)setsockopt(WORKER_CONNECTION_FD, IPPROTO_TCP, option, &value, sizeof(value));
+}
+
+/*
+ * Before login the client's packets that wait for an ACK would wait for our delayed one, 40 ms each; the kernel forgets
+ * this option by itself.
+ */
 static void quick_ack(void)
 {
-	int on = 1;
-
 	if (!worker.entered)
-		(void)setsockopt(WORKER_CONNECTION_FD, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+		tcp_set(TCP_QUICKACK, 1);
+}
+
+/*
+ * libssh sends every packet by itself. Around a round that has several small ones to send - those of a login, the last
+ * output of a command with its status, EOF and close - the kernel is told to wait, so that they make one segment.
+ */
+static void cork(bool on)
+{
+	static bool corked;
+
+	if (corked != on)
+		tcp_set(TCP_CORK, on);
+	corked = on;
+}
+
+static bool any_channel_ends(void)
+{
+	for (size_t i = 0; i < worker.n_channels; i++)
+		if (worker.channels[i]->state == CHANNEL_EXITED)
+			return true;
+	return false;
 }
 
 static void poll_add(int fd, short events, Channel *channel, PollUse use)
@@ -200,6 +227,8 @@ static void serve_connection(bool *exchanged)
 				worker_end_by_libssh();
 			*exchanged = r == SSH_OK;
 		}
+		if (!worker.entered && split_count())
+			auth_listen(); /* keys are about to change, and requests may follow in the same segment */
 		if (*exchanged && !worker.entered)
 			serve_login();
 	}
@@ -280,12 +309,14 @@ _Noreturn void worker_run(ssh_session session, int landlock_fd)
 			worker_end(BYE_FAILED, "poll");
 		if (r < 0)
 			continue;
+		if (polled.fds[1].revents || worker.link.kept)
+			serve_link();
+		cork(!worker.entered || any_channel_ends());
 		serve_channels();
 		if (polled.fds[0].revents)
 			serve_connection(&exchanged);
-		if (polled.fds[1].revents || worker.link.kept)
-			serve_link();
 		step_channels();
+		cork(false);
 		if (worker.broken)
 			worker_end(BYE_PROTOCOL, "a bound was broken");
 	}
