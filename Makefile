@@ -109,7 +109,7 @@ creel_libs := libsystemd
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_policy test_generator test_keys test_keytext test_leaf test_session \
+unit_tests := test_base test_policy test_generator test_keys test_keytext test_operator test_leaf test_session \
 	      test_wire test_allow test_userauth test_hostkey test_sftp_window test_peer test_filter
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
@@ -121,6 +121,8 @@ test_keys_libs := inih
 test_keys_ldlibs := -lpam
 test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_keytext_libs := libsystemd inih
+test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_operator_libs := libsystemd inih
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
@@ -257,6 +259,9 @@ install: all
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
 front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
+
+# it runs the program
+$(BUILD)/tests/test_generator: | $(BUILD)/creel-generator
 
 unit: $(unit_tests:%=$(BUILD)/tests/%)
 	@failed=0; for t in $^; do \
