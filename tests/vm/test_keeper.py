@@ -273,7 +273,7 @@ def test_memory_of_the_keeper_stays_bounded(vm):
     pid = main_pid(vm)
     before = int(vm.root.sh(f"awk '/VmRSS/ {{ print $2 }}' /proc/{pid}/status"))
     for _ in range(3):
-        call(vm, "agent", "Limits", "s", ["x" * 200_000])
+        call(vm, "agent", "Limits", "s", ["x" * 100_000])
     for _ in range(15):
         vm.agent.sh("true")
     after = int(vm.root.sh(f"awk '/VmRSS/ {{ print $2 }}' /proc/{main_pid(vm)}/status"))
