@@ -28,9 +28,10 @@ def port_pick(wanted, taken):
 
 
 def ports_allocate(kept):
-    """{guest port: host port}. Keeps the numbers of `kept` (an earlier allocation) where they are still free."""
+    """{guest port: host port}. Served ports have their own number where it is free; others keep that of `kept`, an earlier
+    allocation, where that is free."""
     chosen = {}
     for guest in (FRONT, OPERATOR, *SERVED):
-        wanted = kept.get(guest) or (guest if guest in SERVED else None)
+        wanted = guest if guest in SERVED and port_is_free(guest) else kept.get(guest)
         chosen[guest] = port_pick(wanted, chosen.values())
     return chosen
