@@ -197,7 +197,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      tmpfiles.conf:$(tmpfilesdir)/creel.conf \
 	      pam-creel:/etc/pam.d/creel
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
-man_pages := $(foreach p,creel.1 creel.conf.5 creelctl.8 creel-generator.8 creel-keeper.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
+man_pages := $(foreach p,creel.1 creel.conf.5 creelctl.8 creel-generator.8 creel-keeper.8 creel-sshd.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
 define program_rules
