@@ -18,6 +18,7 @@
 #include "shell/run/leaf.h"
 #include "shell/session/account.h"
 #include "shell/session/identity.h"
+#include "shell/session/keys.h"
 #include "shell/session/terminal.h"
 
 #include <systemd/sd-bus.h>
@@ -37,6 +38,8 @@ typedef struct Keeper {
 	Account *account;
 	Record *record;
 	Rate refusals; /* records of refused logins, which strangers cause */
+	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
+	char key_peer[128];
 	Server *server;
 
 	int slice_fd;  /* user-UID.slice */

@@ -82,7 +82,7 @@ static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message,
 {
 	Keeper *keeper = userdata;
 	Claim claim = { 0 };
-	KeyReason reason;
+	KeyReason reason = { "" };
 	int r;
 
 	r = sd_bus_message_read(message, "ss", &claim.user, &claim.peer);
@@ -102,6 +102,10 @@ static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message,
 	if (r < 0)
 		return r;
 	/* a refused line answers like an unknown key; Login or Refused put the reason into the record */
+	if (r == KEY_REFUSED) {
+		keeper->key_reason = reason;
+		(void)snprintf(keeper->key_peer, sizeof(keeper->key_peer), "%s", claim.peer);
+	}
 	return sd_bus_reply_method_return(message, "b", r == KEY_ALLOWED);
 }
 
@@ -144,6 +148,7 @@ static int method_refused(void *userdata, Peer *peer, sd_bus_message *message, s
 {
 	Keeper *keeper = userdata;
 	const char *user, *from, *reason;
+	char both[sizeof(keeper->key_reason.text) + 260];
 	int r;
 
 	r = sd_bus_message_read(message, "sss", &user, &from, &reason);
@@ -151,6 +156,11 @@ static int method_refused(void *userdata, Peer *peer, sd_bus_message *message, s
 		return r;
 	if (strlen(user) > KEEPER_USER_MAX || strlen(reason) > 256 || !peer_text_valid(from))
 		return bad_arguments(error, "an argument is too long or malformed");
+	if (strcmp(from, keeper->key_peer) == 0 && keeper->key_reason.text[0]) {
+		(void)snprintf(both, sizeof(both), "%s; %s", reason, keeper->key_reason.text);
+		reason = both;
+		keeper->key_reason.text[0] = '\0';
+	}
 	keeper_record_refusal(keeper, user, from, NULL, reason);
 	return sd_bus_reply_method_return(message, NULL);
 }
