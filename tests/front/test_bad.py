@@ -148,7 +148,8 @@ def test_a_closed_channel_hangs_up_its_command_only(front):
     control = ["-o", f"ControlPath={front.folder}/control2"]
     master = front.popen("cat", "-M", *control)
     wait_until(lambda: front(None, "-O", "check", *control).returncode == 0)
-    client = front.popen("exec sleep 98764", *control)
+    client = front.popen("echo ready; exec sleep 98764", *control)
+    assert client.stdout.readline() == b"ready\n"
     wait_until(lambda: subprocess.run(["pgrep", "-f", "^sleep 98764"], capture_output=True).stdout)
     client.kill()
     client.communicate()
