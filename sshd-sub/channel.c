@@ -14,6 +14,7 @@
 
 #include <libssh/server.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -108,7 +109,7 @@ static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int co
 	if (channel->state != CHANNEL_OPEN || strlen(term) >= sizeof(channel->term))
 		return 1;
 	channel->terminal = true;
-	strcpy(channel->term, term);
+	(void)snprintf(channel->term, sizeof(channel->term), "%s", term);
 	channel_size(channel, columns, rows, x_pixels, y_pixels);
 	return 0;
 }

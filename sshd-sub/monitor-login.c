@@ -15,6 +15,7 @@
 #include "sshd-sub/userauth.h"
 
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 
 static int login_answer(Connection *connection, bool yes)
@@ -67,7 +68,7 @@ static void login_choose_user(Connection *connection, const char *user)
 	if (strcmp(connection->user, user) == 0 && connection->keeper && !connection->keeper->lost)
 		return;
 	login_forget_key(connection);
-	strcpy(connection->user, user);
+	(void)snprintf(connection->user, sizeof(connection->user), "%s", user);
 	connection->keeper = NULL;
 	entry = getpwnam(user);
 	if (!entry || entry->pw_uid == 0)
@@ -260,7 +261,7 @@ int login_verify(Connection *connection, WireReader *reader)
 
 	connection->is_login = true;
 	login_choose_user(connection, auth.user);
-	strcpy(connection->algorithm, auth.algorithm);
+	(void)snprintf(connection->algorithm, sizeof(connection->algorithm), "%s", auth.algorithm);
 	if (connection->key && connection->key_n == auth.key.n &&
 		memcmp(connection->key, auth.key.data, auth.key.n) == 0)
 		return login_open(connection);

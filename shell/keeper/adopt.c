@@ -62,7 +62,7 @@ static int adopt_channel(Session *session, int parent_fd, bool rescue, const cha
 		r = leaf_marked(channel->leaf_fd, "command", &channel->command);
 	if (!r)
 		r = leaf_marked_number(channel->leaf_fd, "started", &channel->started_usec);
-	if (r < 0)
+	if (r)
 		return r;
 	(void)snprintf(channel->kind, sizeof(channel->kind), "%s", kind);
 	channel->terminal = strcmp(terminal, "yes") == 0;

@@ -161,7 +161,7 @@ int keytext_check(const char *text, size_t n, char **ret, Reason *ret_reason)
 {
 	_cleanup_(strlist_donep) StrList keys = { 0 };
 	_cleanup_free_ char *copy = strndup(text, n), *all = NULL;
-	char *rest = copy, *line;
+	char *rest = copy, *line, *end;
 	unsigned number = 0;
 	size_t room = 1;
 
@@ -185,8 +185,9 @@ int keytext_check(const char *text, size_t n, char **ret, Reason *ret_reason)
 	all = calloc(1, room);
 	if (!all)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	end = all;
 	for (size_t i = 0; i < keys.n; i++)
-		strcat(all, keys.items[i]);
+		end = stpcpy(end, keys.items[i]);
 	*ret = TAKE_PTR(all);
 	return 0;
 }
