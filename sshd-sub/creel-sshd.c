@@ -3,10 +3,12 @@
 #include "shell/base/log.h"
 #include "shell/base/str.h"
 #include "sshd-sub/listener.h"
+#include "sshd-sub/monitor.h"
 #include "sshd-sub/split.h"
 
 #include <getopt.h>
 #include <signal.h>
+#include <sys/prctl.h>
 
 #define GRACE_DEFAULT 20U
 #define GRACE_MAX 3600U
@@ -28,7 +30,7 @@ static int parse(int argc, char *argv[], Options *ret)
 	uint64_t number;
 	int option;
 
-	while ((option = getopt(argc, argv, "g:u:k:K:l:")) != -1)
+	while ((option = getopt(argc, argv, "g:u:k:K:l:m")) != -1)
 		switch (option) {
 		case 'g':
 			if (str_to_u64(optarg, GRACE_MAX, &number) < 0 || !number)
@@ -51,6 +53,9 @@ static int parse(int argc, char *argv[], Options *ret)
 				return -EINVAL;
 			options.port = (uint16_t)number;
 			break;
+		case 'm':
+			options.monitor = true;
+			break;
 		default:
 			return -EINVAL;
 		}
@@ -72,10 +77,14 @@ int main(int argc, char *argv[])
 			  "handed");
 		return 1;
 	}
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (split_init() < 0) {
 		log_error("OpenSSL's functions are not where they should be");
 		return 1;
 	}
-	(void)signal(SIGPIPE, SIG_IGN);
+	/* started anew, or as the monitor, the kernel would call it "exe" */
+	(void)prctl(PR_SET_NAME, options.monitor ? "creel-monitor" : "creel-sshd", 0, 0, 0);
+	if (options.monitor)
+		monitor_run(&options);
 	return listener_run(&options, argv);
 }

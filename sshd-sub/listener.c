@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The main process. It never holds the host key: the monitor is forked before the key is read. It never talks to
+ * The main process. It never holds the host key: the monitor is a process of its own that reads it. It never talks to
  * clients: workers are forked for that, from a process that is warmed up and has a libssh session ready, so that a
  * connection costs one fork and no set-up.
  *
@@ -39,9 +39,11 @@
 #define DROP_ROUND 16U
 #define CRASH_PAUSE_SEC 1
 #define WORKER_FD_FIRST_FREE 6U
+#define MONITOR_ARGUMENTS_MAX 16U
 
 typedef struct Listener {
 	const Options *options;
+	char *const *argv; /* for the monitor, and for starting anew */
 	int listening_fds[LISTENING_MAX];
 	unsigned int n_listening;
 	int signal_fd, control_fd, landlock_fd;
@@ -137,6 +139,26 @@ static int listener_catch_signals(Listener *listener)
 	return listener->signal_fd < 0 ? -errno : 0;
 }
 
+/*
+ * A new image: its address-space layout is not the one that the workers know. What remains: the standard descriptors and
+ * our end of the pair.
+ */
+_Noreturn static void listener_become_monitor(Listener *listener, int control_fd)
+{
+	char *argv[MONITOR_ARGUMENTS_MAX + 3] = { listener->argv[0], (char *)"-m" };
+	size_t n = 2;
+
+	for (char *const *argument = listener->argv + 1; *argument && n < ELEMENTSOF(argv) - 1; argument++)
+		argv[n++] = *argument;
+	if (control_fd <= MONITOR_CONTROL_FD || dup2(control_fd, MONITOR_CONTROL_FD) < 0 ||
+		close_range(MONITOR_CONTROL_FD + 1, ~0U, 0) < 0)
+		_exit(1);
+	(void)sigprocmask(SIG_UNBLOCK, &listener->signals, NULL);
+	(void)execv("/proc/self/exe", argv);
+	log_error("cannot start the monitor: %s", strerror(errno));
+	_exit(1);
+}
+
 /* Returns the public half of the host key, which only the monitor has whole. */
 static int listener_fork_monitor(Listener *listener, uint8_t ret_public[static HOSTKEY_PUBLIC_SIZE])
 {
@@ -154,13 +176,8 @@ static int listener_fork_monitor(Listener *listener, uint8_t ret_public[static H
 		fd_close(pair[1]);
 		return r;
 	}
-	if (!listener->monitor_pid) {
-		/* what remains: the standard descriptors and our end of the pair, as number 3 */
-		if (pair[1] < 4 || dup3(pair[1], 3, O_CLOEXEC) < 0 || close_range(4, ~0U, 0) < 0)
-			_exit(1);
-		(void)sigprocmask(SIG_UNBLOCK, &listener->signals, NULL);
-		monitor_run(listener->options, 3);
-	}
+	if (!listener->monitor_pid)
+		listener_become_monitor(listener, pair[1]);
 	fd_close(pair[1]);
 	listener->control_fd = pair[0];
 
@@ -418,7 +435,7 @@ static int listener_round(Listener *listener)
 }
 
 /* A new image of this program with the same listening sockets. Returns only on failure. */
-static void listener_start_anew(Listener *listener, char *const argv[])
+static void listener_start_anew(Listener *listener)
 {
 	char number[24];
 
@@ -431,7 +448,7 @@ static void listener_start_anew(Listener *listener, char *const argv[])
 		if (listener->listening_fds[i] != SD_LISTEN_FDS_START + (int)i ||
 			fcntl(listener->listening_fds[i], F_SETFD, 0) < 0)
 			return;
-	(void)execv("/proc/self/exe", argv);
+	(void)execv("/proc/self/exe", listener->argv);
 	log_error("cannot start anew: %s", strerror(errno));
 }
 
@@ -441,7 +458,7 @@ int listener_run(const Options *options, char *const argv[])
 	const char *step;
 	int r;
 
-	listener = (Listener){ .options = options, .signal_fd = -EBADF, .control_fd = -EBADF, .landlock_fd = -EBADF };
+	listener = (Listener){ .options = options, .argv = argv, .signal_fd = -EBADF, .control_fd = -EBADF, .landlock_fd = -EBADF };
 	children_init(&listener.children);
 	r = listener_prepare(&listener, &step);
 	if (r == -EPROTO)
@@ -465,6 +482,6 @@ int listener_run(const Options *options, char *const argv[])
 		(void)sd_notify(0, "STOPPING=1");
 		return 0;
 	}
-	listener_start_anew(&listener, argv);
+	listener_start_anew(&listener);
 	return 1;
 }

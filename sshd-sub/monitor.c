@@ -319,6 +319,8 @@ static int monitor_prepare(Monitor *monitor, const Options *options, int control
 	struct rlimit fds;
 	int r;
 
+	if (fcntl(control_fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
 	*monitor = (Monitor){
 		.options = options,
 		.control_fd = control_fd,
@@ -349,7 +351,7 @@ static int monitor_prepare(Monitor *monitor, const Options *options, int control
 	return r;
 }
 
-_Noreturn void monitor_run(const Options *options, int control_fd)
+_Noreturn void monitor_run(const Options *options)
 {
 	static Monitor monitor;
 	int r;
@@ -359,8 +361,7 @@ _Noreturn void monitor_run(const Options *options, int control_fd)
 		log_error("monitor: cannot seal the process: %s", strerror(errno));
 		_exit(1);
 	}
-	(void)prctl(PR_SET_NAME, "creel-monitor", 0, 0, 0);
-	r = monitor_prepare(&monitor, options, control_fd);
+	r = monitor_prepare(&monitor, options, MONITOR_CONTROL_FD);
 	if (r >= 0)
 		r = sd_event_loop(monitor.event);
 	if (r < 0)

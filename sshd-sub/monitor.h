@@ -19,11 +19,14 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+/* Where the listener's link is when the program starts as the monitor. */
+#define MONITOR_CONTROL_FD 3
+
 /*
- * Context: a child of the listener, forked before anything was read. `control_fd` is the listener's. Reads the host key,
- * gives its public half to the listener, and serves until the listener and all connections are gone. Does not return.
+ * Context: a process of its own, started by the listener (option -m). Reads the host key, gives its public half to the
+ * listener, and serves until the listener and all connections are gone. Does not return.
  */
-_Noreturn void monitor_run(const Options *options, int control_fd);
+_Noreturn void monitor_run(const Options *options);
 
 /* ---- inside ---- */
 

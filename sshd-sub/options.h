@@ -2,6 +2,7 @@
 /* What the command line says; read once in main(), constant afterwards. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct Options {
@@ -9,5 +10,6 @@ typedef struct Options {
 	const char *keepers;           /* folder with UID/keeper.sock; NULL: KEEPER_SOCKET_FORMAT */
 	uint64_t grace_usec;           /* to log in */
 	unsigned int unauthenticated;  /* connections that have not logged in, at a time */
+	bool monitor;                  /* be the monitor; given by the listener only */
 	uint16_t port;                 /* to listen on, loopback; 0: sockets come from systemd */
 } Options;
