@@ -43,29 +43,31 @@ static int watch_adopted(Channel *channel)
 static int adopt_channel(Session *session, int parent_fd, bool rescue, const char *name)
 {
 	_cleanup_(channel_freep) Channel *channel = NULL;
-	_cleanup_free_ char *kind = NULL, *terminal = NULL;
+	_cleanup_free_ char *kind = NULL, *command = NULL;
+	_cleanup_close_ int leaf_fd = -EBADF;
+	uint64_t started;
+	unsigned int number;
 	Channel *adopted;
 	int r;
 
-	r = channel_make(session, &channel);
-	if (r < 0)
-		return r;
-	if (sscanf(name, "exec-%u", &channel->number) != 1)
+	if (sscanf(name, "exec-%u", &number) != 1)
 		return -EINVAL;
-	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", channel->number);
-	r = leaf_open(parent_fd, channel->name, &channel->leaf_fd);
+	r = leaf_open(parent_fd, name, &leaf_fd);
 	if (!r)
-		r = leaf_marked(channel->leaf_fd, "kind", &kind);
+		r = leaf_marked(leaf_fd, "kind", &kind);
 	if (!r)
-		r = leaf_marked(channel->leaf_fd, "terminal", &terminal);
+		r = leaf_marked(leaf_fd, "command", &command);
 	if (!r)
-		r = leaf_marked(channel->leaf_fd, "command", &channel->command);
+		r = leaf_marked_number(leaf_fd, "started", &started);
 	if (!r)
-		r = leaf_marked_number(channel->leaf_fd, "started", &channel->started_usec);
+		r = channel_make(session, kind, TAKE_PTR(command), &channel);
 	if (r)
 		return r;
-	(void)snprintf(channel->kind, sizeof(channel->kind), "%s", kind);
-	channel->terminal = strcmp(terminal, "yes") == 0;
+	channel->number = number;
+	channel->leaf_fd = TAKE_FD(leaf_fd);
+	channel->started_usec = started;
+	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", number);
+	channel->terminal = leaf_is_marked(channel->leaf_fd, "terminal");
 	channel->rescue = rescue;
 	channel->parent_fd = rescue ? fcntl(parent_fd, F_DUPFD_CLOEXEC, 3) : parent_fd;
 	if (channel->parent_fd < 0)

@@ -43,12 +43,18 @@ Channel *channel_free(Channel *channel)
 	}
 	return NULL;
 }
-int channel_make(Session *session, Channel **ret)
+int channel_make(Session *session, const char *kind, char *command, Channel **ret)
 {
-	_cleanup_(channel_freep) Channel *channel = calloc(1, sizeof(*channel));
+	_cleanup_free_ char *taken = command;
+	_cleanup_(channel_freep) Channel *channel = NULL;
 
+	if (!taken)
+		return -ENOMEM;
+	channel = calloc(1, sizeof(*channel));
 	if (!channel)
 		return -ENOMEM;
+	channel->command = TAKE_PTR(taken);
+	(void)snprintf(channel->kind, sizeof(channel->kind), "%s", kind);
 	channel->session = session;
 	channel->pid_fd = channel->leaf_fd = channel->parent_fd = -EBADF;
 	*ret = TAKE_PTR(channel);

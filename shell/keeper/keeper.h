@@ -119,7 +119,8 @@ _must_check_ int channel_start(Session *session, const ChannelRequest *request, 
 		sd_bus_error *ret_error);
 
 /* channel.c */
-_must_check_ int channel_make(Session *session, Channel **ret);
+/* Takes `command`, also on failure; NULL is -ENOMEM. */
+_must_check_ int channel_make(Session *session, const char *kind, char *command, Channel **ret);
 void channel_link(Channel *channel);
 Channel *channel_free(Channel *channel);
 DEFINE_CLEANUP(Channel, channel_free)

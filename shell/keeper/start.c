@@ -204,8 +204,8 @@ static int mark_leaf(const Channel *channel)
 		r = leaf_mark_number(channel->leaf_fd, "started", channel->started_usec);
 	if (!r)
 		r = leaf_mark(channel->leaf_fd, "kind", channel->kind);
-	if (!r)
-		r = leaf_mark(channel->leaf_fd, "terminal", channel->terminal ? "yes" : "no");
+	if (!r && channel->terminal)
+		r = leaf_mark(channel->leaf_fd, "terminal", "yes");
 	if (!r)
 		r = leaf_mark(channel->leaf_fd, "command", channel->command);
 	return r;
@@ -257,16 +257,14 @@ int channel_start(Session *session, const ChannelRequest *request, int ret_fds[s
 
 	r = choose_program(keeper->policy, request, &program);
 	if (!r)
-		r = channel_make(session, &channel);
+		r = channel_make(session, request->kind, strdup(request->command), &channel);
 	if (r < 0)
 		return start_failed(r, request, ret_error);
 	channel->number = request->number;
 	channel->terminal = request->terminal;
 	channel->started_usec = clock_realtime_usec();
-	channel->command = strdup(request->command);
 	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", request->number);
-	(void)snprintf(channel->kind, sizeof(channel->kind), "%s", request->kind);
-	r = channel->command ? streams_open(keeper->identity, request, &streams) : -ENOMEM;
+	r = streams_open(keeper->identity, request, &streams);
 	if (!r)
 		r = give_birth(channel, request, &program, &streams);
 	if (r < 0)

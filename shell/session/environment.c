@@ -58,31 +58,40 @@ static int environment_set(StrList *list, char *assignment)
 	return strlist_push(list, assignment);
 }
 
+/* What every login has, whatever was asked for. */
+static int add_fixed(const Identity *identity, const EnvironmentRequest *request, StrList *list)
+{
+	unsigned int uid = (unsigned int)identity->uid;
+	int r;
+
+	r = strlist_push(list, str_format("HOME=%s", identity->home));
+	if (!r)
+		r = strlist_push(list, str_format("USER=%s", identity->name));
+	if (!r)
+		r = strlist_push(list, str_format("LOGNAME=%s", identity->name));
+	if (!r)
+		r = strlist_push(list, str_format("SHELL=%s", request->shell));
+	if (!r)
+		r = strlist_add(list, "PATH=" DEFAULT_PATH);
+	if (!r)
+		r = strlist_add(list, "LANG=" DEFAULT_LANG);
+	if (!r)
+		r = strlist_push(list, str_format("XDG_RUNTIME_DIR=/run/user/%u", uid));
+	if (!r)
+		r = strlist_push(list, str_format("DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/%u/bus", uid));
+	if (!r)
+		r = strlist_push(list, str_format("SSH_CONNECTION=%s", request->peer));
+	if (!r)
+		r = strlist_push(list, str_format("CREEL_SESSION=%s", request->session));
+	return r;
+}
+
 int environment_build(const Identity *identity, const EnvironmentRequest *request, StrList *ret)
 {
 	_cleanup_(strlist_done) StrList list = { 0 };
-	int r = 0;
+	int r;
 
-	char *const fixed[] = {
-		str_format("HOME=%s", identity->home),
-		str_format("USER=%s", identity->name),
-		str_format("LOGNAME=%s", identity->name),
-		str_format("SHELL=%s", request->shell),
-		strdup("PATH=" DEFAULT_PATH),
-		strdup("LANG=" DEFAULT_LANG),
-		str_format("XDG_RUNTIME_DIR=/run/user/%u", (unsigned int)identity->uid),
-		str_format("DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/%u/bus", (unsigned int)identity->uid),
-		str_format("SSH_CONNECTION=%s", request->peer),
-		str_format("CREEL_SESSION=%s", request->session),
-	};
-
-	/* every one is pushed, so that every one has an owner, whatever failed before */
-	for (size_t i = 0; i < ELEMENTSOF(fixed); i++) {
-		int k = strlist_push(&list, fixed[i]);
-
-		if (k < 0)
-			r = k;
-	}
+	r = add_fixed(identity, request, &list);
 	if (!r && request->tty)
 		r = environment_set(&list, str_format("SSH_TTY=%s", request->tty));
 	if (!r && request->tty && request->term && *request->term)
