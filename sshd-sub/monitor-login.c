@@ -91,7 +91,7 @@ static int login_deny_later(Connection *connection)
 {
 	connection->state = STATE_ASKING;
 	return sd_event_add_time_relative(connection->monitor->event, &connection->decoy_source, CLOCK_MONOTONIC,
-		connection->monitor->denial_usec, 1, on_decoy, connection);
+		connection->monitor->answer_usec, 1, on_decoy, connection);
 }
 
 static void login_failed(Connection *connection, const char *member, sd_bus_message *answer)
@@ -183,9 +183,9 @@ static int on_authorize(sd_bus_message *answer, void *userdata, sd_bus_error *er
 		login_failed(connection, "Authorize", answer);
 	else if (sd_bus_message_read(answer, "b", &yes) < 0)
 		yes = 0;
-	else if (!yes)
-		monitor->denial_usec =
-			(monitor->denial_usec * 7 + clock_monotonic_usec() - connection->asked_usec) / 8;
+	else
+		monitor->answer_usec =
+			(monitor->answer_usec * 7 + clock_monotonic_usec() - connection->asked_usec) / 8;
 
 	if (!yes)
 		login_forget_key(connection);

@@ -325,7 +325,7 @@ static int monitor_prepare(Monitor *monitor, const Options *options, int control
 		.options = options,
 		.control_fd = control_fd,
 		.refusals = { .burst = REFUSALS_BURST, .interval_usec = REFUSALS_INTERVAL_USEC },
-		.denial_usec = 2000,
+		.answer_usec = 2000,
 	};
 	monitor->connections_end = &monitor->connections;
 

@@ -102,7 +102,7 @@ struct Monitor {
 	KeeperLink *keepers;
 	Rate refusals;        /* log lines that strangers cause */
 	Record *record;       /* refusals that no keeper hears of */
-	uint64_t denial_usec; /* how long a keeper takes to say no, smoothed */
+	uint64_t answer_usec; /* how long keepers take to answer about a key, smoothed */
 	uint8_t payload[WIRE_PAYLOAD_MAX + 1];
 };
 

@@ -44,6 +44,8 @@ static const FilterRow rows[] = {
 	FILTER_ALLOW(madvise, "malloc"),
 	FILTER_ALLOW(futex, "locks of OpenSSL"),
 	FILTER_ALLOW(clock_gettime, "deadlines, where the vDSO has no clock"),
+	FILTER_ALLOW(gettimeofday, "libssh's and OpenSSL's clocks, likewise"),
+	FILTER_ALLOW(time, "likewise"),
 	FILTER_ALLOW(rt_sigprocmask, "abort()"),
 	FILTER_ALLOW(restart_syscall, "a poll that was stopped and continued"),
 	FILTER_ALLOW(exit_group, "the end"),
