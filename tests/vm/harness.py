@@ -173,7 +173,7 @@ class Machine:
     def front_workers(self):
         """Pids of creel-sshd's processes that serve a connection."""
         fixed = int(self.root.sh("systemctl show -P MainPID creel-sshd.service"))
-        pids = self.root("pgrep -u creel-sshd").text.split()
+        pids = self.root("pgrep -u creel-sshd -x creel-sshd").text.split()  # the monitor has a name of its own
         return {int(pid) for pid in pids} - {fixed}
 
     # ---- the record --------------------------------------------------------------------------------------------------

@@ -279,7 +279,7 @@ def test_no_process_of_the_front_is_root_or_has_capabilities(vm):
     front = vm.root.sh("id -u creel-sshd")
     with vm.agent.start("echo ready; cat") as client:
         assert client.stdout.readline() == b"ready\n"
-        pids = vm.root.sh("pgrep -x creel-sshd").split()
+        pids = vm.root.sh("pgrep -u creel-sshd").split()
         assert len(pids) >= 3, "listener, monitor, worker"
         for pid in pids:
             seen = status(vm, pid)

@@ -113,7 +113,7 @@ def test_idle_connection_costs_nothing(vm):
         assert client.stdout.readline() == b"ready\n"
         workers = worker_of(vm, before)
         assert quiet(vm, workers) == (0, 0)
-        everything = vm.root.sh("pgrep -x creel-sshd; pgrep -x creel-keeper").split()
+        everything = vm.root.sh("pgrep -u creel-sshd; pgrep -x creel-keeper").split()
         cpu, _ = quiet(vm, everything)
         assert cpu == 0
 
