@@ -171,10 +171,10 @@ class Machine:
         return self.root(f"cat /proc/{pid}/cgroup").text.partition("::")[2]
 
     def front_workers(self):
-        """Pids of creel-sshd's processes that serve a connection."""
-        fixed = int(self.root.sh("systemctl show -P MainPID creel-sshd.service"))
-        pids = self.root("pgrep -u creel-sshd -x creel-sshd").text.split()  # the monitor has a name of its own
-        return {int(pid) for pid in pids} - {fixed}
+        """Pids of creel-sshd's processes that serve a connection: neither a listener nor a monitor."""
+        listener = int(self.root.sh("systemctl show -P MainPID creel-sshd.service"))
+        lines = (line.split() for line in self.root("ps -u creel-sshd -o pid=,comm=").text.splitlines())
+        return {int(pid) for pid, comm in lines if comm != "creel-monitor"} - {listener}
 
     # ---- the record --------------------------------------------------------------------------------------------------
     def now(self):

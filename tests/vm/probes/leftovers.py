@@ -55,7 +55,7 @@ def main():
         if uid in agents and comm not in STANDING:
             command = read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
             answer["processes"].append(f"{agents[uid]}: {command or comm}")
-        if uid == front and comm.startswith("creel-sshd"):
+        if uid == front:
             answer["front"] += 1
             answer["front_fds"] += descriptors(pid)
         if comm.startswith("creel-keeper"):
