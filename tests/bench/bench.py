@@ -213,10 +213,11 @@ def main():
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", action="store_true", help="leave the VM running")
+    parser.add_argument("--as-is", metavar="NAME", help="measure in this VM, which runs already")
     parser.add_argument("--strict", action="store_true", help="fail when a goal is missed")
     options = parser.parse_args()
 
-    with vm_machine.running(keep=options.keep) as vm:
+    with vm_machine.running(options.as_is or "bench", bool(options.as_is), options.keep) as vm:
         start_dropbear(vm)
         try:
             results = run(vm, options.runs, options.rounds)

@@ -47,11 +47,11 @@ def bring_up(name, reuse=False, as_is=False):
 
 
 @contextlib.contextmanager
-def running(name="bench", keep=False):
-    vm = bring_up(name)
+def running(name="bench", as_is=False, keep=False):
+    vm = bring_up(name, as_is=as_is)
     try:
         yield vm
     finally:
         vm.disconnect()
-        if not keep:
+        if not (keep or as_is):
             vm_command(name, "down")

@@ -113,23 +113,39 @@ def test_limits_of_rlimits(vm):
     assert vm.agent("head -c 600M /dev/zero > big; s=$?; rm -f big; exit $s").rc != 0
 
 
+FILL = """
+import subprocess, sys
+n = 0
+try:
+    while n < 80:
+        subprocess.Popen(["sleep", sys.argv[1]])
+        n += 1
+except OSError as problem:
+    print(n, problem.strerror, flush=True)
+sys.stdin.read()
+subprocess.run(["true"])
+"""
+
+
 def test_processes_beyond_the_limit_are_refused_and_told(vm):
     number = marker()
-    with vm.agent.start(f"for i in $(seq 80); do sleep {number} & done; wait") as client:
-        wait_until(lambda: tasks(vm) >= 49, what="the slice is full")
-        assert len(vm.alive(f"sleep {number}")) < 80
-        assert tasks(vm) <= 50
+    with vm.agent.start(python(FILL, number)) as client:
+        made, reason = client.stdout.readline().decode().split(None, 1)
+        assert 20 <= int(made) < 50 and "unavailable" in reason
+        assert tasks(vm) == 50
         # full, and yet one more login to look and to clean up
         assert vm.agent.sh("creel limits && echo seen").endswith("seen")
         vm.agent.sh(f"pkill -fx 'sleep {number}'; true")
-        client.wait(60)
+        wait_until(lambda: not vm.alive(f"sleep {number}"))
+        client.stdin.close()
+        assert client.wait(60) == 0
     calm(vm, 20)
 
 
 def test_neighbour_notices_nothing_of_a_full_slice(vm):
     number = marker()
-    with vm.agent.start(f"for i in $(seq 80); do sleep {number} & done; wait"):
-        wait_until(lambda: tasks(vm) >= 49)
+    with vm.agent.start(python(FILL, number)) as client:
+        assert client.stdout.readline()
         assert vm.bob.sh("for i in 1 2 3 4 5; do sleep 0.1 & done; wait; echo fine") == "fine"
     wait_until(lambda: not vm.alive(f"sleep {number}"))
 

@@ -65,6 +65,8 @@ def stranger_refused_once(vm, since):
 
     wait_until(lines, what="a line of the front's")
     line, = lines()
+    entry = vm.record(since, "refusal")
+    assert entry["CREEL_REASON"] in line and entry["CREEL_PEER"] and "CREEL_AGENT" not in entry
     return line
 
 
