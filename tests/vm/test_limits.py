@@ -180,7 +180,7 @@ def test_fork_bomb_over_ssh(vm, idle):
 
 
 def test_fork_bomb_as_a_user_service(vm, idle):
-    vm.agent.sh(f"systemd-run --user --unit=bomb --collect bash -c '{FORK_BOMB} sleep 1000'")
+    vm.agent.sh(f"systemd-run --user --unit=bomb --collect bash -c '{FORK_BOMB}; exec sleep 1000'")
     try:
         wait_until(lambda: tasks(vm) >= 49, what="the bomb fills the slice")
         times = during(vm, BOMB_SECONDS)
