@@ -58,7 +58,7 @@ def refused_once(vm, since, **fields):
 
 
 def stranger_refused_once(vm, since):
-    """Who is no agent has no keeper: one line and one record of the front's say it."""
+    """Who is no agent has no keeper: exactly one line of the front's says it."""
     def lines():
         return [str(entry["MESSAGE"]) for entry in vm.journal(since, "_SYSTEMD_UNIT=creel-sshd.service")
                 if str(entry["MESSAGE"]).startswith("refused ")]
