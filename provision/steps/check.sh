@@ -59,11 +59,9 @@ check_build()
 # come from may be one where nothing can be executed.
 check_libraries()
 {
-	local program missing
+	local missing
 
-	[ -z "$dry_run" ] || return 0
-	for program in /usr/libexec/creel/* /usr/sbin/creelctl; do
-		missing=$(ldd "$program" | awk '/not found/ { print $1 }')
-		[ -z "$missing" ] || fail "$(basename "$program") lacks libraries here: ${missing//$'\n'/ }"
-	done
+	[ -n "$files_changed" ] && [ -z "$dry_run" ] || return 0
+	missing=$(ldd /usr/libexec/creel/* /usr/sbin/creelctl | awk '/not found/ { print $1 }' | sort -u | paste -sd' ')
+	[ -z "$missing" ] || fail "creel's programs lack libraries here: $missing"
 }

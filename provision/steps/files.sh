@@ -7,6 +7,7 @@
 files_list=/var/lib/creel/installed
 
 # What later steps must do because of what changed here.
+files_changed=
 reload_needed=
 front_restart_needed=
 keepers_restart_needed=
@@ -85,6 +86,7 @@ files_install()
 
 	apply text_put "${list%$'\n'}" "$files_list" 644 || :
 	if [ $((written + removed)) -gt 0 ]; then
+		files_changed=1
 		changed "files: $written of ${#names[@]} installed, $removed removed"
 	else
 		unchanged "files: $((${#names[@]} - kept)) of ${#names[@]} as built"
