@@ -20,6 +20,7 @@ from harness import PROBE_DIR, wait_until  # noqa: E402
 
 PATIENCE = 300  # seconds for one test, its fixtures apart: whatever hangs, the run goes on
 SKIPS = pathlib.Path(__file__).resolve().parent / "skips.txt"
+UNSETTLED = SKIPS.with_name("unsettled.txt")
 
 
 def pytest_addoption(parser):
@@ -76,10 +77,23 @@ def vm(suite_vm):
         pytest.fail("left behind: " + "; ".join(surplus(before, holdings(suite_vm))))
 
 
-def listed_skips():
-    """skips.txt: NODE-ID or a prefix of it, a blank, the reason."""
-    rows = (line.split(None, 1) for line in SKIPS.read_text().splitlines() if line.strip() and not line.startswith("#"))
+def listed(path):
+    """Rows of NODE-ID or a prefix of it, a blank, the reason."""
+    rows = (line.split(None, 1) for line in path.read_text().splitlines() if line.strip() and not line.startswith("#"))
     return {row[0]: row[1] for row in rows if len(row) == 2}
+
+
+def listed_reason(item, path):
+    name = item.nodeid.split("tests/vm/")[-1]
+    return next((reason for row, reason in listed(path).items() if name.startswith(row)), None)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of unsettled.txt are run and reported, and do not decide the verdict."""
+    for item in items:
+        reason = listed_reason(item, UNSETTLED)
+        if reason:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -87,10 +101,11 @@ def pytest_runtest_makereport(item, call):
     """A skip that is not listed with its reason is a failure."""
     report = (yield).get_result()
     if report.skipped and not hasattr(report, "wasxfail"):
-        name = item.nodeid.split("tests/vm/")[-1]
-        if not any(name.startswith(row) for row in listed_skips()):
+        if not listed_reason(item, SKIPS):
             report.outcome = "failed"
-            report.longrepr = f"{name} was skipped and is not listed in tests/vm/skips.txt: {call.excinfo.value}"
+            report.longrepr = f"{item.name} was skipped and is not listed in tests/vm/skips.txt: {call.excinfo.value}"
+    if report.failed and report.when == "teardown" and listed_reason(item, UNSETTLED):
+        report.outcome, report.wasxfail = "skipped", listed_reason(item, UNSETTLED)
 
 
 @pytest.hookimpl(hookwrapper=True)
