@@ -49,6 +49,7 @@ typedef struct Keeper {
 
 	Session *sessions;
 	Session *rescued; /* the one session that may use the rescue leaf */
+	uint64_t forks_refused; /* in the slice, as seen at the last birth; 0 while it is less than half full */
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
 } Keeper;
 
@@ -136,8 +137,8 @@ void channel_wait_empty(Channel *channel);
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);
 
-/* rescue.c: the slice is full, by tasks (a fork failed) or by memory. */
-bool rescue_memory_short(const Keeper *keeper);
+/* rescue.c: the slice has no room to work in, by tasks or by memory. */
+bool rescue_is_due(Keeper *keeper);
 _must_check_ int rescue_open(Keeper *keeper, Session *session, int *ret_fd);
 
 /* recording.c: what goes into the record. */

@@ -8,7 +8,7 @@
 /* Less than this is too little to start a shell in and list processes. */
 #define MEMORY_NEEDED (24U << 20)
 
-bool rescue_memory_short(const Keeper *keeper)
+static bool memory_short(const Keeper *keeper)
 {
 	uint64_t limit, used, active_file, inactive_file, left;
 
@@ -24,6 +24,31 @@ bool rescue_memory_short(const Keeper *keeper)
 		leaf_keyed(keeper->slice_fd, "memory.stat", "inactive_file", &inactive_file) < 0)
 		return false;
 	return left + active_file + inactive_file < MEMORY_NEEDED;
+}
+
+/*
+ * A fork bomb leaves room for a moment whenever some of it dies, and fills it again before a shell could use it. So what
+ * counts is not only that nothing can be born: more than half is in use, and forks were refused since the last birth.
+ */
+static bool tasks_short(Keeper *keeper)
+{
+	uint64_t limit, used, refused, refused_before = keeper->forks_refused;
+
+	if (leaf_number(keeper->slice_fd, "pids.max", &limit) < 0 || limit == LEAF_UNLIMITED ||
+		leaf_number(keeper->slice_fd, "pids.current", &used) < 0)
+		return false;
+	if (used < limit / 2) {
+		keeper->forks_refused = 0;
+		return false;
+	}
+	refused = leaf_forks_refused(keeper->slice_fd);
+	keeper->forks_refused = refused;
+	return refused > refused_before;
+}
+
+bool rescue_is_due(Keeper *keeper)
+{
+	return tasks_short(keeper) || memory_short(keeper);
 }
 
 int rescue_open(Keeper *keeper, Session *session, int *ret_fd)

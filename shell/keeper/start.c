@@ -2,8 +2,9 @@
 /*
  * Birth of a channel's process: what is executed, which streams it gets, which leaf it is born in.
  *
- * Order: everything that can fail without a trace first (streams, environment), then the leaf, then the clone. A clone
- * that meets the slice's limit is tried once more in the rescue leaf.
+ * Order: everything that can fail without a trace first (streams, environment), then the leaf, then the clone. Where the
+ * slice has no room to work in, the leaf is the rescue leaf, if that is free; a clone that meets the slice's limit is tried
+ * once more there.
  */
 #include "shell/keeper/keeper.h"
 #include "shell/base/log.h"
@@ -171,9 +172,8 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 		return r;
 	order.environment = environment.items;
 
-	if (rescue_memory_short(keeper)) {
-		r = go_to_rescue(channel);
-	} else {
+	r = rescue_is_due(keeper) ? go_to_rescue(channel) : -EBUSY;
+	if (r == -EBUSY) {
 		channel->parent_fd = channel->session->dir_fd;
 		r = make_leaf(channel, channel->parent_fd);
 	}

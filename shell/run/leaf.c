@@ -190,6 +190,45 @@ int leaf_keyed(int leaf_fd, const char *file, const char *key, uint64_t *ret)
 	return 0;
 }
 
+#define REFUSED_CGROUPS_MAX 256
+#define REFUSED_DEPTH_MAX 8
+
+static uint64_t forks_refused(int branch_fd, unsigned int depth, unsigned int *left)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+	uint64_t sum = 0;
+	int fd;
+
+	if (leaf_keyed(branch_fd, "pids.events", "max", &sum) < 0)
+		sum = 0;
+	if (depth == REFUSED_DEPTH_MAX)
+		return sum;
+	/* a description of its own: the caller's keeps its place */
+	fd = openat(branch_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		fd_close(fd);
+		return sum;
+	}
+	while (*left > 0 && (entry = readdir(dir))) {
+		_cleanup_close_ int child_fd = -EBADF;
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || leaf_open(branch_fd, entry->d_name, &child_fd) < 0)
+			continue;
+		(*left)--;
+		sum += forks_refused(child_fd, depth + 1, left);
+	}
+	return sum;
+}
+
+uint64_t leaf_forks_refused(int branch_fd)
+{
+	unsigned int left = REFUSED_CGROUPS_MAX;
+
+	return forks_refused(branch_fd, 0, &left);
+}
+
 void leaf_usage(int leaf_fd, LeafUsage *ret)
 {
 	char text[1024];

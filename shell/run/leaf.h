@@ -52,6 +52,13 @@ _must_check_ int leaf_remove(int parent_fd, const char *name);
 /* Reads what it used. Values that the kernel does not offer are 0. */
 void leaf_usage(int leaf_fd, LeafUsage *ret);
 
+/*
+ * Forks that were refused anywhere in and below a branch, of at most 256 cgroups: whoever may make cgroups there gains
+ * nothing by hiding. It counts what lives; an ended cgroup takes its count along. (Before Linux 6.12 pids.events counts at
+ * the cgroup that forks, not at the one whose limit was met.)
+ */
+uint64_t leaf_forks_refused(int branch_fd);
+
 /* Reads one number file ("memory.max": `max` is LEAF_UNLIMITED). */
 _must_check_ int leaf_number(int leaf_fd, const char *file, uint64_t *ret);
 

@@ -99,6 +99,24 @@ static void test_usage(void **state)
 	assert_int_equal(usage.tasks_refused, 7);
 }
 
+static void test_forks_refused(void **state)
+{
+	Fixture *fixture = *state;
+	Fixture below = { .fd = -1 };
+
+	assert_int_equal(leaf_forks_refused(fixture->fd), 0);
+	put(fixture, "pids.events", "max 7\n");
+	assert_int_equal(mkdirat(fixture->fd, "below", 0700), 0);
+	below.fd = openat(fixture->fd, "below", O_RDONLY | O_DIRECTORY);
+	put(&below, "pids.events", "max 5\n");
+	assert_int_equal(leaf_forks_refused(fixture->fd), 12);
+	assert_int_equal(leaf_forks_refused(fixture->fd), 12); /* it left the descriptor as it was */
+	assert_int_equal(unlinkat(below.fd, "pids.events", 0), 0);
+	assert_int_equal(close(below.fd), 0);
+	assert_int_equal(unlinkat(fixture->fd, "below", AT_REMOVEDIR), 0);
+	assert_int_equal(leaf_forks_refused(fixture->fd), 7);
+}
+
 static void test_has_process(void **state)
 {
 	Fixture *fixture = *state;
@@ -116,6 +134,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keyed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forks_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_has_process, setup, teardown),
 	};
 

@@ -20,7 +20,6 @@ from harness import PROBE_DIR, wait_until  # noqa: E402
 
 PATIENCE = 300  # seconds for one test, its fixtures apart: whatever hangs, the run goes on
 SKIPS = pathlib.Path(__file__).resolve().parent / "skips.txt"
-UNSETTLED = SKIPS.with_name("unsettled.txt")
 
 
 def pytest_addoption(parser):
@@ -77,35 +76,20 @@ def vm(suite_vm):
         pytest.fail("left behind: " + "; ".join(surplus(before, holdings(suite_vm))))
 
 
-def listed(path):
-    """Rows of NODE-ID or a prefix of it, a blank, the reason."""
-    rows = (line.split(None, 1) for line in path.read_text().splitlines() if line.strip() and not line.startswith("#"))
-    return {row[0]: row[1] for row in rows if len(row) == 2}
-
-
-def listed_reason(item, path):
+def skip_reason(item):
+    """From rows of NODE-ID or a prefix of it, a blank, the reason."""
     name = item.nodeid.split("tests/vm/")[-1]
-    return next((reason for row, reason in listed(path).items() if name.startswith(row)), None)
-
-
-def pytest_collection_modifyitems(items):
-    """Tests of unsettled.txt are run and reported, and do not decide the verdict."""
-    for item in items:
-        reason = listed_reason(item, UNSETTLED)
-        if reason:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
+    rows = (line.split(None, 1) for line in SKIPS.read_text().splitlines() if line and not line.startswith("#"))
+    return next((row[1] for row in rows if len(row) == 2 and name.startswith(row[0])), None)
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A skip that is not listed with its reason is a failure."""
     report = (yield).get_result()
-    if report.skipped and not hasattr(report, "wasxfail"):
-        if not listed_reason(item, SKIPS):
-            report.outcome = "failed"
-            report.longrepr = f"{item.name} was skipped and is not listed in tests/vm/skips.txt: {call.excinfo.value}"
-    if report.failed and report.when == "teardown" and listed_reason(item, UNSETTLED):
-        report.outcome, report.wasxfail = "skipped", listed_reason(item, UNSETTLED)
+    if report.skipped and not skip_reason(item):
+        report.outcome = "failed"
+        report.longrepr = f"{item.name} was skipped and is not listed in tests/vm/skips.txt: {call.excinfo.value}"
 
 
 @pytest.hookimpl(hookwrapper=True)

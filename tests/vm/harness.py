@@ -26,7 +26,7 @@ import termios
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build"))
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 PROBES = pathlib.Path(__file__).resolve().parent / "probes"
 PROBE_DIR = "/var/tmp/creel-probes"
 TIMEOUT = 60.0
