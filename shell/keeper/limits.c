@@ -43,6 +43,17 @@ static const char *origin(const Policy *policy, const char *section, const char 
 	return "";
 }
 
+/* The generator gives an agent no more memory than the machine has beside the operator's share. */
+static const char *memory_origin(const Keeper *keeper, uint64_t limit, char *buffer, size_t size)
+{
+	const char *line = origin(keeper->policy, "limits", "memory");
+
+	if (!keeper->policy || limit >= keeper->policy->memory)
+		return line;
+	(void)snprintf(buffer, size, "this machine has no more for agents; asked for by %s", line);
+	return buffer;
+}
+
 static int append(sd_bus_message *reply, const char *name, const char *limit, const char *use, const char *source)
 {
 	return sd_bus_message_append(reply, "(ssss)", name, limit, use, source);
@@ -80,14 +91,17 @@ int keeper_append_limits(Keeper *keeper, sd_bus_message *reply)
 	r = sd_bus_message_open_container(reply, 'a', "(ssss)");
 	for (size_t i = 0; i < ELEMENTSOF(rows) && r >= 0; i++) {
 		uint64_t value = 0;
-		char limit[24], use[24];
+		char limit[24], use[24], lowered[512];
+		const char *source = origin(keeper->policy, rows[i].section, rows[i].key);
 		int k;
 
 		k = leaf_number(keeper->slice_fd, rows[i].limit_file, &value);
 		number_text(k, value, limit);
+		if (!k && strcmp(rows[i].name, "memory") == 0)
+			source = memory_origin(keeper, value, lowered, sizeof(lowered));
 		k = leaf_number(keeper->slice_fd, rows[i].use_file, &value);
 		number_text(k, value, use);
-		r = append(reply, rows[i].name, limit, use, origin(keeper->policy, rows[i].section, rows[i].key));
+		r = append(reply, rows[i].name, limit, use, source);
 	}
 	if (r >= 0)
 		r = append_cpu(keeper, reply);

@@ -104,6 +104,17 @@ def test_creel_limits_shows_limits_beside_use(vm):
     vm.root.sh("creelctl agent show agent")
 
 
+def test_a_limit_that_the_machine_cannot_keep_is_told_as_such(vm):
+    file = "/etc/creel/agents/agent.conf"
+    vm.root.sh(f"cp -a {file} /root/ && printf '[limits]\\nmemory = 64G\\n' >> {file} && creelctl policy apply")
+    try:
+        row, = (line for line in vm.agent.sh("creel limits").splitlines() if line.startswith("memory"))
+        assert "this machine has no more" in row and file in row and "64" not in row
+    finally:
+        vm.root.sh(f"mv /root/agent.conf {file} && creelctl policy apply")
+    assert file not in vm.agent.sh("creel limits")
+
+
 def test_limits_of_rlimits(vm):
     values = policy(vm)
     blocks = vm.agent.sh("ulimit -f")

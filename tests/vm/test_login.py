@@ -133,6 +133,14 @@ def test_an_account_that_is_no_agent(vm, honest):
         vm.root.sh("userdel -r carla 2>/dev/null")
 
 
+def test_a_restarted_front_records_strangers_too(vm):
+    """Its group must still be the one that the record's socket has, after journald made the folder its own."""
+    vm.root.sh("systemctl restart systemd-journald@creel.service creel-sshd.service")
+    since = vm.now()
+    assert vm.agent("echo in", options=["-l", "nobody-here"]).rc == 255
+    stranger_refused_once(vm, since)
+
+
 def test_expired_account(vm, honest):
     since = vm.now()
     vm.root.sh("usermod -e 1 agent")
