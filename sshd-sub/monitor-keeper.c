@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A keeper may die and come back at any time. Its socket is systemd's, so connecting again starts it; as long as a
- * session of it lives here, that is tried until it works, and then every session is claimed (Attach).
+ * session of it lives here, that is tried until it works, and then every session is claimed (Attach). Where even the
+ * socket is gone and stays so, the agent is, and its connections end.
  * Without sessions the bus is opened again when somebody knocks.
  */
 #include "shell/base/log.h"
@@ -15,6 +16,8 @@
 
 #define RETRY_FIRST_USEC (50U * 1000U)
 #define RETRY_MOST_USEC (2U * 1000U * 1000U)
+/* Without a socket for so long, an agent was removed, not its keeper restarted. */
+#define MISSING_MOST_USEC (30U * 1000U * 1000U)
 
 static int keeper_connect(KeeperLink *keeper);
 
@@ -38,9 +41,37 @@ static bool keeper_has_sessions(const KeeperLink *keeper)
 
 static void keeper_retry_later(KeeperLink *keeper);
 
+static void keeper_end_connections(KeeperLink *keeper)
+{
+	Connection *next;
+
+	log_notice("uid %u is no agent any more: its connections end", (unsigned int)keeper->uid);
+	for (Connection *c = keeper->monitor->connections; c; c = next) {
+		next = c->next;
+		if (c->keeper == keeper && c->session)
+			connection_end(c, NULL);
+	}
+}
+
+/* The socket is missing, and that for long. */
+static bool keeper_is_gone(KeeperLink *keeper, int error)
+{
+	uint64_t now = 0;
+
+	if (error != -ENOENT) {
+		keeper->missing_usec = 0;
+		return false;
+	}
+	(void)sd_event_now(keeper->monitor->event, CLOCK_MONOTONIC, &now);
+	if (!keeper->missing_usec)
+		keeper->missing_usec = now;
+	return now - keeper->missing_usec > MISSING_MOST_USEC;
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	KeeperLink *keeper = userdata;
+	int r;
 
 	keeper->retry_source = sd_event_source_disable_unref(keeper->retry_source);
 	if (keeper->bus && !keeper->lost)
@@ -48,7 +79,10 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 	keeper_drop_bus(keeper);
 	if (!keeper_has_sessions(keeper))
 		return 0;
-	if (keeper_connect(keeper) < 0)
+	r = keeper_connect(keeper);
+	if (keeper_is_gone(keeper, r))
+		keeper_end_connections(keeper);
+	else if (r < 0)
 		keeper_retry_later(keeper);
 	return 0;
 }
@@ -121,6 +155,7 @@ static int keeper_connect(KeeperLink *keeper)
 
 	keeper->bus = TAKE_PTR(bus);
 	keeper->delay_usec = RETRY_FIRST_USEC;
+	keeper->missing_usec = 0;
 	for (Connection *c = keeper->monitor->connections; c; c = c->next)
 		if (c->keeper == keeper && c->session)
 			task_attach(c);

@@ -42,6 +42,7 @@ typedef struct KeeperLink {
 	bool lost; /* the bus ended; it goes when nothing of it is on the stack */
 	sd_event_source *retry_source;
 	uint64_t delay_usec;
+	uint64_t missing_usec; /* CLOCK_MONOTONIC since when there is no socket; 0: there is one */
 } KeeperLink;
 
 typedef enum TaskState { TASK_STARTING, TASK_RUNNING } TaskState;

@@ -86,6 +86,15 @@ def test_remove_while_the_agent_is_logged_in(vm, key, public):
     assert vm.root("getent passwd carol").rc != 0
 
 
+def test_remove_ends_connections_that_run_nothing(vm, key, public):
+    vm.root.sh("creelctl agent add carol --key -", stdin=public)
+    since = vm.now()
+    with vm.agent.start(None, ["-N", "-l", "carol", *vm.only(key)]) as client:
+        vm.record(since, "login", agent="carol", timeout=60)
+        vm.root.sh("creelctl agent remove carol", timeout=120)
+        assert client.wait(90) == 255
+
+
 def test_lingering_units_run_without_a_login(vm, carol, key):
     uid = vm.root.sh("id -u carol")
     wait_until(lambda: vm.root(f"systemctl is-active user@{uid}.service").text == "active")
