@@ -11,6 +11,7 @@
  */
 #include "sshd-sub/worker.h"
 #include "shell/base/rate.h"
+#include "sshd-sub/modes.h"
 
 #include <libssh/server.h>
 #include <fcntl.h>
@@ -64,6 +65,7 @@ static int channel_ask_start(Channel *channel, WireKind kind, const char *comman
 	wire_put_u32(&writer, channel->rows);
 	wire_put_u32(&writer, channel->x_pixels);
 	wire_put_u32(&writer, channel->y_pixels);
+	wire_put_bytes(&writer, channel->modes, channel->modes_n);
 	wire_put_u32(&writer, (uint32_t)channel->variables);
 	for (size_t at = 0; at < channel->environment_n; at += strlen(channel->environment + at) + 1)
 		wire_put_string(&writer, channel->environment + at);
@@ -105,10 +107,13 @@ static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int co
 	int y_pixels, void *userdata)
 {
 	Channel *channel = userdata;
+	Slice modes = modes_of_request();
 
 	if (channel->state != CHANNEL_OPEN || strlen(term) >= sizeof(channel->term))
 		return 1;
 	channel->terminal = true;
+	memcpy(channel->modes, modes.data, modes.n);
+	channel->modes_n = modes.n;
 	(void)snprintf(channel->term, sizeof(channel->term), "%s", term);
 	channel_size(channel, columns, rows, x_pixels, y_pixels);
 	return 0;
@@ -191,7 +196,7 @@ ssh_channel channel_on_open(ssh_session session, void *userdata)
 	Worker *worker = userdata;
 	Channel *channel;
 
-	if (worker->n_channels == ELEMENTSOF(worker->channels))
+	if (worker->n_channels == ELEMENTSOF(worker->channels) || worker->no_more_sessions)
 		return NULL;
 	channel = calloc(1, sizeof(*channel));
 	if (!channel)
@@ -332,12 +337,13 @@ static void channel_end_output(Channel *channel)
 
 static void channel_send_note(Channel *channel)
 {
-	_cleanup_free_ char *note = TAKE_PTR(channel->note);
+	const char *note = channel->note;
 	_cleanup_free_ char *line = NULL;
 	int n;
 
-	if (!note || !*note || channel->eof_sent)
+	if (!note || !*note || channel->eof_sent || channel->noted)
 		return;
+	channel->noted = true; /* the text itself goes into the exit-signal, too */
 	n = asprintf(&line, "%s%s", note, channel->terminal ? "\r\n" : "\n");
 	if (n > 0)
 		pump_send(channel, (const uint8_t *)line, (size_t)n, !channel->terminal);
@@ -350,7 +356,8 @@ static void channel_send_end(Channel *channel)
 	} else if (channel->how == EXIT_SIGNAL) {
 		const char *name = sigabbrev_np((int)channel->code);
 
-		(void)ssh_channel_request_send_exit_signal(channel->ssh, name ? name : "KILL", channel->core, "", "");
+		(void)ssh_channel_request_send_exit_signal(channel->ssh, name ? name : "KILL", channel->core,
+			channel->note ? channel->note : "", "");
 	}
 	channel_end_output(channel);
 	(void)ssh_channel_close(channel->ssh);

@@ -10,6 +10,11 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#define KEEPALIVE_DEFAULT 60U
+#define KEEPALIVE_MAX 86400U
+#define KEEPALIVES_DEFAULT 5U
+#define KEEPALIVES_MAX 100U
+#define REKEY_MIN 65536U
 #define GRACE_DEFAULT 20U
 #define GRACE_MAX 3600U
 #define UNAUTHENTICATED_DEFAULT 64U
@@ -17,7 +22,8 @@
 
 static int usage(void)
 {
-	(void)fprintf(stderr, "usage: creel-sshd [-g seconds] [-u connections] [-k keyfile] [-K folder] [-l port]\n");
+	(void)fprintf(stderr, "usage: creel-sshd [-g seconds] [-u connections] [-a seconds] [-c count] [-r bytes] "
+			"[-b bannerfile] [-k keyfile] [-K folder] [-l port]\n");
 	return 2;
 }
 
@@ -26,11 +32,13 @@ static int parse(int argc, char *argv[], Options *ret)
 	Options options = {
 		.grace_usec = GRACE_DEFAULT * UINT64_C(1000000),
 		.unauthenticated = UNAUTHENTICATED_DEFAULT,
+		.keepalive_usec = KEEPALIVE_DEFAULT * UINT64_C(1000000),
+		.keepalives = KEEPALIVES_DEFAULT,
 	};
 	uint64_t number;
 	int option;
 
-	while ((option = getopt(argc, argv, "g:u:k:K:l:m")) != -1)
+	while ((option = getopt(argc, argv, "g:u:a:c:r:b:k:K:l:m")) != -1)
 		switch (option) {
 		case 'g':
 			if (str_to_u64(optarg, GRACE_MAX, &number) < 0 || !number)
@@ -41,6 +49,24 @@ static int parse(int argc, char *argv[], Options *ret)
 			if (str_to_u64(optarg, UNAUTHENTICATED_MAX, &number) < 0 || !number)
 				return -EINVAL;
 			options.unauthenticated = (unsigned int)number;
+			break;
+		case 'a':
+			if (str_to_u64(optarg, KEEPALIVE_MAX, &number) < 0)
+				return -EINVAL;
+			options.keepalive_usec = number * 1000000U;
+			break;
+		case 'c':
+			if (str_to_u64(optarg, KEEPALIVES_MAX, &number) < 0 || !number)
+				return -EINVAL;
+			options.keepalives = (unsigned int)number;
+			break;
+		case 'r':
+			if (str_to_u64(optarg, UINT64_MAX, &number) < 0 || (number && number < REKEY_MIN))
+				return -EINVAL;
+			options.rekey_bytes = number;
+			break;
+		case 'b':
+			options.banner_path = *optarg ? optarg : NULL;
 			break;
 		case 'k':
 			options.key_path = optarg;

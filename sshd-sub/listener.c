@@ -11,6 +11,7 @@
  * (execve), with a new layout and a new monitor, after a pause; live connections stay with the old monitor.
  */
 #include "sshd-sub/listener.h"
+#include "shell/base/file.h"
 #include "shell/base/log.h"
 #include "sshd-sub/children.h"
 #include "sshd-sub/hostkey.h"
@@ -38,6 +39,7 @@
 #define ACCEPT_ROUND 16U        /* accepted before signals are looked at again */
 #define FULL_TICK_MSEC 200      /* while the bound is reached */
 #define DROP_ROUND 16U
+#define BANNER_MAX (16U * 1024)
 #define CRASH_PAUSE_SEC 1
 #define WORKER_FD_FIRST_FREE 6U
 #define MONITOR_ARGUMENTS_MAX 16U
@@ -50,6 +52,7 @@ typedef struct Listener {
 	int signal_fd, control_fd, landlock_fd;
 	pid_t monitor_pid;
 	ssh_bind offer;
+	char *banner; /* the text itself, NULL: none */
 	ssh_session session; /* for the next worker; the listener itself never uses it */
 	Children children;
 	sigset_t signals;
@@ -193,6 +196,23 @@ static int listener_fork_monitor(Listener *listener, uint8_t ret_public[static H
 	return 0;
 }
 
+/* Here, because a worker can open no file. A banner that cannot be read keeps nobody out, and none is no fault. */
+static int listener_read_banner(Listener *listener, const char **ret_step)
+{
+	const char *path = listener->options->banner_path;
+	int r;
+
+	*ret_step = "banner";
+	if (!path)
+		return 0;
+	r = file_read_at(AT_FDCWD, path, 0, BANNER_MAX, &listener->banner, NULL);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0 && r != -ENOENT)
+		log_error("banner %s: %s: clients get none", path, strerror(-r));
+	return 0;
+}
+
 static int listener_prepare(Listener *listener, const char **ret_step)
 {
 	_cleanup_free_ char *hollow = NULL;
@@ -227,7 +247,8 @@ static int listener_prepare(Listener *listener, const char **ret_step)
 	if (r < 0)
 		return r;
 	*ret_step = "session";
-	return offer_session_new(listener->offer, WORKER_CONNECTION_FD, &listener->session);
+	r = offer_session_new(listener->offer, WORKER_CONNECTION_FD, listener->options->rekey_bytes, &listener->session);
+	return r < 0 ? r : listener_read_banner(listener, ret_step);
 }
 
 /* Context: a fresh child. What remains is what worker.h says. */
@@ -247,7 +268,7 @@ _Noreturn static void listener_become_worker(Listener *listener, int connection_
 	}
 	if (close_range(landlock_fd < 0 ? WORKER_LANDLOCK_FD : WORKER_FD_FIRST_FREE, ~0U, 0) < 0)
 		_exit(1);
-	worker_run(listener->session, landlock_fd);
+	worker_run(listener->session, landlock_fd, listener->options, listener->banner);
 }
 
 /* Tells the monitor of a worker before it can have said anything. */

@@ -122,6 +122,8 @@ static int read_start(WireReader *reader, sd_bus_message *call)
 		[KIND_SUBSYSTEM] = "subsystem",
 	};
 	uint32_t kind = wire_get_u32(reader), n, size[4];
+	const uint8_t *modes;
+	size_t modes_n;
 	const char *command = wire_get_string(reader, KEEPER_COMMAND_MAX);
 	bool terminal = wire_get_u32(reader);
 	const char *term = wire_get_string(reader, KEEPER_TERM_MAX);
@@ -129,6 +131,7 @@ static int read_start(WireReader *reader, sd_bus_message *call)
 
 	for (size_t i = 0; i < ELEMENTSOF(size); i++)
 		size[i] = wire_get_u32(reader);
+	modes = wire_get_bytes(reader, KEEPER_MODES_MAX, &modes_n);
 	n = wire_get_u32(reader);
 	if (reader->failed || kind >= ELEMENTSOF(kinds) || n > KEEPER_ENVIRONMENT_MAX)
 		return -EBADMSG;
@@ -144,7 +147,7 @@ static int read_start(WireReader *reader, sd_bus_message *call)
 	if (r >= 0)
 		r = sd_bus_message_append_array(call, 'u', size, sizeof(size));
 	if (r >= 0)
-		r = sd_bus_message_append_array(call, 'y', NULL, 0); /* libssh does not show the terminal modes */
+		r = sd_bus_message_append_array(call, 'y', modes, modes_n);
 	if (r < 0)
 		return r;
 	return wire_done(reader) ? 0 : -EBADMSG;

@@ -48,7 +48,7 @@ int offer_new(const char *key, ssh_bind *ret)
 	return 0;
 }
 
-int offer_session_new(ssh_bind offer, int fd, ssh_session *ret)
+int offer_session_new(ssh_bind offer, int fd, uint64_t rekey_bytes, ssh_session *ret)
 {
 	_cleanup_(ssh_freep) ssh_session session = ssh_new();
 
@@ -60,6 +60,8 @@ int offer_session_new(ssh_bind offer, int fd, ssh_session *ret)
 	/* there is no option of the offer for it, and "no" would still offer zlib@openssh.com */
 	if (ssh_options_set(session, SSH_OPTIONS_COMPRESSION_C_S, "none") < 0 ||
 		ssh_options_set(session, SSH_OPTIONS_COMPRESSION_S_C, "none") < 0)
+		return -EINVAL;
+	if (rekey_bytes && ssh_options_set(session, SSH_OPTIONS_REKEY_DATA, &rekey_bytes) < 0)
 		return -EINVAL;
 	ssh_set_auth_methods(session, SSH_AUTH_METHOD_PUBLICKEY);
 	*ret = TAKE_PTR(session);

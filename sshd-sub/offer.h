@@ -18,6 +18,6 @@ _must_check_ int offer_new(const char *key, ssh_bind *ret);
 
 /*
  * A server session that will use descriptor `fd`, which need not be open yet: the listener makes one before it forks,
- * and each worker puts its connection there. Returns 0 or a negative errno.
+ * and each worker puts its connection there. New keys are made after `rekey_bytes`; 0: when the cipher needs them. Returns 0 or a negative errno.
  */
-_must_check_ int offer_session_new(ssh_bind offer, int fd, ssh_session *ret);
+_must_check_ int offer_session_new(ssh_bind offer, int fd, uint64_t rekey_bytes, ssh_session *ret);

@@ -170,7 +170,7 @@ static int selftest_login(ssh_bind offer, int control_fd, const uint8_t *host_pu
 		return -errno;
 	r = client_new(pair[0], cipher, &test.client); /* the sessions close the descriptors */
 	if (r >= 0)
-		r = offer_session_new(offer, pair[1], &test.server);
+		r = offer_session_new(offer, pair[1], 0, &test.server);
 	if (r < 0)
 		return r;
 	test.event = ssh_event_new();
@@ -178,7 +178,7 @@ static int selftest_login(ssh_bind offer, int control_fd, const uint8_t *host_pu
 		return -ENOMEM;
 	if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &test.key) != SSH_OK)
 		return -ENOMEM;
-	auth_begin(&test.auth, test.server, &test.link);
+	auth_begin(&test.auth, test.server, &test.link, NULL);
 
 	for (unsigned int round = 0; round < ROUNDS_MAX && !test.entered; round++) {
 		r = client_step(&test, host_public);

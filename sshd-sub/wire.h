@@ -23,7 +23,7 @@ typedef enum WireType {
 	WIRE_SIGN,   /* exchange hash; answered by WIRE_SIGNED */
 	WIRE_QUERY,  /* user, key blob; answered by WIRE_VERDICT */
 	WIRE_LOGIN,  /* signed data, signature; answered by WIRE_VERDICT */
-	WIRE_START,  /* number; kind, command, terminal, environment; answered by WIRE_STARTED or WIRE_REFUSED */
+	WIRE_START,  /* number; kind, command, terminal and its modes, environment; answered by WIRE_STARTED or WIRE_REFUSED */
 	WIRE_SIGNAL, /* number; signal name */
 	WIRE_CLOSE,  /* number: the client closed the channel before WIRE_EXITED came */
 	WIRE_BYE,    /* value: WireBye; why, for the log */

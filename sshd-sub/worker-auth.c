@@ -32,9 +32,9 @@ bool auth_saw_requests(void)
 	return requests_seen > 0;
 }
 
-void auth_begin(Auth *auth, ssh_session session, Link *link)
+void auth_begin(Auth *auth, ssh_session session, Link *link, const char *banner)
 {
-	*auth = (Auth){ .session = session, .link = link };
+	*auth = (Auth){ .session = session, .link = link, .banner = banner };
 	requests_seen = 0;
 	(void)ssh_set_log_callback(on_log);
 }
@@ -131,6 +131,23 @@ static int refuse(Auth *auth, ssh_message message, bool is_try)
 	return ssh_message_reply_default(message) == SSH_OK ? 0 : -EPROTO;
 }
 
+/* RFC 4252 section 5.4: once, when the client has begun. */
+static int send_banner(Auth *auth)
+{
+	const char *text = TAKE_PTR(auth->banner);
+	ssh_string banner;
+	int r;
+
+	if (!text)
+		return 0;
+	banner = ssh_string_from_char(text);
+	if (!banner)
+		return -ENOMEM;
+	r = ssh_send_issue_banner(auth->session, banner);
+	ssh_string_free(banner);
+	return r == SSH_OK ? 0 : -EPROTO;
+}
+
 static int serve_message(Auth *auth, ssh_message message)
 {
 	int method, r;
@@ -145,6 +162,9 @@ static int serve_message(Auth *auth, ssh_message message)
 	if (ssh_message_type(message) != SSH_REQUEST_AUTH)
 		return refuse(auth, message, false);
 
+	r = send_banner(auth);
+	if (r < 0)
+		return r;
 	method = ssh_message_subtype(message);
 	if (method != SSH_AUTH_METHOD_PUBLICKEY)
 		return refuse(auth, message, method != SSH_AUTH_METHOD_NONE);

@@ -9,14 +9,15 @@
 typedef struct Auth {
 	ssh_session session;
 	Link *link;
+	const char *banner;    /* still to be sent, or NULL */
 	void *kept;            /* ssh_message: the first request, for replies that libssh forgets */
 	unsigned int answered; /* requests */
 	unsigned int failures;
 	bool entered;
 } Auth;
 
-/* Context: worker, before the key exchange. Both arguments are borrowed. */
-void auth_begin(Auth *auth, ssh_session session, Link *link);
+/* Context: worker, before the key exchange. All arguments are borrowed; `banner` may be NULL. */
+void auth_begin(Auth *auth, ssh_session session, Link *link, const char *banner);
 
 /* From now on requests are counted. To be called once we have signed the exchange: the client cannot send any before. */
 void auth_listen(void);

@@ -8,6 +8,7 @@
  */
 #include "sshd-sub/worker.h"
 #include "shell/base/rate.h"
+#include "sshd-sub/keepalive.h"
 #include "sshd-sub/sandbox.h"
 #include "sshd-sub/split.h"
 #include "sshd-sub/worker-auth.h"
@@ -39,6 +40,7 @@ typedef struct Polled {
 static Worker worker;
 static Auth auth;
 static Polled polled;
+static Keepalive keepalive;
 
 _Noreturn static void worker_end(WireBye why, const char *text)
 {
@@ -69,6 +71,18 @@ static int on_message(ssh_session session, ssh_message message, void *userdata)
 	return 1;
 }
 
+/*
+ * libssh before 0.11 refuses no-more-sessions@openssh.com as a request that it does not know, and goes on; only its log
+ * has the name. It says little at this level, and nothing for data.
+ */
+static void on_log(int priority, const char *function, const char *text, void *userdata)
+{
+	if (!strstr(text, "no-more-sessions@openssh.com"))
+		return;
+	worker.no_more_sessions = true;
+	(void)ssh_set_log_level(SSH_LOG_NOLOG);
+}
+
 static void worker_enter(void)
 {
 	static struct ssh_server_callbacks_struct callbacks = {
@@ -77,6 +91,8 @@ static void worker_enter(void)
 	};
 
 	auth_end(&auth);
+	(void)ssh_set_log_callback(on_log);
+	(void)ssh_set_log_level(SSH_LOG_PROTOCOL);
 	ssh_callbacks_init(&callbacks);
 	(void)ssh_set_server_callbacks(worker.session, &callbacks);
 	ssh_set_message_callback(worker.session, on_message, NULL);
@@ -173,7 +189,7 @@ static int poll_timeout(void)
 	if (worker.link.kept)
 		return 0;
 	if (polled.deadline_usec == UINT64_MAX)
-		return -1;
+		return worker.entered ? keepalive_timeout(&keepalive) : -1;
 	now_usec = clock_monotonic_usec();
 	return polled.deadline_usec <= now_usec ? 0 : (int)((polled.deadline_usec - now_usec) / 1000U) + 1;
 }
@@ -202,6 +218,23 @@ static void serve_channels(void)
 				pump_input(channel);
 			break;
 		}
+	}
+}
+
+/* Before login the grace time bounds everything. */
+static void serve_keepalive(bool idle)
+{
+	if (!worker.entered)
+		return;
+	switch (keepalive_step(&keepalive, idle, traffic.in_packets)) {
+	case KEEPALIVE_ASK:
+		if (ssh_send_keepalive(worker.session) != SSH_OK)
+			worker_end_by_libssh();
+		break;
+	case KEEPALIVE_GONE:
+		worker_end(BYE_CLOSED, "the client does not answer any more");
+	case KEEPALIVE_WAIT:
+		break;
 	}
 }
 
@@ -292,7 +325,7 @@ static void step_channels(void)
 	}
 }
 
-_Noreturn void worker_run(ssh_session session, int landlock_fd)
+_Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *options, const char *banner)
 {
 	bool exchanged = false;
 	sigset_t none;
@@ -308,7 +341,8 @@ _Noreturn void worker_run(ssh_session session, int landlock_fd)
 	/* what remains: the connection, the link, standard descriptors, and the calls of sandbox.c's table */
 
 	split_enter(SPLIT_WORKER, &worker.link);
-	auth_begin(&auth, session, &worker.link);
+	auth_begin(&auth, session, &worker.link, banner);
+	keepalive_begin(&keepalive, options);
 	acks_with_answers();
 	r = ssh_handle_key_exchange(session);
 	if (r == SSH_ERROR || ssh_event_add_session(worker.event, session) != SSH_OK)
@@ -321,6 +355,7 @@ _Noreturn void worker_run(ssh_session session, int landlock_fd)
 			worker_end(BYE_FAILED, "poll");
 		if (r < 0)
 			continue;
+		serve_keepalive(r == 0);
 		if (polled.fds[1].revents || worker.link.kept)
 			serve_link();
 		cork(!worker.entered || any_channel_ends());

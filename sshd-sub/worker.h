@@ -7,6 +7,7 @@
 #pragma once
 
 #include "sshd-sub/link.h"
+#include "sshd-sub/options.h"
 #include "sshd-sub/sftp-window.h"
 
 #include <libssh/callbacks.h>
@@ -22,9 +23,9 @@
 
 /*
  * Context: a fresh child of the listener, which has the descriptors above and nothing else but the standard ones; the
- * sandbox is not on yet. Does not return.
+ * sandbox is not on yet. `banner` is sent to whoever begins to log in, NULL: nothing. Does not return.
  */
-_Noreturn void worker_run(ssh_session session, int landlock_fd);
+_Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *options, const char *banner);
 
 /* ---- inside ---- */
 
@@ -48,6 +49,8 @@ typedef struct Channel {
 	/* the request that is being put together */
 	bool terminal, sftp;
 	char term[KEEPER_TERM_MAX];
+	uint8_t modes[KEEPER_MODES_MAX]; /* of the terminal, as the client encoded them */
+	size_t modes_n;
 	uint32_t columns, rows, x_pixels, y_pixels;
 	char *environment; /* "NAME=value" strings, each with its NUL */
 	size_t environment_n, variables;
@@ -75,6 +78,7 @@ typedef struct Channel {
 	uint32_t code;
 	bool core;
 	char *note; /* a line for the user, or NULL */
+	bool noted; /* it was sent */
 	bool out_dry, err_dry;  /* found empty since the exit */
 	uint64_t exited_usec, heard_usec;
 	size_t drained_n;
@@ -85,6 +89,7 @@ struct Worker {
 	ssh_event event;
 	Link link;
 	bool entered, broken;
+	bool no_more_sessions; /* the client asked for it: who takes it over later opens none */
 	uint32_t last_number;
 	Channel *channels[KEEPER_CHANNELS_MAX];
 	size_t n_channels;

@@ -13,6 +13,7 @@
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/server.h"
+#include "shell/session/terminal.h"
 
 #include <fcntl.h>
 #include <pty.h>
@@ -32,6 +33,7 @@ typedef struct Process {
 	char session[16];
 	uint32_t channel;
 	pid_t pid;
+	const char *note; /* a line for the user */
 	sd_event_source *source;
 } Process;
 
@@ -171,7 +173,7 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	if (session && session->front &&
 		sd_bus_emit_signal(session->front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", "susubs", session->id,
 			process->channel, by_signal ? "signal" : "exit", (uint32_t)info->si_status,
-			info->si_code == CLD_DUMPED, "") < 0)
+			info->si_code == CLD_DUMPED, process->note) < 0)
 		log_error("cannot report an end");
 	process_free(process);
 	return 0;
@@ -225,9 +227,10 @@ static void ends_done(Ends *ends)
 	}
 }
 
-static int ends_open(bool terminal, const uint32_t *size, Ends *ends)
+static int ends_open(bool terminal, const uint32_t *size, const uint8_t *modes, size_t modes_n, Ends *ends)
 {
 	if (terminal) {
+		struct termios settings;
 		struct winsize window = { (uint16_t)size[1], (uint16_t)size[0], (uint16_t)size[2], (uint16_t)size[3] };
 		int slave;
 
@@ -236,6 +239,11 @@ static int ends_open(bool terminal, const uint32_t *size, Ends *ends)
 		for (size_t i = 0; i < 3; i++)
 			ends->theirs[i] = slave;
 		ends->n_ours = 1;
+		if (tcgetattr(slave, &settings) < 0)
+			return -errno;
+		terminal_modes(modes, modes_n, &settings);
+		if (tcsetattr(slave, TCSANOW, &settings) < 0)
+			return -errno;
 		return fcntl(ends->ours[0], F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 	}
 	for (size_t i = 0; i < 3; i++) {
@@ -251,7 +259,7 @@ static int ends_open(bool terminal, const uint32_t *size, Ends *ends)
 	return 0;
 }
 
-static int process_start(const Session *session, uint32_t channel, pid_t pid)
+static int process_start(const Session *session, uint32_t channel, pid_t pid, const char *note)
 {
 	Process *process = calloc(1, sizeof(*process));
 	int r;
@@ -261,6 +269,7 @@ static int process_start(const Session *session, uint32_t channel, pid_t pid)
 	(void)snprintf(process->session, sizeof(process->session), "%s", session->id);
 	process->channel = channel;
 	process->pid = pid;
+	process->note = note;
 	process->next = fake.processes;
 	fake.processes = process;
 	r = sd_event_add_child(fake.event, &process->source, pid, WEXITED, on_end, process);
@@ -325,7 +334,7 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	if (strcmp(command, "fake-full") == 0) /* for the tests of refusals */
 		return sd_bus_error_set(error, KEEPER_ERROR_FULL, "the agent's limit of processes is reached");
 
-	r = ends_open(terminal, size, &ends);
+	r = ends_open(terminal, size, modes, modes_n, &ends);
 	if (r < 0)
 		return r;
 	pid = fork();
@@ -333,7 +342,8 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 		return -errno;
 	if (!pid)
 		process_become(kind, command, environment, terminal, term, ends.theirs);
-	r = process_start(session, channel, pid);
+	r = process_start(session, channel, pid,
+		strstr(command, "fake-limit") ? "creel: killed: out of memory (see `creel limits`)" : "");
 	return r < 0 ? r : reply_fds(message, &ends);
 }
 

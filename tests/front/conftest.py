@@ -73,6 +73,10 @@ class Front:
         if root:
             for path in (self.folder, self.keepers, self.keepers / str(self.user.pw_uid), keys, self.folder / "host"):
                 os.chown(path, self.user.pw_uid, self.user.pw_gid)
+        # where the user whom they run as can reach them, wherever the build folder is
+        self.programs = {}
+        for program in (BUILD / "creel-sshd", BUILD / "tests/fake-keeper"):
+            self.programs[program.name] = shutil.copy2(program, self.folder / program.name)
         self.log_path = self.folder / "log"
         self.log_path.touch()
         self.start_keeper()
@@ -96,12 +100,12 @@ class Front:
 
     def start_keeper(self):
         path = self.keepers / str(self.user.pw_uid) / "keeper.sock"
-        self.keeper = self.launch(BUILD / "tests/fake-keeper", path, self.folder / "keys")
+        self.keeper = self.launch(self.programs["fake-keeper"], path, self.folder / "keys")
         wait_until(path.exists, what="keeper")
 
     def start(self):
         said = self.log.count("creel-sshd: serving")
-        self.server = self.launch(BUILD / "creel-sshd", "-k", self.folder / "host", "-K", self.keepers, "-l", self.port,
+        self.server = self.launch(self.programs["creel-sshd"], "-k", self.folder / "host", "-K", self.keepers, "-l", self.port,
                                   *self.options)
         wait_until(lambda: self.log.count("creel-sshd: serving") > said or self.server.poll() is not None,
                    what=f"server: {self.log}")

@@ -37,6 +37,8 @@ static void read_fields(uint32_t type, WireReader *reader)
 		expect(strlen(wire_get_string(reader, KEEPER_TERM_MAX)) <= KEEPER_TERM_MAX);
 		for (int i = 0; i < 4; i++)
 			(void)wire_get_u32(reader);
+		(void)wire_get_bytes(reader, KEEPER_MODES_MAX, &n);
+		expect(n <= KEEPER_MODES_MAX);
 		for (uint32_t left = wire_get_u32(reader); left && !reader->failed; left--)
 			expect(strlen(wire_get_string(reader, KEEPER_ENVIRONMENT_BYTES)) <= KEEPER_ENVIRONMENT_BYTES);
 		break;
