@@ -96,6 +96,13 @@ int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total)
 	/* whole seconds, rounded up: never less than was asked for */
 	text_add(&front, "Environment=CREEL_GRACE=%llu\n",
 		(unsigned long long)((policy->grace_usec + 999999) / 1000000));
+	text_add(&front, "Environment=CREEL_KEEPALIVE=%llu CREEL_KEEPALIVES=%llu\n",
+		policy->keepalive_usec == POLICY_UNLIMITED
+			? 0
+			: (unsigned long long)((policy->keepalive_usec + 999999) / 1000000),
+		(unsigned long long)policy->keepalive_count);
+	text_add(&front, "Environment=CREEL_REKEY=%llu\n",
+		policy->rekey == POLICY_UNLIMITED ? 0 : (unsigned long long)policy->rekey);
 	return write_drop_in(dir_fd, &front, "creel-sshd.service");
 }
 

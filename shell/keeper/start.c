@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 
 #define PIPE_BYTES (256 * 1024)
-#define SFTP_SERVER "/usr/lib/openssh/sftp-server"
 
 static int on_exit_child(sd_event_source *source, const siginfo_t *info, void *userdata)
 {
@@ -90,9 +89,38 @@ static int streams_open(const Identity *identity, const ChannelRequest *request,
 
 typedef struct Program {
 	const char *path;
-	const char *arguments[4];
+	const char *arguments[POLICY_SUBSYSTEM_WORDS_MAX + 1];
 	char login_name[72]; /* "-bash" */
+	char *words; /* of a subsystem: path and arguments point into it */
 } Program;
+
+static void program_done(Program *program)
+{
+	free(program->words);
+}
+
+/* The row "NAME=PROGRAM ARGUMENT ..." of the policy. -ENOENT: there is none of that name. */
+static int choose_subsystem(const Policy *policy, const char *name, Program *ret)
+{
+	size_t name_n = strlen(name), n = 0;
+	const char *row = NULL;
+
+	for (size_t i = 0; i < policy->subsystems.n && !row; i++)
+		if (strncmp(policy->subsystems.items[i], name, name_n) == 0 && policy->subsystems.items[i][name_n] == '=')
+			row = policy->subsystems.items[i] + name_n + 1;
+	if (!row || !name_n)
+		return -ENOENT;
+	ret->words = strdup(row);
+	if (!ret->words)
+		return -ENOMEM;
+	for (char *rest = ret->words, *word; (word = strsep(&rest, " "));)
+		if (*word && n < ELEMENTSOF(ret->arguments) - 1)
+			ret->arguments[n++] = word;
+	ret->path = ret->arguments[0];
+	if (strrchr(ret->path, '/'))
+		ret->arguments[0] = strrchr(ret->path, '/') + 1;
+	return 0;
+}
 
 /* What to execute. -ENOENT: no such subsystem. */
 static int choose_program(const Policy *policy, const ChannelRequest *request, Program *ret)
@@ -102,10 +130,7 @@ static int choose_program(const Policy *policy, const ChannelRequest *request, P
 	base = base ? base + 1 : policy->shell;
 	ret->path = policy->shell;
 	if (strcmp(request->kind, "subsystem") == 0) {
-		if (strcmp(request->command, "sftp") != 0)
-			return -ENOENT;
-		ret->path = SFTP_SERVER;
-		ret->arguments[0] = "sftp-server";
+		return choose_subsystem(policy, request->command, ret);
 	} else if (strcmp(request->kind, "exec") == 0) {
 		ret->arguments[0] = base;
 		ret->arguments[1] = "-c";
@@ -153,6 +178,7 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 		.session = channel->session->id,
 		.term = request->term,
 		.tty = request->terminal ? streams->tty : NULL,
+		.accepted = &keeper->policy->environment,
 		.asked = request->environment,
 	};
 	BirthRequest order = {
@@ -241,8 +267,12 @@ static int start_failed(int r, const ChannelRequest *request, sd_bus_error *ret_
 			"the agent's limit of processes is reached, and its rescue leaf is in use");
 	if (r == -EINVAL)
 		return sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "unknown kind of channel");
-	if (r == -ENOENT && strcmp(request->kind, "subsystem") == 0)
-		return sd_bus_error_setf(ret_error, KEEPER_ERROR_DENIED, "there is no subsystem of that name");
+	if (r == -ENOENT && strcmp(request->kind, "subsystem") == 0) {
+		char name[4 * POLICY_SUBSYSTEM_NAME_MAX + 1];
+
+		(void)str_quote(request->command, strlen(request->command), name, sizeof(name));
+		return sd_bus_error_setf(ret_error, KEEPER_ERROR_DENIED, "there is no subsystem \"%s\"", name);
+	}
 	return sd_bus_error_setf(ret_error, KEEPER_ERROR_FAILED, "cannot start a process: %s", strerror(-r));
 }
 
@@ -252,7 +282,7 @@ int channel_start(Session *session, const ChannelRequest *request, int ret_fds[s
 	_cleanup_(streams_done) Streams streams = { .inside = { -1, -1, -1 }, .outside = { -1, -1, -1 } };
 	_cleanup_(channel_freep) Channel *channel = NULL;
 	Keeper *keeper = session->keeper;
-	Program program = { 0 };
+	_cleanup_(program_done) Program program = { 0 };
 	int r;
 
 	r = choose_program(keeper->policy, request, &program);

@@ -65,6 +65,55 @@ static bool host_is_valid(const char *text)
 	return true;
 }
 
+/* What programs, loaders and shells act upon before the agent's own choice of them; creel sets the first five itself. */
+static bool variable_is_valid(const char *text)
+{
+	static const char *const never[] = { "HOME", "USER", "LOGNAME", "SHELL", "PATH", "IFS", "ENV", "CDPATH", "PS4",
+		"SHELLOPTS", "GLOBIGNORE", "PROMPT_COMMAND", "LD_", "BASH", "XDG_RUNTIME_DIR", "DBUS_", "CREEL_", "SSH_" };
+	size_t n = strlen(text), name_n = n && text[n - 1] == '*' ? n - 1 : n;
+
+	if (!name_n || name_n > 64 || isdigit((unsigned char)*text))
+		return false;
+	for (size_t i = 0; i < name_n; i++)
+		if (!isalnum((unsigned char)text[i]) && text[i] != '_')
+			return false;
+	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
+		size_t never_n = strlen(never[i]);
+		bool prefix = never[i][never_n - 1] == '_' || strcmp(never[i], "BASH") == 0;
+
+		if (name_n < n) { /* L* would let LD_PRELOAD in */
+			if (strncmp(text, never[i], name_n < never_n ? name_n : never_n) == 0 &&
+				(prefix || name_n <= never_n))
+				return false;
+		} else if (prefix ? strncmp(text, never[i], never_n) == 0 : strcmp(text, never[i]) == 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool subsystem_is_valid(const char *text)
+{
+	size_t name_n = strcspn(text, "="), words = 1;
+	const char *program = text + name_n + 1;
+	char path[256];
+	size_t n;
+
+	if (!name_n || name_n > POLICY_SUBSYSTEM_NAME_MAX || !text[name_n])
+		return false;
+	for (size_t i = 0; i < name_n; i++)
+		if (!isalnum((unsigned char)text[i]) && !strchr("._-@", text[i]))
+			return false;
+	n = strcspn(program, " ");
+	if (*program != '/' || n < 2 || n >= sizeof(path))
+		return false;
+	memcpy(path, program, n);
+	path[n] = '\0';
+	for (const char *c = program + n; *c; c++)
+		words += *c != ' ' && c[-1] == ' ';
+	return element_path_plain(path) && words <= POLICY_SUBSYSTEM_WORDS_MAX;
+}
+
 const char *element_refusal(ElementKind kind, const char *text)
 {
 	switch (kind) {
@@ -91,6 +140,11 @@ const char *element_refusal(ElementKind kind, const char *text)
 				       strcmp(text, "typescript") == 0 || strcmp(text, "bash") == 0
 			       ? NULL
 			       : "is not python, javascript, typescript or bash";
+	case ELEMENT_VARIABLE:
+		return variable_is_valid(text) ? NULL : "is not the name of a variable that a client may set";
+	case ELEMENT_SUBSYSTEM:
+		return subsystem_is_valid(text) ? NULL
+						: "is not NAME=PROGRAM [ARGUMENT ...], the program an absolute path";
 	case ELEMENT_PATTERN:
 		return strchr(text, '/') ? "is not a file name pattern: it has a slash" : NULL;
 	}

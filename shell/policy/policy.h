@@ -21,6 +21,8 @@
 #define POLICY_DIR "/etc/creel"
 #define POLICY_PROFILE_DIR CREEL_DATADIR "/profiles" /* /usr/share/creel/profiles */
 #define POLICY_UNLIMITED UINT64_MAX                  /* `max`: no limit of creel's own */
+#define POLICY_SUBSYSTEM_NAME_MAX 64U
+#define POLICY_SUBSYSTEM_WORDS_MAX 8U                /* the program and its arguments */
 #define POLICY_NAME_MAX 32U                          /* bytes of an agent's name, as useradd(8) */
 
 typedef enum KeySource { KEYS_HOME = 1, KEYS_POLICY = 2, KEYS_BOTH = 3 } KeySource;
@@ -44,6 +46,8 @@ typedef struct Policy {
 	char *shell;     /* absolute path of the login shell */
 	char *workspace; /* relative to home or absolute */
 	KeySource keys;
+	StrList environment; /* names of variables that a client may set; a * at the end matches any rest */
+	StrList subsystems;  /* "NAME=PROGRAM ARGUMENT ..." */
 
 	/* [limits]: bytes, counts; POLICY_UNLIMITED allowed */
 	uint64_t memory, swap, processes, tasks;
@@ -71,6 +75,9 @@ typedef struct Policy {
 	uint16_t operator_port;
 	uint64_t unauthenticated; /* connections that have not logged in yet, at a time */
 	uint64_t grace_usec;      /* to log in */
+	uint64_t keepalive_usec;  /* silence of a client before it is asked; POLICY_UNLIMITED: never */
+	uint64_t keepalive_count; /* unanswered: it is gone */
+	uint64_t rekey;           /* bytes; POLICY_UNLIMITED: when the cipher needs it */
 
 	/* [exec] */
 	StrList bash_allow, bash_deny, languages;

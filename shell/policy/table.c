@@ -47,6 +47,12 @@ const PolicyKey policy_keys[] = {
 	{ KEY("agent", "workspace"), .type = TYPE_PLACE, AT(workspace), .fallback = "workspace" },
 	{ KEY("agent", "keys"), WORD(keys, words_keys, "home"), .min = KEYS_HOME, .enforced = true },
 
+	{ KEY("agent", "environment"),
+		LIST(environment, ELEMENT_VARIABLE, "LANG, LC_*, TZ, COLORTERM, NO_COLOR, GIT_PROTOCOL"),
+		.enforced = true },
+	{ KEY("agent", "subsystems"), LIST(subsystems, ELEMENT_SUBSYSTEM, "sftp=/usr/lib/openssh/sftp-server"),
+		.enforced = true },
+
 	{ KEY("limits", "memory"), SIZE(memory, 32 * M, 64 * T, "2G"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "swap"), SIZE(swap, 0, 64 * T, "0"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "processes"), COUNT(processes, 8, 4000000, "50"), .unlimited = true,
@@ -85,6 +91,13 @@ const PolicyKey policy_keys[] = {
 	{ KEY("front", "unauthenticated"), COUNT(unauthenticated, 8, 4096, "64"), .scope = SCOPE_SYSTEM,
 		.enforced = true },
 	{ KEY("front", "grace"), TIME(grace_usec, 5 * SECOND, 600 * SECOND, "20s"), .scope = SCOPE_SYSTEM,
+		.enforced = true },
+
+	{ KEY("front", "keepalive"), TIME(keepalive_usec, SECOND, DAY, "60s"), .unlimited = true, .scope = SCOPE_SYSTEM,
+		.enforced = true },
+	{ KEY("front", "keepalive_count"), COUNT(keepalive_count, 1, 100, "5"), .scope = SCOPE_SYSTEM,
+		.enforced = true },
+	{ KEY("front", "rekey"), SIZE(rekey, 1 * M, 64 * T, "max"), .unlimited = true, .scope = SCOPE_SYSTEM,
 		.enforced = true },
 
 	{ KEY("exec", "bash_allow"), LIST(bash_allow, ELEMENT_COMMAND, "") },

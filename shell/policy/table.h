@@ -5,7 +5,7 @@
 
 #include "shell/policy/policy.h"
 
-#define POLICY_KEYS_MAX 64U /* more than the table has; bounds arrays indexed by row */
+#define POLICY_KEYS_MAX 96U /* more than the table has; bounds arrays indexed by row */
 
 typedef enum KeyType {
 	TYPE_PATH,  /* char *: absolute */
@@ -30,6 +30,8 @@ typedef enum ElementKind {
 	ELEMENT_PACKAGE,  /* a package's name as pip or npm know it */
 	ELEMENT_LANGUAGE, /* one of python, javascript, typescript, bash */
 	ELEMENT_PATTERN,  /* a file name pattern, no slash */
+	ELEMENT_VARIABLE, /* an environment variable's name, or its beginning with a * behind it */
+	ELEMENT_SUBSYSTEM, /* NAME=PROGRAM [ARGUMENT ...]: PROGRAM absolute, separated by blanks */
 } ElementKind;
 
 typedef enum KeyScope {

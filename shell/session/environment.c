@@ -5,14 +5,13 @@
  */
 #include "shell/session/environment.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
 #define DEFAULT_LANG "C.UTF-8"
 
-static const char *const accepted_names[] = { "LANG", "TZ", "COLORTERM", "NO_COLOR", "GIT_PROTOCOL" };
-
-bool environment_accepted(const char *assignment)
+bool environment_accepted(const StrList *accepted, const char *assignment)
 {
 	const char *equals = strchr(assignment, '=');
 	size_t n;
@@ -23,16 +22,19 @@ bool environment_accepted(const char *assignment)
 	for (const unsigned char *c = (const unsigned char *)equals + 1; *c; c++)
 		if (*c < 0x20 || *c == 0x7f)
 			return false;
+	/* what a pattern's * stands for is a name, too */
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)assignment[i]) && assignment[i] != '_')
+			return false;
 
-	if (n > 3 && strncmp(assignment, "LC_", 3) == 0) {
-		for (size_t i = 3; i < n; i++)
-			if ((assignment[i] < 'A' || assignment[i] > 'Z') && assignment[i] != '_')
-				return false;
-		return true;
-	}
-	for (size_t i = 0; i < ELEMENTSOF(accepted_names); i++)
-		if (strlen(accepted_names[i]) == n && strncmp(assignment, accepted_names[i], n) == 0)
+	for (size_t i = 0; i < accepted->n; i++) {
+		const char *name = accepted->items[i];
+		size_t name_n = strlen(name);
+
+		if (name_n && name[name_n - 1] == '*' ? n >= name_n - 1 && strncmp(assignment, name, name_n - 1) == 0 :
+							n == name_n && strncmp(assignment, name, n) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -97,7 +99,7 @@ int environment_build(const Identity *identity, const EnvironmentRequest *reques
 	if (!r && request->tty && request->term && *request->term)
 		r = environment_set(&list, str_format("TERM=%s", request->term));
 	for (char *const *asked = request->asked; !r && asked && *asked; asked++)
-		if (environment_accepted(*asked))
+		if (environment_accepted(request->accepted, *asked))
 			r = environment_set(&list, strdup(*asked));
 	if (r < 0)
 		return r;

@@ -13,6 +13,7 @@ typedef struct EnvironmentRequest {
 	const char *session;     /* id */
 	const char *term;        /* NULL or "" without a pty */
 	const char *tty;         /* the pty's path, NULL without one */
+	const StrList *accepted; /* patterns of names that a client may set: the policy's */
 	char *const *asked;      /* NULL-terminated "NAME=value" that the client asked for; may be NULL */
 } EnvironmentRequest;
 
@@ -23,5 +24,5 @@ typedef struct EnvironmentRequest {
  */
 _must_check_ int environment_build(const Identity *identity, const EnvironmentRequest *request, StrList *ret);
 
-/* A client may set LANG, LC_*, TZ, COLORTERM, NO_COLOR, GIT_PROTOCOL: names that no shell or loader acts upon. */
-bool environment_accepted(const char *assignment);
+/* A name that `accepted` has, or the beginning of one with a * behind it, and a value without control characters. */
+bool environment_accepted(const StrList *accepted, const char *assignment);

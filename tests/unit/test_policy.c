@@ -204,6 +204,28 @@ static const struct {
 		LABEL ":2: [files] hidden: `~bob/x` is not a plain absolute path, or ~/PATH" },
 	{ "[output]\ntypes = a/*.png\n",
 		LABEL ":2: [output] types: `a/*.png` is not a file name pattern: it has a slash" },
+	{ "[agent]\nenvironment = LANG, LD_PRELOAD\n",
+		LABEL ":2: [agent] environment: `LD_PRELOAD` is not the name of a variable that a client may set" },
+	{ "[agent]\nenvironment = L*\n",
+		LABEL ":2: [agent] environment: `L*` is not the name of a variable that a client may set" },
+	{ "[agent]\nenvironment = *\n",
+		LABEL ":2: [agent] environment: `*` is not the name of a variable that a client may set" },
+	{ "[agent]\nenvironment = BASH_ENV\n",
+		LABEL ":2: [agent] environment: `BASH_ENV` is not the name of a variable that a client may set" },
+	{ "[agent]\nenvironment = PATH\n",
+		LABEL ":2: [agent] environment: `PATH` is not the name of a variable that a client may set" },
+	{ "[agent]\nsubsystems = sftp=sftp-server\n",
+		LABEL ":2: [agent] subsystems: `sftp=sftp-server` is not NAME=PROGRAM [ARGUMENT ...], the program an"
+		      " absolute path" },
+	{ "[agent]\nsubsystems = /usr/bin/x\n",
+		LABEL ":2: [agent] subsystems: `/usr/bin/x` is not NAME=PROGRAM [ARGUMENT ...], the program an absolute"
+		      " path" },
+	{ "[agent]\nsubsystems = a b=/usr/bin/x\n",
+		LABEL ":2: [agent] subsystems: `a b=/usr/bin/x` is not NAME=PROGRAM [ARGUMENT ...], the program an"
+		      " absolute path" },
+	{ "[agent]\nsubsystems = x=/usr/../bin/x\n",
+		LABEL ":2: [agent] subsystems: `x=/usr/../bin/x` is not NAME=PROGRAM [ARGUMENT ...], the program an"
+		      " absolute path" },
 	/* ports */
 	{ "[ports]\nlisten = 22\n",
 		LABEL ":2: [ports] listen: port 22 is below 1024: agents have no right to bind it" },
@@ -287,6 +309,10 @@ static const struct {
 		"network", "allowed_hosts", "*.example.org, 10.0.0.0/8, 2001:db8::/32, pypi.org" },
 	{ "[python]\npip_install = allowlist\npackages = numpy, scikit-learn\n", "python", "packages",
 		"numpy, scikit-learn" },
+	{ "[agent]\nenvironment = EDITOR, MY_*, PATHX*\n", "agent", "environment", "EDITOR, MY_*, PATHX*" },
+	{ "[agent]\nenvironment =\n", "agent", "environment", "" },
+	{ "[agent]\nsubsystems = sftp=/usr/lib/openssh/sftp-server -l INFO, exec=/usr/bin/creel exec-server\n", "agent",
+		"subsystems", "sftp=/usr/lib/openssh/sftp-server -l INFO, exec=/usr/bin/creel exec-server" },
 	/* a value that nobody asked for follows a stricter one that somebody did */
 	{ "[limits]\nmemory = 32M\n", "exec", "scratch", "32M" },
 	{ "[limits]\ntasks = 30\n", "limits", "processes", "30" },

@@ -10,10 +10,13 @@
 static char *const no_environment[] = { NULL };
 static const Identity identity = { .uid = 1000, .gid = 1000, .name = (char *)"agent", .home = (char *)"/home/agent" };
 
+static char *names[] = { (char *)"LANG", (char *)"LC_*", (char *)"TZ", (char *)"GIT_PROTOCOL" };
+static const StrList accepted = { .items = names, .n = 4 };
+
 static EnvironmentRequest request_of(char *const *asked, const char *tty)
 {
 	return (EnvironmentRequest){ .shell = "/bin/bash", .peer = "192.0.2.1 4000 192.0.2.2 22", .session = "7",
-		.term = "xterm", .tty = tty, .asked = asked };
+		.term = "xterm", .tty = tty, .accepted = &accepted, .asked = asked };
 }
 
 static void test_every_login_has(void **state)
@@ -59,6 +62,21 @@ static void test_asked(void **state)
 	strlist_done(&list);
 }
 
+static void test_accepted(void **state)
+{
+	static const StrList none = { 0 };
+
+	assert_true(environment_accepted(&accepted, "LC_A1=x"));
+	assert_true(environment_accepted(&accepted, "TZ="));
+	assert_false(environment_accepted(&accepted, "TZX=UTC"));
+	assert_false(environment_accepted(&accepted, "T=UTC"));
+	assert_false(environment_accepted(&accepted, "LC=x"));
+	assert_false(environment_accepted(&accepted, "LC_A-B=x"));
+	assert_false(environment_accepted(&accepted, "LC_A B=x"));
+	assert_false(environment_accepted(&accepted, "LC_ALL=a\x1b[m"));
+	assert_false(environment_accepted(&none, "LANG=C"));
+}
+
 static void test_modes(void **state)
 {
 	static const uint8_t modes[] = { 1, 0, 0, 0, 7, /* VINTR = ^G */ 53, 0, 0, 0, 0, /* ECHO off */
@@ -93,6 +111,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_login_has),
 		cmocka_unit_test(test_asked),
+		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_modes_cut),
 	};
