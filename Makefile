@@ -71,7 +71,8 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
 units_src := units/agent-units.c units/unit-dir.c
-sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/hostkey.c \
+sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/guard.c \
+	    sshd-sub/hostkey.c \
 	    sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c sshd-sub/monitor.c sshd-sub/monitor-channel.c \
 	    sshd-sub/monitor-keeper.c sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/split.c sshd-sub/userauth.c \
@@ -85,9 +86,9 @@ programs := creel-sshd creel-keeper creel-generator creelctl creel
 
 creel-sshd_src := sshd-sub/creel-sshd.c $(sshd_src) $(filter_src) $(audit_src) $(base_src)
 creel-sshd_libs := libssh libcrypto libsystemd libseccomp
-# libssh must find these in the program (sshd-sub/split.c, sshd-sub/modes.c)
+# libssh must find these in the program (sshd-sub/split.c, sshd-sub/modes.c, sshd-sub/guard.c)
 creel-sshd_ldlibs := $(foreach f,EVP_DigestSign EVP_DigestVerify EVP_PKEY_get_raw_private_key \
-			EVP_PKEY_new_raw_private_key gss_indicate_mechs ssh_string_new ssh_string_free,-Wl,--export-dynamic-symbol=$(f))
+			EVP_PKEY_new_raw_private_key gss_indicate_mechs ssh_string_new ssh_string_free RAND_bytes,-Wl,--export-dynamic-symbol=$(f))
 creel-sshd_dir := $(libexecdir)
 
 creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
@@ -110,7 +111,7 @@ creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_policy test_generator test_keys test_keytext test_operator test_leaf test_session \
-	      test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_modes test_peer test_filter
+	      test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes test_peer test_filter
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -136,6 +137,8 @@ test_userauth_libs := libcrypto
 test_hostkey_src := sshd-sub/hostkey.c sshd-sub/blob.c $(base_src)
 test_hostkey_libs := libcrypto
 test_keepalive_src := sshd-sub/keepalive.c shell/base/rate.c
+test_guard_src := sshd-sub/guard.c
+test_guard_libs := libcrypto
 test_modes_src := sshd-sub/modes.c
 test_modes_libs := libssh
 test_sftp_window_src := sshd-sub/sftp-window.c

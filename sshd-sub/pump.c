@@ -10,6 +10,7 @@
  */
 #include "sshd-sub/worker.h"
 #include "shell/base/rate.h"
+#include "sshd-sub/guard.h"
 
 #include <string.h>
 
@@ -46,13 +47,24 @@ void pump_close_output(Channel *channel, bool is_stderr)
 	channel->out_fd = fd_close(channel->out_fd);
 }
 
+/* Returns what libssh took, or a negative number when the channel is broken. */
+static int pump_write(const Channel *channel, const uint8_t *data, size_t n, bool is_stderr)
+{
+	int sent;
+
+	guard_begin(n);
+	sent = is_stderr ? ssh_channel_write_stderr(channel->ssh, data, (uint32_t)n) :
+			   ssh_channel_write(channel->ssh, data, (uint32_t)n);
+	guard_end();
+	return sent;
+}
+
 void pump_send(Channel *channel, const uint8_t *data, size_t n, bool is_stderr)
 {
 	int sent = 0;
 
 	if (!channel->pending) {
-		sent = is_stderr ? ssh_channel_write_stderr(channel->ssh, data, (uint32_t)n) :
-				   ssh_channel_write(channel->ssh, data, (uint32_t)n);
+		sent = pump_write(channel, data, n, is_stderr);
 		if (sent < 0) {
 			channel->closed = true;
 			return;
@@ -81,8 +93,7 @@ void pump_flush(Channel *channel)
 		return;
 	if (ssh_get_status(channel->worker->session) & SSH_WRITE_PENDING || !ssh_channel_window_size(channel->ssh))
 		return;
-	sent = channel->pending_stderr ? ssh_channel_write_stderr(channel->ssh, data, n) :
-					 ssh_channel_write(channel->ssh, data, n);
+	sent = pump_write(channel, data, n, channel->pending_stderr);
 	if (sent < 0) {
 		channel->closed = true;
 		return;

@@ -8,6 +8,7 @@
  */
 #include "sshd-sub/worker.h"
 #include "shell/base/rate.h"
+#include "sshd-sub/guard.h"
 #include "sshd-sub/keepalive.h"
 #include "sshd-sub/sandbox.h"
 #include "sshd-sub/split.h"
@@ -51,6 +52,11 @@ _Noreturn static void worker_end(WireBye why, const char *text)
 	wire_put_bytes(&writer, text, n < WIRE_TEXT_MAX ? n : WIRE_TEXT_MAX);
 	(void)!link_tell(&worker.link, WIRE_BYE, 0, why, &writer);
 	_exit(0);
+}
+
+static void on_endless_write(void)
+{
+	worker_end(BYE_PROTOCOL, "the client takes no packets that could hold data");
 }
 
 /* libssh's texts for a client that just went; everything else is an error of the protocol. */
@@ -342,6 +348,7 @@ _Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *o
 
 	split_enter(SPLIT_WORKER, &worker.link);
 	auth_begin(&auth, session, &worker.link, banner);
+	guard_init(on_endless_write);
 	keepalive_begin(&keepalive, options);
 	acks_with_answers();
 	r = ssh_handle_key_exchange(session);

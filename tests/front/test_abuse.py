@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""What a client can do against libssh's bounds and against split keys, with the keys of a login or without."""
+
+import asyncio
+import contextlib
+import os
+import time
+
+import asyncssh
+import pytest
+
+from conftest import SLOW, wait_until
+from test_bad import works
+from test_protocol import talk
+
+# sandbox.h: what a worker's address space may grow to
+MEMORY_MAX_KB = 64 << 10
+
+
+def resident_kb(pid):
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("VmRSS")), 0)
+    except OSError:
+        return 0
+
+
+def test_a_peer_that_ignores_the_window(front):
+    """libssh 0.10 keeps all that comes; the worker ends the connection before it has kept much."""
+    most = 0
+
+    async def work(connection):
+        nonlocal most
+        process = await connection.create_process("sleep 30")
+        (worker,) = front.workers()
+        process.channel._send_window = 1 << 40
+        for _ in range(200):
+            process.stdin.write("x" * 262144)
+            await asyncio.sleep(0.002)
+            most = max(most, resident_kb(worker))
+        await asyncio.wait_for(connection.wait_closed(), 20 * SLOW)
+
+    try:
+        talk(front, work)
+    except (OSError, asyncio.TimeoutError) as error:
+        assert not isinstance(error, asyncio.TimeoutError), "the connection lives on"
+    assert most < MEMORY_MAX_KB * SLOW
+    works(front)
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 11, 100])
+def test_a_peer_that_takes_only_tiny_packets(front, size):
+    """
+    libssh takes 10 from the size. At 10 its version 0.10 would send empty packets for ever. Nobody's worker may burn for
+    it: it serves, or waits, or ends the connection.
+    """
+    async def work(connection):
+        async def one():
+            process = await connection.create_process("echo abc; exit 3", max_pktsize=size)
+            return (await process.wait()).stdout
+
+        (worker,) = front.workers()
+        try:
+            return await asyncio.wait_for(one(), 3 * SLOW)
+        except asyncio.TimeoutError:
+            assert cpu_seconds(worker) < 1.0
+            return None
+
+    try:
+        out = talk(front, work)
+    except (OSError, asyncssh.Error):
+        out = None
+    assert out in (None, "", "abc\n") and (size <= 11 or out == "abc\n")
+    works(front)
+    wait_until(lambda: not front.workers(), 10, "the worker ends")
+
+
+# ---- signatures ----
+
+def signed(front, session_id, user=None, key="id", alter=None, algorithm=b"ssh-ed25519", with_signature=True):
+    from asyncssh.packet import Boolean, Byte, String
+
+    pair = asyncssh.read_private_key(str(front.folder / key))
+    body = String(user or front.user.pw_name) + String("ssh-connection") + String("publickey") + Boolean(with_signature) + \
+        String(algorithm) + String(pair.public_data)
+    signature = pair.sign(String(session_id) + Byte(50) + body, b"ssh-ed25519")
+    if alter:
+        signature = alter(signature)
+    return body + (String(signature) if with_signature else b"")
+
+
+def flip(signature):
+    return signature[:-1] + bytes([signature[-1] ^ 1])
+
+
+FORGERIES = {
+    "another-session-id": lambda front, own: signed(front, bytes(32)),
+    "bits-of-the-session-id": lambda front, own: signed(front, flip(own)),
+    "longer-session-id": lambda front, own: signed(front, own + b"\0"),
+    "one-bit-of-the-signature": lambda front, own: signed(front, own, alter=flip),
+    "short-signature": lambda front, own: signed(front, own, alter=lambda s: s[:-8]),
+    "empty-signature": lambda front, own: signed(front, own, alter=lambda s: b""),
+    "no-signature-at-all": lambda front, own: signed(front, own, alter=lambda s: s)[:-(4 + 83)],
+    "of-an-unlisted-key": lambda front, own: signed(front, own, key="id_bad"),
+    "for-another-user": lambda front, own: signed(front, own, user="root"),
+    "other-algorithm": lambda front, own: signed(front, own, algorithm=b"rsa-sha2-256"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_forged_signatures_are_denied(front, forgery):
+    """Each gets one failure, or ends the connection; none of them a login."""
+    from asyncssh.connection import SSHClientConnection
+
+    failure, success = 51, 52
+    answered = []
+    handlers = SSHClientConnection._packet_handlers
+    original = dict(handlers)
+
+    def on_failure(self, pkttype, pktid, packet):
+        answered.append(failure)
+        if len(answered) == 1:
+            self.send_packet(50, FORGERIES[forgery](front, self._session_id))
+        else:
+            self.abort()
+
+    def on_success(self, pkttype, pktid, packet):
+        answered.append(success)
+        self.abort()
+
+    async def run():
+        async with asyncssh.connect("127.0.0.1", front.port, username=front.user.pw_name, known_hosts=None, config=None,
+                                    client_keys=[str(front.folder / "id")], login_timeout=20 * SLOW):
+            pass
+
+    handlers[failure], handlers[success] = on_failure, on_success
+    try:
+        with contextlib.suppress(asyncssh.Error, OSError):
+            asyncio.run(run())
+    finally:
+        handlers.update(original)
+    assert answered in ([failure, failure], [failure])
+    works(front)
+
+
+def test_the_same_way_with_nothing_forged_logs_in(front):
+    """So that the test above cannot pass for another reason."""
+    from asyncssh.connection import SSHClientConnection
+
+    handlers = SSHClientConnection._packet_handlers
+    original = handlers[51]
+    sent = []
+
+    def on_failure(self, pkttype, pktid, packet):
+        sent.append(1)
+        self.send_packet(50, signed(front, self._session_id))
+
+    handlers[51] = on_failure
+    async def work(connection):
+        return (await connection.run("echo in")).stdout
+
+    try:
+        assert talk(front, work) == "in\n" and sent == [1]
+    finally:
+        handlers[51] = original
+
+
+# ---- the sftp-server's queue ----
+
+def test_many_small_sftp_requests(front, tmp_path):
+    """4 KiB writes without waiting for answers, as PuTTY's psftp sends them: sftp-server's queue stays short."""
+    import paramiko
+
+    transport = paramiko.Transport(("127.0.0.1", front.port))
+    name = f"/tmp/creel-small-{os.getpid()}"
+    try:
+        transport.connect(username=front.user.pw_name, pkey=paramiko.Ed25519Key.from_private_key_file(str(front.folder / "id")))
+        sftp = paramiko.SFTPClient.from_transport(transport)
+        piece, began = os.urandom(4096), time.monotonic()
+        with sftp.open(name, "wb") as file:
+            file.set_pipelined(True)
+            for _ in range(2000):
+                file.write(piece)
+        with open(name, "rb") as file:
+            assert file.read() == piece * 2000
+        assert time.monotonic() - began < 30 * SLOW
+        sftp.remove(name)
+    finally:
+        transport.close()
