@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "sshd-sub/children.h"
+#include "shell/base/rate.h"
 
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -24,6 +25,7 @@ int children_add(Children *children, pid_t pid, int connection_fd, const char *p
 	child->pid = pid;
 	child->connection_fd = connection_fd;
 	child->source = *source;
+	child->since_usec = clock_monotonic_usec();
 	(void)snprintf(child->peer, sizeof(child->peer), "%s", peer);
 	*children->end = child;
 	children->end = &child->next;
@@ -84,28 +86,39 @@ static bool child_overdue(const Child *child)
 		(info.tcpi_bytes_received ? CHILD_IDLE_PATIENCE_MSEC : CHILD_SILENT_PATIENCE_MSEC);
 }
 
-static unsigned int children_count_source(const Children *children, const PeerSource *source)
+unsigned int children_count_source(const Children *children, const PeerSource *source)
 {
 	unsigned int n = 0;
 
 	for (const Child *child = children->first; child; child = child->next)
-		if (!child->admitted && memcmp(&child->source, source, sizeof(*source)) == 0)
+		if (!child->admitted && !child->dropped && memcmp(&child->source, source, sizeof(*source)) == 0)
 			n++;
 	return n;
 }
 
-Child *children_choose_victim(Children *children)
+/* May it be dropped for somebody whose source holds `theirs`, while its own holds `n`? */
+static bool child_had_its_turn(const Child *child, unsigned int n, unsigned int theirs, uint64_t now_usec)
 {
+	if (child_overdue(child))
+		return true;
+	if (n <= theirs)
+		return false;
+	return now_usec - child->since_usec >= (n > theirs + 1 ? CHILD_TURN_USEC : CHILD_LONG_TURN_USEC);
+}
+
+Child *children_choose_victim(Children *children, const PeerSource *waiting, uint64_t now_usec)
+{
+	unsigned int most = 0, theirs = children_count_source(children, waiting);
 	Child *victim = NULL;
-	unsigned int most = 0;
 
 	for (Child *child = children->first; child; child = child->next) {
 		unsigned int n;
 
-		if (child->admitted || child->dropped || !child_overdue(child))
+		if (child->admitted || child->dropped)
 			continue;
 		n = children_count_source(children, &child->source);
-		if (n > most) { /* the first of equals is the oldest */
+		/* the first of equals is the oldest */
+		if (n > most && child_had_its_turn(child, n, theirs, now_usec)) {
 			most = n;
 			victim = child;
 		}

@@ -2,9 +2,10 @@
 /*
  * The listener's workers, and who of them must go when too many have not logged in.
  *
- * The bound is on connections without a login. While it is reached, new ones wait in the kernel's backlog. Only if some
- * wait there is anybody dropped: the oldest connection that keeps us waiting, of the source that holds the most. A
- * connection that is being worked for, however slowly, is never dropped: 200 honest ones at once take their turns.
+ * The bound is on connections without a login. While it is reached, new ones wait (waiting.h). Only if some wait is
+ * anybody dropped: the oldest connection that keeps us waiting, of the source that holds the most; and when somebody waits
+ * whose source holds less than that one does, also one that is being worked for, once it had time enough for a login.
+ * Within one source that never happens: 200 honest connections at once take their turns, however slow we are.
  */
 #pragma once
 
@@ -18,6 +19,10 @@
 /* Spoke, and then kept us waiting: a person may type a passphrase, but not while others wait. */
 #define CHILD_IDLE_PATIENCE_MSEC 8000U
 
+/* Time enough, while others who hold less wait: much less, or just less. */
+#define CHILD_TURN_USEC (3U * 1000U * 1000U)
+#define CHILD_LONG_TURN_USEC (8U * 1000U * 1000U)
+
 typedef struct Child {
 	struct Child *next;
 	uint32_t id;
@@ -25,6 +30,7 @@ typedef struct Child {
 	int connection_fd; /* kept until it logs in, to ask the kernel how long it has been waiting */
 	bool admitted, dropped;
 	PeerSource source;
+	uint64_t since_usec; /* CLOCK_MONOTONIC */
 	char peer[WIRE_PEER_MAX];
 } Child;
 
@@ -45,5 +51,8 @@ void children_admit(Children *children, uint32_t id);
 Child *children_find(Children *children, pid_t pid);
 void children_remove(Children *children, Child *child);
 
-/* Whom to drop, or NULL. Marks it. */
-Child *children_choose_victim(Children *children);
+/* How many of that source are there that have not logged in. */
+unsigned int children_count_source(const Children *children, const PeerSource *source);
+
+/* Whom to drop for one of source `waiting`, or NULL. Marks it. */
+Child *children_choose_victim(Children *children, const PeerSource *waiting, uint64_t now_usec);

@@ -13,6 +13,7 @@
 #include "sshd-sub/listener.h"
 #include "shell/base/file.h"
 #include "shell/base/log.h"
+#include "shell/base/rate.h"
 #include "sshd-sub/children.h"
 #include "sshd-sub/hostkey.h"
 #include "sshd-sub/monitor.h"
@@ -20,6 +21,7 @@
 #include "sshd-sub/sandbox.h"
 #include "sshd-sub/selftest.h"
 #include "sshd-sub/split.h"
+#include "sshd-sub/waiting.h"
 #include "sshd-sub/worker.h"
 
 #include <fcntl.h>
@@ -37,7 +39,7 @@
 
 #define LISTENING_MAX 8U
 #define ACCEPT_ROUND 16U        /* accepted before signals are looked at again */
-#define FULL_TICK_MSEC 200      /* while the bound is reached */
+#define FULL_TICK_MSEC 200U     /* while the bound is reached */
 #define DROP_ROUND 16U
 #define BANNER_MAX (16U * 1024)
 #define CRASH_PAUSE_SEC 1
@@ -55,8 +57,10 @@ typedef struct Listener {
 	char *banner; /* the text itself, NULL: none */
 	ssh_session session; /* for the next worker; the listener itself never uses it */
 	Children children;
+	Room room; /* accepted, and not served yet */
 	sigset_t signals;
-	bool crashed;
+	uint64_t tick_usec; /* when room is made next */
+	bool crashed, ending;
 } Listener;
 
 /* Set once here, inherited by every connection: no call for any of them. */
@@ -287,7 +291,7 @@ static int listener_announce(Listener *listener, uint32_t id, pid_t pid, const c
 	return wire_send(listener->control_fd, &header, payload.data, fds, 2, 0);
 }
 
-static int listener_serve(Listener *listener, int *connection_fd, const struct sockaddr_storage *remote)
+static int listener_serve(Listener *listener, Waiting *waiting)
 {
 	_cleanup_close_ int monitor_end = -EBADF, worker_end = -EBADF;
 	struct sockaddr_storage local;
@@ -298,9 +302,9 @@ static int listener_serve(Listener *listener, int *connection_fd, const struct s
 	int pair[2], r;
 	pid_t pid;
 
-	if (getsockname(*connection_fd, (struct sockaddr *)&local, &local_n) < 0)
+	if (getsockname(waiting->fd, (struct sockaddr *)&local, &local_n) < 0)
 		return -errno;
-	r = peer_describe(remote, &local, peer, &source);
+	r = peer_describe(&waiting->remote, &local, peer, &source);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -311,36 +315,27 @@ static int listener_serve(Listener *listener, int *connection_fd, const struct s
 	if (pid < 0)
 		return -errno;
 	if (!pid)
-		listener_become_worker(listener, *connection_fd, worker_end);
+		listener_become_worker(listener, waiting->fd, worker_end);
 
 	r = listener_announce(listener, id, pid, peer, monitor_end);
 	if (r < 0)
 		return r; /* the worker finds its link closed, and ends */
-	r = children_add(&listener->children, pid, *connection_fd, peer, &source, id);
+	r = children_add(&listener->children, pid, waiting->fd, peer, &source, id);
 	if (r >= 0)
-		TAKE_FD(*connection_fd);
+		TAKE_FD(waiting->fd);
 	return r;
 }
 
-static void listener_accept(Listener *listener, int fd)
+/* Serves who waits, as far as the bound allows; at the end, whom we accepted is served all the same. */
+static void listener_serve_waiting(Listener *listener)
 {
-	for (unsigned int i = 0; i < ACCEPT_ROUND; i++) {
-		_cleanup_close_ int connection_fd = -EBADF;
-		struct sockaddr_storage remote;
-		socklen_t remote_n = sizeof(remote);
+	while (listener->room.n &&
+		(listener->ending || listener->children.unauthenticated < listener->options->unauthenticated)) {
+		_cleanup_(waiting_freep) Waiting *waiting = room_next(&listener->room, &listener->children);
 		int r;
 
-		if (listener->children.unauthenticated >= listener->options->unauthenticated)
-			return;
-		connection_fd = accept4(fd, (struct sockaddr *)&remote, &remote_n, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (connection_fd < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-				log_error("cannot accept: %s", strerror(errno));
-				(void)poll(NULL, 0, FULL_TICK_MSEC);
-			}
-			return;
-		}
-		r = listener_serve(listener, &connection_fd, &remote);
+		room_take(&listener->room, waiting);
+		r = listener_serve(listener, waiting);
 		if (r < 0) {
 			log_error("cannot serve a connection: %s", strerror(-r));
 			if (r == -EAGAIN || r == -ENOMEM) /* no more processes */
@@ -349,17 +344,44 @@ static void listener_accept(Listener *listener, int fd)
 	}
 }
 
-/* The bound is reached. Does anybody wait, and keeps somebody us waiting? */
+static void listener_accept(Listener *listener, int fd)
+{
+	for (unsigned int i = 0; i < ACCEPT_ROUND; i++) {
+		_cleanup_close_ int connection_fd = -EBADF;
+		struct sockaddr_storage remote;
+		socklen_t remote_n = sizeof(remote);
+		PeerSource source;
+		int r;
+
+		connection_fd = accept4(fd, (struct sockaddr *)&remote, &remote_n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (connection_fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+				log_error("cannot accept: %s", strerror(errno));
+				(void)poll(NULL, 0, FULL_TICK_MSEC);
+			}
+			return;
+		}
+		r = peer_source(&remote, &source);
+		if (r >= 0)
+			r = room_add(&listener->room, connection_fd, &remote, &source);
+		if (r < 0)
+			log_error("cannot take a connection: %s", strerror(-r));
+		else
+			TAKE_FD(connection_fd);
+		listener_serve_waiting(listener);
+	}
+}
+
+/* The bound is reached, and somebody waits: does anybody keep us waiting, or hold more than that one? */
 static void listener_make_room(Listener *listener)
 {
-	struct pollfd waiting[LISTENING_MAX];
+	uint64_t now_usec = clock_monotonic_usec();
 
-	for (unsigned int i = 0; i < listener->n_listening; i++)
-		waiting[i] = (struct pollfd){ .fd = listener->listening_fds[i], .events = POLLIN };
-	if (poll(waiting, listener->n_listening, 0) <= 0)
-		return;
-	for (unsigned int i = 0; i < DROP_ROUND; i++) {
-		Child *victim = children_choose_victim(&listener->children);
+	if (now_usec > listener->options->grace_usec)
+		room_close_older(&listener->room, now_usec - listener->options->grace_usec);
+	for (unsigned int i = 0; i < DROP_ROUND && i < listener->room.n; i++) {
+		const Waiting *next = room_next(&listener->room, &listener->children);
+		Child *victim = children_choose_victim(&listener->children, &next->source, now_usec);
 		WireHeader header = { .type = WIRE_DROP };
 
 		if (!victim)
@@ -368,6 +390,17 @@ static void listener_make_room(Listener *listener)
 		if (wire_send(listener->control_fd, &header, NULL, NULL, 0, 0) < 0)
 			return;
 	}
+}
+
+/* While somebody waits: at most every FULL_TICK_MSEC, however much else there is to do. */
+static void listener_tick(Listener *listener)
+{
+	uint64_t now_usec = clock_monotonic_usec();
+
+	if (now_usec < listener->tick_usec)
+		return;
+	listener->tick_usec = now_usec + FULL_TICK_MSEC * 1000U;
+	listener_make_room(listener);
 }
 
 static bool is_crash(int status)
@@ -424,19 +457,16 @@ static int listener_round(Listener *listener)
 		/* while there is room nobody need wake up to learn that there is more; it is read before it is used */
 		{ .fd = listener->control_fd, .events = 0 },
 	};
-	bool full = listener->children.unauthenticated >= listener->options->unauthenticated;
 	nfds_t n = 2;
 	int r;
 
-	if (full)
+	if (listener->room.n) /* then the bound is reached, and every login and every end makes room */
 		fds[1].events = POLLIN;
-	for (unsigned int i = 0; !full && i < listener->n_listening; i++)
+	for (unsigned int i = 0; i < listener->n_listening; i++)
 		fds[n++] = (struct pollfd){ .fd = listener->listening_fds[i], .events = POLLIN };
-	r = poll(fds, n, full ? FULL_TICK_MSEC : -1);
+	r = poll(fds, n, listener->room.n ? (int)FULL_TICK_MSEC : -1);
 	if (r < 0)
 		return errno == EINTR ? 1 : -errno;
-	if (r == 0)
-		listener_make_room(listener);
 	if (r > 0)
 		listener_read_control(listener);
 	if (fds[0].revents) {
@@ -453,6 +483,9 @@ static int listener_round(Listener *listener)
 	for (nfds_t i = 2; i < n; i++)
 		if (fds[i].revents)
 			listener_accept(listener, fds[i].fd);
+	listener_serve_waiting(listener);
+	if (listener->room.n)
+		listener_tick(listener);
 	return 1;
 }
 
@@ -482,6 +515,7 @@ int listener_run(const Options *options, char *const argv[])
 
 	listener = (Listener){ .options = options, .argv = argv, .signal_fd = -EBADF, .control_fd = -EBADF, .landlock_fd = -EBADF };
 	children_init(&listener.children);
+	room_init(&listener.room);
 	r = listener_prepare(&listener, &step);
 	if (r == -EPROTO)
 		log_error("%s: this libssh does not keep to what split keys need; refusing to serve", step);
@@ -502,6 +536,8 @@ int listener_run(const Options *options, char *const argv[])
 		r = listener_round(&listener);
 	while (r > 0 && !listener.crashed);
 	if (r == 0) {
+		listener.ending = true;
+		listener_serve_waiting(&listener);
 		(void)sd_notify(0, "STOPPING=1");
 		return 0;
 	}

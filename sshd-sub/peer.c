@@ -36,13 +36,32 @@ static void address_write(const struct in6_addr *address, char ret[static INET6_
 		(void)inet_ntop(AF_INET6, address, ret, INET6_ADDRSTRLEN);
 }
 
+static PeerSource source_of(const struct in6_addr *address)
+{
+	PeerSource source = { 0 };
+
+	memcpy(source.bytes, address->s6_addr,
+		IN6_IS_ADDR_V4MAPPED(address) ? sizeof(source.bytes) : SOURCE_BYTES_IPV6);
+	return source;
+}
+
+int peer_source(const struct sockaddr_storage *remote, PeerSource *ret)
+{
+	struct in6_addr address;
+	uint16_t port;
+	int r = address_read(remote, &address, &port);
+
+	if (r >= 0)
+		*ret = source_of(&address);
+	return r;
+}
+
 int peer_describe(const struct sockaddr_storage *remote, const struct sockaddr_storage *local,
 	char ret[static WIRE_PEER_MAX], PeerSource *ret_source)
 {
 	char remote_text[INET6_ADDRSTRLEN], local_text[INET6_ADDRSTRLEN];
 	struct in6_addr remote_address, local_address;
 	uint16_t remote_port, local_port;
-	PeerSource source = { 0 };
 	int r;
 
 	r = address_read(remote, &remote_address, &remote_port);
@@ -53,8 +72,6 @@ int peer_describe(const struct sockaddr_storage *remote, const struct sockaddr_s
 	address_write(&remote_address, remote_text);
 	address_write(&local_address, local_text);
 	(void)snprintf(ret, WIRE_PEER_MAX, "%s %u %s %u", remote_text, remote_port, local_text, local_port);
-	memcpy(source.bytes, remote_address.s6_addr,
-		IN6_IS_ADDR_V4MAPPED(&remote_address) ? sizeof(source.bytes) : SOURCE_BYTES_IPV6);
-	*ret_source = source;
+	*ret_source = source_of(&remote_address);
 	return 0;
 }

@@ -11,6 +11,9 @@ typedef struct PeerSource {
 	uint8_t bytes[16];
 } PeerSource;
 
+/* Returns 0 or -EAFNOSUPPORT. */
+_must_check_ int peer_source(const struct sockaddr_storage *remote, PeerSource *ret);
+
 /*
  * Both ends of a TCP connection as text, "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT", IPv4 inside IPv6 as IPv4.
  * Returns 0 or -EAFNOSUPPORT.
