@@ -12,6 +12,7 @@
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
+#   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
 #   make format      clang-format in place                    make compile_commands.json
 #
@@ -146,7 +147,9 @@ test_peer_src := sshd-sub/peer.c
 test_filter_src := $(filter_src) $(base_src)
 test_filter_libs := libseccomp
 
-fuzz_tests := policy keys wire userauth hostkey sftp
+fuzz_tests := policy keys wire userauth hostkey sftp modes
+fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
+fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
 fuzz_policy_libs := inih
 fuzz_keys_src := $(session_src) $(policy_src) $(base_src)
@@ -280,6 +283,32 @@ fuzz-corpora: $(fuzz_tests:%=$(BUILD)/tests/fuzz_%)
 	@for t in $(fuzz_tests); do $(BUILD)/tests/fuzz_$$t tests/fuzz/corpus/$$t; done >$(BUILD)/tests/fuzz.log; \
 	awk '{ print } match($$0, /: [0-9]+ passed, [0-9]+ failed$$/) { passed += $$(NF - 3); failed += $$(NF - 1) } \
 	     END { print passed " passed, " failed " failed"; exit failed || !passed }' $(BUILD)/tests/fuzz.log
+
+# clang's libFuzzer instead of the replay program; what it finds stays in build/fuzz
+define fuzz_rules
+$$(BUILD)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(fuzz_$(1)_src) Makefile
+	$$(call say,FUZZER,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)clang $$(all_cflags) -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ \
+		$$(filter %.c,$$^) $$(shell $$(PKG_CONFIG) --libs libsystemd $$(fuzz_$(1)_libs)) $$(fuzz_$(1)_ldlibs)
+endef
+$(foreach t,$(fuzz_tests),$(eval $(call fuzz_rules,$(t))))
+
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 1
+FUZZ_CONNECTIONS ?= 10000
+.PHONY: fuzz
+fuzz: $(fuzz_tests:%=$(BUILD)/fuzz/fuzz_%) $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper
+	$(Q)for t in $(fuzz_tests); do \
+		mkdir -p $(BUILD)/fuzz/$$t && echo "fuzz_$$t: $(FUZZ_SECONDS) s" && \
+		$(BUILD)/fuzz/fuzz_$$t -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/fuzz/$$t- $(BUILD)/fuzz/$$t tests/fuzz/corpus/$$t 2>&1 | \
+			grep -E 'number_of_executed|ERROR|SUMMARY|runtime error|Test unit written'; \
+		ls $(BUILD)/fuzz/$$t-* 2>/dev/null && exit 1; \
+	done; true
+	$(Q)BUILD='$(abspath $(BUILD))' HAMMER_SECONDS=$(FUZZ_SECONDS) HAMMER_SEED=$(FUZZ_SEED) CONNECTIONS=$(FUZZ_CONNECTIONS) \
+		/usr/bin/python3 -B -m pytest -q -s -p no:cacheprovider -W ignore tests/front/test_hammer.py \
+		tests/front/test_fair.py::test_nothing_is_left_of_many_connections
 
 help:
 	@awk '!/^#/ { exit } { sub(/^# ?/, ""); print }' Makefile
