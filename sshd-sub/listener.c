@@ -377,8 +377,8 @@ static void listener_make_room(Listener *listener)
 {
 	uint64_t now_usec = clock_monotonic_usec();
 
-	if (now_usec > listener->options->grace_usec)
-		room_close_older(&listener->room, now_usec - listener->options->grace_usec);
+	if (now_usec > WAITING_USEC)
+		room_close_older(&listener->room, now_usec - WAITING_USEC);
 	for (unsigned int i = 0; i < DROP_ROUND && i < listener->room.n; i++) {
 		const Waiting *next = room_next(&listener->room, &listener->children);
 		Child *victim = children_choose_victim(&listener->children, &next->source, now_usec);

@@ -9,6 +9,7 @@
 #include "sshd-sub/children.h"
 
 #define WAITING_MAX 1024U
+#define WAITING_USEC (120U * 1000U * 1000U) /* no client waits for longer */
 
 typedef struct Waiting {
 	struct Waiting *next;
