@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Who takes all places does not keep others out, and nothing is left of those who went."""
 
+import contextlib
 import os
 import pathlib
 import select
@@ -114,7 +115,8 @@ def many(front, n):
     for i in range(n // 10):
         clients = [front.popen("true"), front.popen("true", key="id_bad")]
         for k in range(8):
-            with front.connect() as one:
+            # a slow machine may have ended it by then, which is as good
+            with front.connect() as one, contextlib.suppress(ConnectionError):
                 if k % 4:
                     one.sendall(b"SSH-2.0-x\r\n")
                 if k % 4 > 1:
