@@ -8,6 +8,7 @@
  */
 #include "sshd-sub/worker.h"
 #include "shell/base/rate.h"
+#include "sshd-sub/forwarding.h"
 #include "sshd-sub/sandbox.h"
 #include "sshd-sub/split.h"
 #include "sshd-sub/worker-auth.h"
@@ -63,12 +64,6 @@ _Noreturn static void worker_end_by_libssh(void)
 	worker_end(BYE_PROTOCOL, text);
 }
 
-/* Everything that nobody else took: no forwarding, no global requests. libssh sends the refusal. */
-static int on_message(ssh_session session, ssh_message message, void *userdata)
-{
-	return 1;
-}
-
 static void worker_enter(void)
 {
 	static struct ssh_server_callbacks_struct callbacks = {
@@ -79,7 +74,8 @@ static void worker_enter(void)
 	auth_end(&auth);
 	ssh_callbacks_init(&callbacks);
 	(void)ssh_set_server_callbacks(worker.session, &callbacks);
-	ssh_set_message_callback(worker.session, on_message, NULL);
+	ssh_set_message_callback(worker.session, forwarding_on_message, &worker);
+	worker.no_terminal = auth.no_terminal;
 	worker.entered = true;
 }
 
@@ -154,6 +150,8 @@ static void poll_prepare(void)
 
 		if (channel->in_fd >= 0 && channel->in_blocked)
 			poll_add(channel->in_fd, POLLOUT, channel, USE_INPUT);
+		else if (channel->forwards && channel->in_fd >= 0 && channel->out_fd < 0)
+			poll_add(channel->in_fd, 0, channel, USE_INPUT); /* half-open: has it broken? */
 		if (!may_write)
 			continue;
 		if (pump_wants_output(channel, false))
@@ -198,7 +196,9 @@ static void serve_channels(void)
 			pump_output(channel, true);
 			break;
 		case USE_INPUT:
-			if (channel->in_fd >= 0)
+			if (channel->forwards && polled.fds[i].revents & (POLLERR | POLLHUP))
+				forwarding_broke(channel);
+			else if (channel->in_fd >= 0)
 				pump_input(channel);
 			break;
 		}
@@ -283,7 +283,9 @@ static void step_channels(void)
 	uint64_t now_usec = worker.n_channels ? clock_monotonic_usec() : 0;
 
 	for (size_t i = 0; i < worker.n_channels;) {
-		if (!channel_step(worker.channels[i], now_usec)) {
+		Channel *channel = worker.channels[i];
+
+		if (!(channel->forwards ? forwarding_step(channel) : channel_step(channel, now_usec))) {
 			i++;
 			continue;
 		}
