@@ -116,3 +116,16 @@ def test_policy_keys_of_another_owner_are_refused(vm, tmp_path, counting):
         assert "ownership or modes" in refused_once(vm, since)["CREEL_REASON"]
     wait_until(lambda: vm.root.sh(f"chmod 0644 {POLICY_KEYS}; echo done") == "done")
     assert vm.agent.sh("echo in", options=vm.only(key)) == "in"
+
+
+def test_a_new_agents_key_goes_where_it_counts(vm, tmp_path):
+    key = make_key(tmp_path, "-t", "ed25519")
+    name, public = "keyed", key.with_suffix(".pub").read_text()
+    said = vm.root.sh(f"creelctl agent add {name} --set agent.keys=policy --key -", stdin=public)
+    try:
+        assert f"key in /etc/creel/agents/{name}.keys" in said
+        assert vm.root.sh(f"stat -c '%U %a' /etc/creel/agents/{name}.keys; ls /home/{name}/.ssh") == "root 644"
+        assert vm.agent("whoami", options=vm.only(key) + ["-l", name]).text == name
+    finally:
+        vm.root.sh(f"creelctl agent remove {name}")
+    assert vm.root(f"ls /etc/creel/agents/{name}.keys").rc != 0
