@@ -58,8 +58,8 @@ base_src := shell/base/file.c shell/base/json.c shell/base/log.c shell/base/rate
 policy_src := shell/policy/check.c shell/policy/element.c shell/policy/policy.c shell/policy/source.c \
 	      shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c
-session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c shell/session/keys.c \
-	       shell/session/terminal.c
+session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
+	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/confine.c
 run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c
 audit_src := shell/audit/record.c
@@ -69,13 +69,14 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/audit.c shell/operator/command.c \
 		shell/operator/keytext.c shell/operator/policy-apply.c shell/operator/policy-verbs.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/limits.c shell/keeper/methods.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/forward.c \
+	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
 units_src := units/agent-units.c units/unit-dir.c
-sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/guard.c \
-	    sshd-sub/hostkey.c \
-	    sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c sshd-sub/monitor.c sshd-sub/monitor-channel.c \
-	    sshd-sub/monitor-keeper.c sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
+sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/forwarding.c \
+	    sshd-sub/guard.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c \
+	    sshd-sub/monitor.c sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
+	    sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
@@ -111,8 +112,9 @@ creel_libs := libsystemd
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_policy test_generator test_keys test_keytext test_operator test_leaf test_session \
-	      test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes test_peer test_filter
+unit_tests := test_base test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
+	      test_peer test_filter
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -121,6 +123,9 @@ test_generator_libs := inih
 test_keys_src := $(session_src) $(policy_src) $(base_src)
 test_keys_libs := inih
 test_keys_ldlibs := -lpam
+test_key_options_src := $(session_src) $(policy_src) $(base_src)
+test_key_options_libs := inih
+test_key_options_ldlibs := -lpam
 test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_keytext_libs := libsystemd inih
 test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
@@ -147,7 +152,7 @@ test_peer_src := sshd-sub/peer.c
 test_filter_src := $(filter_src) $(base_src)
 test_filter_libs := libseccomp
 
-fuzz_tests := policy keys wire userauth hostkey sftp modes
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
@@ -155,6 +160,9 @@ fuzz_policy_libs := inih
 fuzz_keys_src := $(session_src) $(policy_src) $(base_src)
 fuzz_keys_libs := inih
 fuzz_keys_ldlibs := -lpam
+fuzz_key_options_src := $(session_src) $(policy_src) $(base_src)
+fuzz_key_options_libs := inih
+fuzz_key_options_ldlibs := -lpam
 fuzz_wire_src := sshd-sub/wire.c sshd-sub/allow.c $(base_src)
 fuzz_userauth_src := sshd-sub/userauth.c sshd-sub/blob.c $(base_src)
 fuzz_userauth_libs := libcrypto

@@ -202,6 +202,7 @@ int main(int argc, char **argv)
 		.rescue_fd = -EBADF,
 		.kept_fd = -EBADF,
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
+		.forwards = { .interval_usec = 100000, .burst = 100 },
 	};
 	int r;
 

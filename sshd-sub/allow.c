@@ -29,6 +29,15 @@ static const Row rows[WIRE_TYPES] = {
 		.most_before = ALLOW_TRIES_MAX, .most = ALLOW_TRIES_MAX,
 		.min = 8, .max = WIRE_SIGNED_DATA_MAX + WIRE_SIGNATURE_MAX + 16,
 	},
+	[WIRE_LOGIN_SK] = {
+		.states = STATE_SELFTEST | STATE_KEYED,
+		.most_before = ALLOW_TRIES_MAX, .most = ALLOW_TRIES_MAX,
+		.min = 16, .max = KEEPER_KEY_BLOB_MAX + KEEPER_USER_MAX + WIRE_SK_DATA_SIZE + WIRE_SIGNATURE_MAX + 32,
+	},
+	[WIRE_CONNECT] = {
+		.states = STATE_ENTERED, .most = UINT32_MAX,
+		.min = 10, .max = KEEPER_HOST_MAX + 16,
+	},
 	[WIRE_START] = {
 		.states = STATE_ENTERED, .most = UINT32_MAX,
 		.min = 16, .max = WIRE_PAYLOAD_MAX,

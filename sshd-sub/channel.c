@@ -109,7 +109,7 @@ static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int co
 	Channel *channel = userdata;
 	Slice modes = modes_of_request();
 
-	if (channel->state != CHANNEL_OPEN || strlen(term) >= sizeof(channel->term))
+	if (channel->state != CHANNEL_OPEN || strlen(term) >= sizeof(channel->term) || channel->worker->no_terminal)
 		return 1;
 	channel->terminal = true;
 	memcpy(channel->modes, modes.data, modes.n);
@@ -228,6 +228,33 @@ ssh_channel channel_on_open(ssh_session session, void *userdata)
 	return channel->ssh;
 }
 
+int channel_adopt_socket(Worker *worker, ssh_channel ssh, int fd)
+{
+	Channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel) {
+		fd_close(fd);
+		return -ENOMEM;
+	}
+	channel->worker = worker;
+	channel->ssh = ssh;
+	channel->number = ++worker->last_number;
+	channel->state = CHANNEL_RUNNING;
+	channel->forwards = true;
+	channel->in_fd = channel->out_fd = fd;
+	channel->err_fd = -EBADF;
+	channel->callbacks = (struct ssh_channel_callbacks_struct){
+		.userdata = channel,
+		.channel_data_function = on_data,
+		.channel_eof_function = on_eof,
+		.channel_close_function = on_close,
+	};
+	ssh_callbacks_init(&channel->callbacks);
+	(void)ssh_set_channel_callbacks(channel->ssh, &channel->callbacks);
+	worker->channels[worker->n_channels++] = channel;
+	return 0;
+}
+
 void channel_discard(Channel *channel)
 {
 	pump_close_input(channel);
@@ -316,6 +343,8 @@ uint64_t channel_deadline(const Channel *channel)
 {
 	uint64_t silence, most;
 
+	if (channel->forwards)
+		return UINT64_MAX;
 	if (output_closed(channel) && !channel->eof_sent)
 		return channel->silent_usec ? channel->silent_usec + SILENT_USEC : 0;
 	if (channel->state != CHANNEL_EXITED)

@@ -108,6 +108,7 @@ static int on_login(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
 	Connection *connection = userdata;
 	const char *session;
+	int terminal;
 
 	connection->slot = sd_bus_slot_unref(connection->slot);
 	if (sd_bus_message_is_method_error(answer, NULL)) {
@@ -121,7 +122,7 @@ static int on_login(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 			login_answer_or_end(connection, false);
 		return 1;
 	}
-	if (sd_bus_message_read(answer, "s", &session) < 0) {
+	if (sd_bus_message_read(answer, "sb", &session, &terminal) < 0) {
 		connection_end(connection, "the keeper's answer makes no sense");
 		return 1;
 	}
@@ -140,7 +141,9 @@ static int on_login(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 	connection->state = STATE_ENTERED;
 	login_forget_key(connection);
 	connection_admitted(connection);
-	login_answer_or_end(connection, true);
+	if (connection_tell(connection, WIRE_VERDICT, 0, VERDICT_YES | (terminal ? 0 : VERDICT_NO_TERMINAL), NULL, NULL,
+		    0) < 0)
+		connection_end(connection, NULL);
 	return 1;
 }
 
@@ -156,8 +159,8 @@ static int login_open(Connection *connection)
 		return r;
 	r = keeper_call_new(connection->keeper, "Login", &call);
 	if (r >= 0)
-		r = sd_bus_message_append(call, "ssss", connection->user, connection->peer, connection->algorithm,
-			fingerprint);
+		r = sd_bus_message_append(call, "ssssu", connection->user, connection->peer, connection->algorithm,
+			fingerprint, connection->presence);
 	if (r >= 0)
 		r = sd_bus_message_append_array(call, 'y', connection->key, connection->key_n);
 	if (r >= 0)
@@ -242,11 +245,29 @@ int login_query(Connection *connection, WireReader *reader)
 	return login_authorize(connection, key);
 }
 
+/* `outcome` is userauth_verify()'s. */
+static int login_verified(Connection *connection, int outcome, const Userauth *auth)
+{
+	if (connection->state == STATE_SELFTEST)
+		return login_answer(connection, !outcome);
+	if (outcome)
+		return login_answer(connection, false);
+
+	connection->is_login = true;
+	login_choose_user(connection, auth->user);
+	(void)snprintf(connection->algorithm, sizeof(connection->algorithm), "%s", auth->algorithm);
+	connection->presence = auth->presence;
+	if (connection->key && connection->key_n == auth->key.n &&
+		memcmp(connection->key, auth->key.data, auth->key.n) == 0)
+		return login_open(connection);
+	return login_authorize(connection, auth->key);
+}
+
 int login_verify(Connection *connection, WireReader *reader)
 {
 	Slice session_id = { .data = connection->session_id, .n = connection->session_id_n };
 	Slice data, signature;
-	Userauth auth;
+	Userauth auth = { 0 };
 	int r;
 
 	data.data = wire_get_bytes(reader, WIRE_SIGNED_DATA_MAX, &data.n);
@@ -254,18 +275,24 @@ int login_verify(Connection *connection, WireReader *reader)
 	if (!wire_done(reader) || connection->denials >= ALLOW_TRIES_MAX)
 		return -EBADMSG;
 	r = userauth_verify(data.data, data.n, session_id, signature, &auth);
-	if (connection->state == STATE_SELFTEST)
-		return login_answer(connection, !r);
-	if (r)
-		return login_answer(connection, false);
+	return login_verified(connection, r, &auth);
+}
 
-	connection->is_login = true;
-	login_choose_user(connection, auth.user);
-	(void)snprintf(connection->algorithm, sizeof(connection->algorithm), "%s", auth.algorithm);
-	if (connection->key && connection->key_n == auth.key.n &&
-		memcmp(connection->key, auth.key.data, auth.key.n) == 0)
-		return login_open(connection);
-	return login_authorize(connection, auth.key);
+int login_verify_sk(Connection *connection, WireReader *reader)
+{
+	Slice session_id = { .data = connection->session_id, .n = connection->session_id_n };
+	const char *user = wire_get_string(reader, KEEPER_USER_MAX);
+	Slice key, data, signature;
+	Userauth auth = { 0 };
+	int r;
+
+	key.data = wire_get_bytes(reader, KEEPER_KEY_BLOB_MAX, &key.n);
+	data.data = wire_get_bytes(reader, WIRE_SK_DATA_SIZE, &data.n);
+	signature.data = wire_get_bytes(reader, WIRE_SIGNATURE_MAX, &signature.n);
+	if (!wire_done(reader) || connection->denials >= ALLOW_TRIES_MAX)
+		return -EBADMSG;
+	r = userauth_verify_sk(user, key, session_id, data, signature, &auth);
+	return login_verified(connection, r, &auth);
 }
 
 bool login_cancel(Connection *connection)

@@ -69,6 +69,7 @@ void connection_end(Connection *connection, const char *why)
 	else if (connection->bye == BYE_PROTOCOL || connection->bye == BYE_FAILED)
 		login_log_break(connection);
 	task_free_all(connection);
+	connection->forward_slot = sd_bus_slot_unref(connection->forward_slot);
 	if (connection->session)
 		keeper_tell(connection->keeper, "Logout", "s", connection->session);
 	if (!login_cancel(connection)) {
@@ -107,6 +108,10 @@ static int connection_serve(Connection *connection, const WireHeader *header, si
 		return login_query(connection, &reader);
 	case WIRE_LOGIN:
 		return login_verify(connection, &reader);
+	case WIRE_LOGIN_SK:
+		return login_verify_sk(connection, &reader);
+	case WIRE_CONNECT:
+		return forward_open(connection, &reader);
 	case WIRE_START:
 		return task_start(connection, header->number, &reader);
 	case WIRE_SIGNAL:

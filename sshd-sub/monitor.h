@@ -5,7 +5,7 @@
  * answers from keepers, which are root.
  *
  * Inside: monitor.c connections and their messages, monitor-login.c who may come in, monitor-channel.c what a login
- * runs, monitor-keeper.c the buses.
+ * runs, monitor-forward.c what it reaches, monitor-keeper.c the buses.
  */
 #pragma once
 
@@ -78,7 +78,8 @@ struct Connection {
 	size_t key_n;
 	uint64_t asked_usec;
 	bool is_login;      /* what is asked: Login, or whether a key may */
-	char algorithm[32]; /* of the signature that was verified */
+	char algorithm[64]; /* of the signature that was verified */
+	uint32_t presence;  /* flags of a security key's signature; else 0 */
 	sd_bus_slot *slot;
 	sd_event_source *decoy_source;
 
@@ -87,6 +88,7 @@ struct Connection {
 	Task *tasks;
 	unsigned int n_tasks;
 	Rate signals;
+	sd_bus_slot *forward_slot; /* of Connect */
 
 	bool over; /* waits only for the answer to Login, to log out again */
 	WireBye bye;
@@ -121,6 +123,7 @@ void connection_admitted(Connection *connection);
 _must_check_ int login_sign(Connection *connection, const uint8_t *hash, size_t n);
 _must_check_ int login_query(Connection *connection, WireReader *reader);
 _must_check_ int login_verify(Connection *connection, WireReader *reader);
+_must_check_ int login_verify_sk(Connection *connection, WireReader *reader);
 void login_log_refusal(Connection *connection, const char *why);
 /* A connection that had logged in did not end as connections do. */
 void login_log_break(Connection *connection);
@@ -136,6 +139,9 @@ void task_free_all(Connection *connection);
 int task_on_exited(sd_bus_message *message, void *userdata, sd_bus_error *error);
 /* The keeper came back: claims the sessions, learns what still runs. */
 void task_attach(Connection *connection);
+
+/* monitor-forward.c; as above. */
+_must_check_ int forward_open(Connection *connection, WireReader *reader);
 
 /* monitor-keeper.c */
 

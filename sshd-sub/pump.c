@@ -13,6 +13,7 @@
 #include "sshd-sub/guard.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 /* A peer that ignores the window makes libssh 0.10 buffer all it sends; honest ones stay below 1.3 MB. */
 #define UNREAD_MAX (2U * 1024 * 1024)
@@ -26,7 +27,10 @@ bool pump_wants_output(const Channel *channel, bool is_stderr)
 
 void pump_close_input(Channel *channel)
 {
-	if (!channel->terminal)
+	/* one socket for both directions: whichever ends last closes it */
+	if (channel->forwards && channel->in_fd >= 0 && channel->out_fd >= 0)
+		(void)shutdown(channel->in_fd, SHUT_WR);
+	else if (!channel->terminal)
 		(void)fd_close(channel->in_fd);
 	channel->in_fd = -EBADF;
 	channel->in_blocked = false;
@@ -40,6 +44,10 @@ void pump_close_output(Channel *channel, bool is_stderr)
 {
 	if (is_stderr) {
 		channel->err_fd = fd_close(channel->err_fd);
+		return;
+	}
+	if (channel->forwards && channel->in_fd >= 0) {
+		channel->out_fd = -EBADF;
 		return;
 	}
 	if (channel->terminal)

@@ -9,10 +9,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MSG_USERAUTH_REQUEST 50U
 #define ED25519_KEY_SIZE 32U
+#define SHA256_SIZE 32U
 
 DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
 DEFINE_CLEANUP(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
@@ -28,13 +30,17 @@ typedef struct KeyKind {
 	const char *group;     /* OpenSSL's name of it */
 	size_t point_n;        /* bytes of an uncompressed point */
 	const EVP_MD *(*digest)(void);
+	bool is_sk; /* an application follows the key, and hashes are signed */
 } KeyKind;
 
 static const KeyKind kinds[] = {
 	{ .algorithm = "ssh-ed25519", .type = "ssh-ed25519" },
-	{ "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", "nistp256", "prime256v1", 65, EVP_sha256 },
-	{ "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384", "nistp384", "secp384r1", 97, EVP_sha384 },
-	{ "ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521", "nistp521", "secp521r1", 133, EVP_sha512 },
+	{ "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", "nistp256", "prime256v1", 65, EVP_sha256, false },
+	{ "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384", "nistp384", "secp384r1", 97, EVP_sha384, false },
+	{ "ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521", "nistp521", "secp521r1", 133, EVP_sha512, false },
+	{ .algorithm = "sk-ssh-ed25519@openssh.com", .type = "sk-ssh-ed25519@openssh.com", .is_sk = true },
+	{ "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", "prime256v1", 65,
+		EVP_sha256, true },
 	{ .algorithm = "rsa-sha2-512", .type = "ssh-rsa", .digest = EVP_sha512 },
 	{ .algorithm = "rsa-sha2-256", .type = "ssh-rsa", .digest = EVP_sha256 },
 };
@@ -44,6 +50,7 @@ typedef struct KeyParts {
 	const KeyKind *kind;
 	Slice public;            /* ed25519 key, or point */
 	Slice modulus, exponent; /* RSA */
+	Slice application;       /* security key */
 } KeyParts;
 
 static unsigned int count_bits(Slice number)
@@ -70,6 +77,8 @@ static int key_take_apart(Slice key, const char *algorithm, KeyParts *ret)
 		Slice curve = blob_get_string(&blob);
 
 		parts.public = blob_get_string(&blob);
+		if (parts.kind->is_sk)
+			parts.application = blob_get_string(&blob);
 		if (!blob_done(&blob) || !slice_equal(curve, parts.kind->curve))
 			return -EBADMSG;
 		if (parts.public.n != parts.kind->point_n || parts.public.data[0] != 4)
@@ -86,6 +95,8 @@ static int key_take_apart(Slice key, const char *algorithm, KeyParts *ret)
 			return USERAUTH_UNSUPPORTED;
 	} else {
 		parts.public = blob_get_string(&blob);
+		if (parts.kind->is_sk)
+			parts.application = blob_get_string(&blob);
 		if (!blob_done(&blob) || parts.public.n != ED25519_KEY_SIZE)
 			return -EBADMSG;
 	}
@@ -135,6 +146,28 @@ static int key_build(const KeyParts *parts, EVP_PKEY **ret)
 	return 0;
 }
 
+/* Returns a UserauthOutcome or -ENOMEM. */
+static int signature_check(const KeyParts *parts, Slice data, Slice signature)
+{
+	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = NULL;
+	int r = key_build(parts, &key);
+
+	if (r)
+		goto finish;
+	r = -ENOMEM;
+	context = EVP_MD_CTX_new();
+	if (!context)
+		goto finish;
+	if (EVP_DigestVerifyInit(context, NULL, parts->kind->digest ? parts->kind->digest() : NULL, NULL, key) != 1)
+		goto finish;
+	r = EVP_DigestVerify(context, signature.data, signature.n, data.data, data.n) == 1 ? USERAUTH_VALID :
+											 USERAUTH_FORGED;
+finish:
+	ERR_clear_error();
+	return r;
+}
+
 int userauth_parse(const uint8_t *data, size_t n, Userauth *ret)
 {
 	Blob blob = { .at = data, .left = n };
@@ -182,8 +215,6 @@ int userauth_key_check(Slice key)
 
 int userauth_verify(const uint8_t *data, size_t n, Slice session_id, Slice signature, Userauth *ret)
 {
-	_cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
-	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = NULL;
 	KeyParts parts;
 	Userauth auth;
 	int r;
@@ -195,23 +226,73 @@ int userauth_verify(const uint8_t *data, size_t n, Slice session_id, Slice signa
 		memcmp(session_id.data, auth.session_id.data, session_id.n) != 0)
 		return USERAUTH_FORGED;
 	r = key_take_apart(auth.key, auth.algorithm, &parts);
+	if (!r && parts.kind->is_sk)
+		r = USERAUTH_FORGED; /* it never signs a request itself */
 	if (!r)
-		r = key_build(&parts, &key);
-	if (r)
-		goto finish;
-
-	r = -ENOMEM;
-	context = EVP_MD_CTX_new();
-	if (!context)
-		goto finish;
-	if (EVP_DigestVerifyInit(context, NULL, parts.kind->digest ? parts.kind->digest() : NULL, NULL, key) != 1)
-		goto finish;
-	r = EVP_DigestVerify(context, signature.data, signature.n, data, n) == 1 ? USERAUTH_VALID : USERAUTH_FORGED;
+		r = signature_check(&parts, (Slice){ .data = data, .n = n }, signature);
 	if (!r)
 		*ret = auth;
-finish:
-	ERR_clear_error();
 	return r;
+}
+
+static void digest_string(EVP_MD_CTX *context, const void *data, size_t n)
+{
+	const uint8_t length[] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
+
+	(void)EVP_DigestUpdate(context, length, sizeof(length));
+	(void)EVP_DigestUpdate(context, data, n);
+}
+
+/* SHA-256 of what a client with that key signs to log in as `user` in that session (RFC 4252 section 7). */
+static int digest_request(const char *user, const char *algorithm, Slice key, Slice session_id,
+	uint8_t ret[static SHA256_SIZE])
+{
+	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
+	static const uint8_t number = MSG_USERAUTH_REQUEST, signs = 1;
+
+	if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
+		return -ENOMEM;
+	digest_string(context, session_id.data, session_id.n);
+	(void)EVP_DigestUpdate(context, &number, 1);
+	digest_string(context, user, strlen(user));
+	digest_string(context, "ssh-connection", strlen("ssh-connection"));
+	digest_string(context, "publickey", strlen("publickey"));
+	(void)EVP_DigestUpdate(context, &signs, 1);
+	digest_string(context, algorithm, strlen(algorithm));
+	digest_string(context, key.data, key.n);
+	return EVP_DigestFinal_ex(context, ret, NULL) == 1 ? 0 : -ENOMEM;
+}
+
+int userauth_verify_sk(const char *user, Slice key, Slice session_id, Slice data, Slice signature, Userauth *ret)
+{
+	uint8_t application[SHA256_SIZE], request[SHA256_SIZE];
+	KeyParts parts;
+	Userauth auth = { .session_id = session_id, .key = key };
+	int r;
+
+	if (data.n != SHA256_SIZE + 1 + 4 + SHA256_SIZE || !session_id.n || !*user || strlen(user) >= sizeof(auth.user))
+		return USERAUTH_FORGED;
+	r = key_take_apart(key, NULL, &parts);
+	if (!r && !parts.kind->is_sk)
+		r = USERAUTH_FORGED;
+	if (r)
+		return r;
+	if (EVP_Digest(parts.application.data, parts.application.n, application, NULL, EVP_sha256(), NULL) != 1)
+		return -ENOMEM;
+	r = digest_request(user, parts.kind->algorithm, key, session_id, request);
+	if (r < 0)
+		return r;
+	if (memcmp(data.data, application, SHA256_SIZE) != 0 ||
+		memcmp(data.data + SHA256_SIZE + 1 + 4, request, SHA256_SIZE) != 0)
+		return USERAUTH_FORGED;
+	r = signature_check(&parts, data, signature);
+	if (r)
+		return r;
+	(void)snprintf(auth.user, sizeof(auth.user), "%s", user);
+	(void)snprintf(auth.algorithm, sizeof(auth.algorithm), "%s", parts.kind->algorithm);
+	auth.presence = data.data[SHA256_SIZE];
+	*ret = auth;
+	return 0;
 }
 
 int userauth_fingerprint(Slice key, char ret[static 64])

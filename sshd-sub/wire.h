@@ -26,14 +26,18 @@ typedef enum WireType {
 	WIRE_START,  /* number; kind, command, terminal and its modes, environment; answered by WIRE_STARTED or WIRE_REFUSED */
 	WIRE_SIGNAL, /* number; signal name */
 	WIRE_CLOSE,  /* number: the client closed the channel before WIRE_EXITED came */
+	WIRE_CONNECT, /* host, port; answered by WIRE_CONNECTED */
+	WIRE_LOGIN_SK, /* user, key blob, what a security key signed, signature; answered by WIRE_VERDICT */
 	WIRE_BYE,    /* value: WireBye; why, for the log */
 
 	/* monitor to worker */
 	WIRE_SIGNED,  /* signature */
-	WIRE_VERDICT, /* value: 1 yes, 0 no */
+	WIRE_VERDICT, /* value: 1 yes, 0 no; 2 more: no terminals for this login */
 	WIRE_STARTED, /* number; one descriptor (pty) or three (stdin, stdout, stderr) */
 	WIRE_REFUSED, /* number; a line for the user */
 	WIRE_EXITED,  /* number, value: WireExit; code, core dumped, a line for the user or "" */
+
+	WIRE_CONNECTED, /* value: 1 with the socket, 0 with a reason */
 
 	/* listener to monitor, and back */
 	WIRE_CONNECTION, /* number, value: 1 = the start-up self-test; peer; descriptors: link, pidfd of the worker */
@@ -43,6 +47,9 @@ typedef enum WireType {
 
 	WIRE_TYPES
 } WireType;
+
+#define VERDICT_YES 1U
+#define VERDICT_NO_TERMINAL 2U
 
 typedef enum WireBye {
 	BYE_CLOSED,   /* the client ended the connection */
@@ -67,6 +74,7 @@ typedef struct WireHeader {
 #define WIRE_HASH_MAX 64U /* ... SHA-512 */
 #define WIRE_SIGNATURE_MAX 2048U /* 16384-bit RSA */
 #define WIRE_SIGNED_DATA_MAX (KEEPER_KEY_BLOB_MAX + 1024U)
+#define WIRE_SK_DATA_SIZE 69U    /* SHA-256 of application, flags, counter, SHA-256 of the request */
 #define WIRE_TEXT_MAX 512U       /* reasons and lines for the user */
 #define WIRE_PEER_MAX 128U       /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
 #define WIRE_ENVIRONMENT_TOTAL (32U * 1024) /* names and values of one channel together */

@@ -59,13 +59,15 @@ static int ask(Auth *auth, WireType type, const WireWriter *payload)
 	int r;
 
 	r = link_ask(auth->link, type, payload, WIRE_VERDICT, &answer);
-	return r < 0 ? r : answer->header.value == 1;
+	if (r < 0)
+		return r;
+	auth->no_terminal = answer->header.value & VERDICT_NO_TERMINAL;
+	return answer->header.value & VERDICT_YES;
 }
 
-static int ask_about_key(Auth *auth, const char *user, ssh_key key)
+/* Returns the number of bytes, 0 when there are none or too many. */
+static size_t export_key(ssh_key key, uint8_t blob[static KEEPER_KEY_BLOB_MAX])
 {
-	uint8_t buffer[KEEPER_KEY_BLOB_MAX + KEEPER_USER_MAX + 16], blob[KEEPER_KEY_BLOB_MAX];
-	WireWriter writer = { .data = buffer, .room = sizeof(buffer) };
 	_cleanup_free_ char *base64 = NULL;
 	size_t n;
 	int decoded;
@@ -73,7 +75,7 @@ static int ask_about_key(Auth *auth, const char *user, ssh_key key)
 	if (ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK)
 		return 0;
 	n = strlen(base64);
-	if (!n || n % 4 || n / 4 * 3 > sizeof(blob) || strlen(user) > KEEPER_USER_MAX)
+	if (!n || n % 4 || n / 4 * 3 > KEEPER_KEY_BLOB_MAX)
 		return 0;
 	decoded = EVP_DecodeBlock(blob, (const unsigned char *)base64, (int)n);
 	if (decoded < 0)
@@ -81,24 +83,51 @@ static int ask_about_key(Auth *auth, const char *user, ssh_key key)
 	/* EVP_DecodeBlock() counts the padding as bytes */
 	decoded -= base64[n - 1] == '=';
 	decoded -= base64[n - 2] == '=';
+	return (size_t)decoded;
+}
 
+static int ask_about_key(Auth *auth, const char *user, ssh_key key)
+{
+	uint8_t buffer[KEEPER_KEY_BLOB_MAX + KEEPER_USER_MAX + 16], blob[KEEPER_KEY_BLOB_MAX];
+	WireWriter writer = { .data = buffer, .room = sizeof(buffer) };
+	size_t n = export_key(key, blob);
+
+	if (!n || strlen(user) > KEEPER_USER_MAX)
+		return 0;
 	wire_put_string(&writer, user);
-	wire_put_bytes(&writer, blob, (size_t)decoded);
+	wire_put_bytes(&writer, blob, n);
 	return ask(auth, WIRE_QUERY, &writer);
 }
 
-static int ask_for_login(Auth *auth)
+/*
+ * A security key signs hashes, so what libssh verifies does not hold the request; the monitor puts that together again
+ * from the names and the session id that it signed itself. No request of another key is as short.
+ */
+static int put_security_key(WireWriter *writer, const char *user, ssh_key key)
 {
-	uint8_t buffer[WIRE_SIGNED_DATA_MAX + WIRE_SIGNATURE_MAX + 16];
+	uint8_t blob[KEEPER_KEY_BLOB_MAX];
+	size_t n = export_key(key, blob);
+
+	if (!n || strlen(user) > KEEPER_USER_MAX)
+		return -EINVAL;
+	wire_put_string(writer, user);
+	wire_put_bytes(writer, blob, n);
+	return 0;
+}
+
+static int ask_for_login(Auth *auth, const char *user, ssh_key key)
+{
+	uint8_t buffer[WIRE_SIGNED_DATA_MAX + KEEPER_USER_MAX + WIRE_SK_DATA_SIZE + WIRE_SIGNATURE_MAX + 32];
 	WireWriter writer = { .data = buffer, .room = sizeof(buffer) };
 	Slice data = split_signed_data(), signature = split_signature();
+	const bool is_sk = data.n == WIRE_SK_DATA_SIZE;
 
-	if (!data.n)
+	if (!data.n || (is_sk && put_security_key(&writer, user, key) < 0))
 		return 0;
 	wire_put_bytes(&writer, data.data, data.n);
 	wire_put_bytes(&writer, signature.data, signature.n);
 	split_forget(); /* one signature, one question */
-	return ask(auth, WIRE_LOGIN, &writer);
+	return ask(auth, is_sk ? WIRE_LOGIN_SK : WIRE_LOGIN, &writer);
 }
 
 static int serve_publickey(Auth *auth, ssh_message message)
@@ -112,7 +141,7 @@ static int serve_publickey(Auth *auth, ssh_message message)
 			return r;
 		return ssh_message_auth_reply_pk_ok_simple(message) == SSH_OK ? 1 : -EPROTO;
 	case SSH_PUBLICKEY_STATE_VALID:
-		r = ask_for_login(auth);
+		r = ask_for_login(auth, ssh_message_auth_user(message), ssh_message_auth_pubkey(message));
 		auth->entered = r > 0;
 		return r;
 	default:

@@ -13,7 +13,7 @@ typedef struct Auth {
 	void *kept;            /* ssh_message: the first request, for replies that libssh forgets */
 	unsigned int answered; /* requests */
 	unsigned int failures;
-	bool entered;
+	bool entered, no_terminal;
 } Auth;
 
 /* Context: worker, before the key exchange. All arguments are borrowed; `banner` may be NULL. */

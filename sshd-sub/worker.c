@@ -8,6 +8,7 @@
  */
 #include "sshd-sub/worker.h"
 #include "shell/base/rate.h"
+#include "sshd-sub/forwarding.h"
 #include "sshd-sub/guard.h"
 #include "sshd-sub/keepalive.h"
 #include "sshd-sub/sandbox.h"
@@ -71,12 +72,6 @@ _Noreturn static void worker_end_by_libssh(void)
 	worker_end(BYE_PROTOCOL, text);
 }
 
-/* Everything that nobody else took: no forwarding, no global requests. libssh sends the refusal. */
-static int on_message(ssh_session session, ssh_message message, void *userdata)
-{
-	return 1;
-}
-
 /*
  * libssh before 0.11 refuses no-more-sessions@openssh.com as a request that it does not know, and goes on; only its log
  * has the name. It says little at this level, and nothing for data.
@@ -101,7 +96,8 @@ static void worker_enter(void)
 	(void)ssh_set_log_level(SSH_LOG_PROTOCOL);
 	ssh_callbacks_init(&callbacks);
 	(void)ssh_set_server_callbacks(worker.session, &callbacks);
-	ssh_set_message_callback(worker.session, on_message, NULL);
+	ssh_set_message_callback(worker.session, forwarding_on_message, &worker);
+	worker.no_terminal = auth.no_terminal;
 	worker.entered = true;
 }
 
@@ -176,6 +172,8 @@ static void poll_prepare(void)
 
 		if (channel->in_fd >= 0 && channel->in_blocked)
 			poll_add(channel->in_fd, POLLOUT, channel, USE_INPUT);
+		else if (channel->forwards && channel->in_fd >= 0 && channel->out_fd < 0)
+			poll_add(channel->in_fd, 0, channel, USE_INPUT); /* half-open: has it broken? */
 		if (!may_write)
 			continue;
 		if (pump_wants_output(channel, false))
@@ -220,7 +218,9 @@ static void serve_channels(void)
 			pump_output(channel, true);
 			break;
 		case USE_INPUT:
-			if (channel->in_fd >= 0)
+			if (channel->forwards && polled.fds[i].revents & (POLLERR | POLLHUP))
+				forwarding_broke(channel);
+			else if (channel->in_fd >= 0)
 				pump_input(channel);
 			break;
 		}
@@ -322,7 +322,9 @@ static void step_channels(void)
 	uint64_t now_usec = worker.n_channels ? clock_monotonic_usec() : 0;
 
 	for (size_t i = 0; i < worker.n_channels;) {
-		if (!channel_step(worker.channels[i], now_usec)) {
+		Channel *channel = worker.channels[i];
+
+		if (!(channel->forwards ? forwarding_step(channel) : channel_step(channel, now_usec))) {
 			i++;
 			continue;
 		}

@@ -2,7 +2,8 @@
 /*
  * One worker, one connection: everything that strangers send is parsed here, and here nothing else can be reached.
  *
- * Inside: worker.c the loop, worker-auth.c logging in, channel.c requests and states, pump.c bytes.
+ * Inside: worker.c the loop, worker-auth.c logging in, channel.c requests and states,
+ * forwarding.c connections for the client, pump.c bytes.
  */
 #pragma once
 
@@ -48,6 +49,7 @@ typedef struct Channel {
 
 	/* the request that is being put together */
 	bool terminal, sftp;
+	bool forwards; /* no process but a socket, for both directions: forwarding.c */
 	char term[KEEPER_TERM_MAX];
 	uint8_t modes[KEEPER_MODES_MAX]; /* of the terminal, as the client encoded them */
 	size_t modes_n;
@@ -90,6 +92,7 @@ struct Worker {
 	Link link;
 	bool entered, broken;
 	bool no_more_sessions; /* the client asked for it: who takes it over later opens none */
+	bool no_terminal; /* this login's key has none */
 	uint32_t last_number;
 	Channel *channels[KEEPER_CHANNELS_MAX];
 	size_t n_channels;
@@ -110,6 +113,8 @@ uint64_t channel_deadline(const Channel *channel);
 /* After each round of the loop: sends what is due. Returns true when the channel is over and may be freed. */
 bool channel_step(Channel *channel, uint64_t now_usec);
 void channel_discard(Channel *channel);
+/* A forwarding's channel, already accepted. Takes `fd`. Returns 0 or -ENOMEM. */
+_must_check_ int channel_adopt_socket(Worker *worker, ssh_channel ssh, int fd);
 
 /* pump.c */
 

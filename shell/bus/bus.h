@@ -12,9 +12,10 @@
  *   member       in -> out                          who          meaning
  *   Authorize    ssay -> b                          front        may this key log in as this user?
  *                user, peer, key blob               (a query: no session, no PAM, no record)
- *   Login        ssssay -> s                        front        the signature was verified: opens a session
- *                user, peer, signature algorithm, key fingerprint (SHA256:...), key blob
- *                                                   -> session id. Error Denied: the reason is in the record
+ *   Login        ssssuay -> sb                      front        the signature was verified: opens a session
+ *                user, peer, signature algorithm, key fingerprint (SHA256:...), flags that a security key signed
+ *                (0 for others), key blob
+ *                                                   -> session id, whether the key may have a terminal. Error Denied: the reason is in the record
  *   Start        sussasbsauay -> ah                 front        gives birth to a process in a new leaf
  *                session, channel (chosen by the caller, unique in the session), kind (exec|shell|subsystem),
  *                command (or the subsystem's name), environment requested by the client ("NAME=value", the keeper
@@ -24,6 +25,8 @@
  *   Signal       sus ->                             front        RFC 4254 section 6.9 name, without SIG
  *   Hangup       su ->                              front        the channel was closed before the process ended
  *   Logout       s ->                               front        the connection ended: hang up all that it ran
+ *   Connect      ssu -> h                           front        local forwarding: session, host, port (loopback only)
+ *                                                                -> the connected socket; error Denied says why not
  *   Attach       s -> au                            front        after the keeper came back: this session is mine;
  *                                                                -> its channels that still run
  *   Refused      sss ->                             front        a login failed before it reached Login: user, peer,
@@ -61,4 +64,5 @@
 #define KEEPER_ENVIRONMENT_BYTES 8192U      /* of one variable, name and value */
 #define KEEPER_CHANNELS_MAX 64U             /* running processes of one session */
 #define KEEPER_TERM_MAX 64U
+#define KEEPER_HOST_MAX 255U                /* bytes of a host's name, as DNS */
 #define KEEPER_MODES_MAX 1024U

@@ -39,6 +39,7 @@ Channel *channel_free(Channel *channel)
 		if (channel->rescue)
 			fd_close(channel->parent_fd);
 		free(channel->command);
+		free(channel->original);
 		free(channel);
 	}
 	return NULL;

@@ -26,6 +26,7 @@
 
 typedef struct Session Session;
 typedef struct Channel Channel;
+typedef struct Forward Forward;
 
 typedef struct Keeper {
 	sd_event *event;
@@ -38,6 +39,7 @@ typedef struct Keeper {
 	Account *account;
 	Record *record;
 	Rate refusals; /* records of refused logins, which strangers cause */
+	Rate forwards; /* records of forwardings, of which a client can make very many */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;
@@ -60,8 +62,10 @@ struct Session {
 	char id[24];
 	char *peer; /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
 	char *key;  /* fingerprint */
+	KeyOptions options;  /* of that key */
 	uint64_t since_usec; /* CLOCK_REALTIME */
 	int dir_fd;
+	Forward *forwards; /* being connected */
 	bool over; /* the connection ended: goes when the last channel goes */
 	Channel *channels;
 	unsigned int n_channels;
@@ -80,6 +84,7 @@ struct Channel {
 	char name[24]; /* of the leaf */
 	char kind[12];
 	char *command;
+	char *original; /* what the client asked for where its key forced the command; NULL otherwise */
 	bool terminal;
 	bool rescue; /* born in the rescue tree */
 	bool hung_up;
@@ -92,7 +97,9 @@ struct Channel {
 };
 
 /* session.c */
-_must_check_ int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, Session **ret);
+/* Takes what `options` holds, also on failure. */
+_must_check_ int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, KeyOptions *options,
+		Session **ret);
 _must_check_ int session_adopt(Keeper *keeper, const char *id, Session **ret);
 Session *session_find(Keeper *keeper, const char *id);
 Channel *session_channel(Session *session, uint32_t number);
@@ -134,6 +141,17 @@ void channel_finish(Channel *channel, const char *how, int value, bool core);
 /* Collects an ended channel, now or when its last descendant ended. May free the channel and its session. */
 void channel_wait_empty(Channel *channel);
 
+/*
+ * forward.c: connects as the agent; answers `call` later with the connected socket, or an error. Returns 1, or fills
+ * `ret_error`.
+ */
+_must_check_ int forward_start(Session *session, const char *host, uint32_t port, sd_bus_message *call,
+		sd_bus_error *ret_error);
+/* Ends and reaps what is being connected. */
+void forward_abandon(Session *session);
+/* Ends what an earlier keeper was connecting. */
+void forward_end_adopted(Session *session);
+
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);
 
@@ -147,6 +165,8 @@ void keeper_record_logout(Keeper *keeper, const Session *session);
 void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, const char *key, const char *reason);
 void keeper_record_command(const Channel *channel, const char *result, int value, const LeafUsage *usage,
 		const char *note);
+/* `failure` NULL: connected. */
+void keeper_record_forward(const Session *session, const char *host, uint32_t port, const char *failure);
 void keeper_record_event(Keeper *keeper, const char *text);
 
 /* methods.c: the rows of the table in shell/bus/server.h. */

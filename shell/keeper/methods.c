@@ -44,20 +44,35 @@ typedef struct Claim {
 	const char *user, *peer, *algorithm, *fingerprint;
 	const uint8_t *blob;
 	size_t blob_n;
+	uint32_t presence; /* of a security key */
+	KeyOptions options; /* of the key, once it was found */
 } Claim;
 
+static void claim_done(Claim *claim)
+{
+	key_options_done(&claim->options);
+}
+
+#define PEER_ADDRESS_MAX 64
+
+/* The client's address, the first word of "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT". */
+static void peer_address(const char *peer, char ret[static PEER_ADDRESS_MAX])
+{
+	(void)snprintf(ret, PEER_ADDRESS_MAX, "%.*s", (int)strcspn(peer, " "), peer);
+}
+
 /* Returns NULL when the key may log in, else the reason for the record. */
-static const char *judge(Keeper *keeper, const Claim *claim, KeyReason *reason)
+static const char *judge(Keeper *keeper, Claim *claim, KeyReason *reason)
 {
 	const char *account_reason = "";
-	char address[64];
+	char address[PEER_ADDRESS_MAX];
 	int r;
 
 	if (!keeper->policy)
 		return keeper->policy_error.text;
 	if (strcmp(claim->user, keeper->identity->name) != 0)
 		return "the user is not this keeper's agent";
-	r = keys_authorize(keeper->identity, keeper->policy, claim->blob, claim->blob_n, reason);
+	r = keys_authorize(keeper->identity, keeper->policy, claim->blob, claim->blob_n, &claim->options, reason);
 	if (r < 0)
 		return strerror(-r);
 	if (r == KEY_REFUSED)
@@ -65,7 +80,12 @@ static const char *judge(Keeper *keeper, const Claim *claim, KeyReason *reason)
 	if (r != KEY_ALLOWED)
 		return "the key is not in the authorized keys";
 
-	(void)snprintf(address, sizeof(address), "%.*s", (int)strcspn(claim->peer, " "), claim->peer);
+	peer_address(claim->peer, address);
+	if (!key_options_admit(&claim->options, address, clock_realtime_usec() / 1000000U, reason))
+		return reason->text;
+	if (key_is_security_key(claim->blob, claim->blob_n) &&
+		!key_options_admit_presence(&claim->options, claim->presence, reason))
+		return reason->text;
 	r = account_check(keeper->account, address, &account_reason);
 	if (r < 0)
 		return "the account cannot be checked";
@@ -81,7 +101,8 @@ static const char *judge(Keeper *keeper, const Claim *claim, KeyReason *reason)
 static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	Keeper *keeper = userdata;
-	Claim claim = { 0 };
+	_cleanup_(claim_done) Claim claim = { 0 };
+	char address[PEER_ADDRESS_MAX];
 	KeyReason reason = { "" };
 	int r;
 
@@ -97,10 +118,13 @@ static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message,
 
 	keeper_refresh_policy(keeper);
 	r = keeper->policy
-		? keys_authorize(keeper->identity, keeper->policy, claim.blob, claim.blob_n, &reason)
+		? keys_authorize(keeper->identity, keeper->policy, claim.blob, claim.blob_n, &claim.options, &reason)
 		: KEY_UNKNOWN;
 	if (r < 0)
 		return r;
+	peer_address(claim.peer, address);
+	if (r == KEY_ALLOWED && !key_options_admit(&claim.options, address, clock_realtime_usec() / 1000000U, &reason))
+		r = KEY_REFUSED;
 	/* a refused line answers like an unknown key; Login or Refused put the reason into the record */
 	if (r == KEY_REFUSED) {
 		keeper->key_reason = reason;
@@ -112,13 +136,14 @@ static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message,
 static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	Keeper *keeper = userdata;
-	Claim claim = { 0 };
+	_cleanup_(claim_done) Claim claim = { 0 };
 	KeyReason reason = { "" };
 	const char *refusal;
 	Session *session;
 	int r;
 
-	r = sd_bus_message_read(message, "ssss", &claim.user, &claim.peer, &claim.algorithm, &claim.fingerprint);
+	r = sd_bus_message_read(message, "ssssu", &claim.user, &claim.peer, &claim.algorithm, &claim.fingerprint,
+		&claim.presence);
 	if (r >= 0)
 		r = sd_bus_message_read_array(message, 'y', (const void **)&claim.blob, &claim.blob_n);
 	if (r < 0)
@@ -133,13 +158,13 @@ static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_
 		keeper_record_refusal(keeper, claim.user, claim.peer, claim.fingerprint, refusal);
 		return sd_bus_error_setf(error, keeper->policy ? KEEPER_ERROR_DENIED : KEEPER_ERROR_POLICY, "%s", refusal);
 	}
-	r = session_new(keeper, peer, claim.peer, claim.fingerprint, &session);
+	r = session_new(keeper, peer, claim.peer, claim.fingerprint, &claim.options, &session);
 	if (r < 0) {
 		log_error("cannot open a session: %s", strerror(-r));
 		keeper_record_refusal(keeper, claim.user, claim.peer, claim.fingerprint, "the session could not be made");
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "cannot open a session: %s", strerror(-r));
 	}
-	r = sd_bus_reply_method_return(message, "s", session->id);
+	r = sd_bus_reply_method_return(message, "sb", session->id, session->options.terminal);
 	keeper_record_login(keeper, session, claim.algorithm);
 	return r;
 }
@@ -246,6 +271,8 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	keeper_refresh_policy(keeper);
 	if (!keeper->policy)
 		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	if (request.terminal && !session->options.terminal)
+		return sd_bus_error_set(error, KEEPER_ERROR_DENIED, "this key may not have a terminal");
 	if (strlen(request.command) > KEEPER_COMMAND_MAX)
 		return bad_arguments(error, "the command is longer than one argument of execve(2) may be");
 	if (strlen(request.term) > KEEPER_TERM_MAX || request.modes_n > KEEPER_MODES_MAX ||
@@ -328,6 +355,28 @@ static int method_logout(void *userdata, Peer *peer, sd_bus_message *message, sd
 	return sd_bus_reply_method_return(message, NULL);
 }
 
+static int method_connect(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Keeper *keeper = userdata;
+	const char *id, *host;
+	Session *session;
+	uint32_t port;
+	int r;
+
+	r = sd_bus_message_read(message, "ssu", &id, &host, &port);
+	if (r < 0)
+		return r;
+	if (strlen(host) > KEEPER_HOST_MAX)
+		return bad_arguments(error, "the name of the host is too long");
+	session = own_session(keeper, peer, id);
+	if (!session)
+		return no_session(error);
+	keeper_refresh_policy(keeper);
+	if (!keeper->policy)
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	return forward_start(session, host, port, message, error);
+}
+
 static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -379,12 +428,13 @@ static int method_reload(void *userdata, Peer *peer, sd_bus_message *message, sd
 
 const Method keeper_methods[] = {
 	{ "Authorize", "ssay", PEER_FRONT, method_authorize },
-	{ "Login", "ssssay", PEER_FRONT, method_login },
+	{ "Login", "ssssuay", PEER_FRONT, method_login },
 	{ "Refused", "sss", PEER_FRONT, method_refused },
 	{ "Start", "sussasbsauay", PEER_FRONT, method_start },
 	{ "Signal", "sus", PEER_FRONT, method_signal },
 	{ "Hangup", "su", PEER_FRONT, method_hangup },
 	{ "Logout", "s", PEER_FRONT, method_logout },
+	{ "Connect", "ssu", PEER_FRONT, method_connect },
 	{ "Attach", "s", PEER_FRONT, method_attach },
 	{ "Limits", "", PEER_AGENT | PEER_ROOT, method_limits },
 	{ "Reload", "", PEER_ROOT, method_reload },

@@ -107,6 +107,7 @@ void keeper_record_command(const Channel *channel, const char *result, int value
 	entry_number(&entry, "CREEL_CHANNEL", channel->number);
 	entry_text(&entry, "CREEL_COMMAND_KIND", channel->kind);
 	entry_text(&entry, "CREEL_COMMAND", channel->command);
+	entry_text(&entry, "CREEL_ORIGINAL_COMMAND", channel->original);
 	entry_text(&entry, "CREEL_TERMINAL", channel->terminal ? "yes" : "no");
 	if (channel->rescue)
 		entry_text(&entry, "CREEL_RESCUE", "yes");
@@ -123,6 +124,29 @@ void keeper_record_command(const Channel *channel, const char *result, int value
 		entry_number(&entry, "CREEL_OOM_KILLS", usage->oom_kills);
 	if (usage->tasks_refused)
 		entry_number(&entry, "CREEL_TASKS_REFUSED", usage->tasks_refused);
+	entry_send(keeper, &entry);
+}
+
+void keeper_record_forward(const Session *session, const char *host, uint32_t port, const char *failure)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	Keeper *keeper = session->keeper;
+	uint64_t suppressed;
+	char quoted[80];
+
+	if (!rate_take(&keeper->forwards, &suppressed))
+		return;
+	str_quote(host, strlen(host), quoted, sizeof(quoted));
+	entry_begin(keeper, &entry, "forward", failure ? LOG_NOTICE : LOG_INFO);
+	entry_format(&entry, "MESSAGE", "%s: forwarding to %s port %u: %s", keeper->identity->name, quoted, port,
+		failure ? failure : "connected");
+	entry_session(session, &entry);
+	entry_text(&entry, "CREEL_HOST", quoted);
+	entry_number(&entry, "CREEL_PORT", port);
+	entry_text(&entry, "CREEL_RESULT", failure ? "refused" : "connected");
+	entry_text(&entry, "CREEL_REASON", failure);
+	if (suppressed)
+		entry_number(&entry, "CREEL_SUPPRESSED", suppressed);
 	entry_send(keeper, &entry);
 }
 

@@ -14,6 +14,7 @@ static Session *session_free(Session *session)
 	if (session) {
 		free(session->peer);
 		free(session->key);
+		key_options_done(&session->options);
 		fd_close(session->dir_fd);
 		free(session);
 	}
@@ -79,19 +80,23 @@ static int session_make_dir(Session *session)
 		r = leaf_mark(session->dir_fd, "key", session->key);
 	if (!r)
 		r = leaf_mark_number(session->dir_fd, "since", session->since_usec);
+	if (!r && session->options.text)
+		r = leaf_mark(session->dir_fd, "options", session->options.text);
 	if (r < 0 && session->dir_fd >= 0)
 		if (leaf_remove(session->keeper->leaves_fd, name) < 0)
 			log_error("cannot remove the leaf %s again", name);
 	return r;
 }
 
-int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, Session **ret)
+int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, KeyOptions *options, Session **ret)
 {
+	_cleanup_(key_options_done) KeyOptions taken = *options;
 	_cleanup_(session_freep) Session *session = NULL;
 	char id[24];
 	uint64_t number;
 	int r;
 
+	*options = (KeyOptions){ 0 };
 	r = next_id(keeper, &number);
 	if (r < 0)
 		return r;
@@ -99,6 +104,8 @@ int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, 
 	r = session_make(keeper, id, &session);
 	if (r < 0)
 		return r;
+	session->options = taken;
+	taken = (KeyOptions){ 0 };
 	session->front = front;
 	session->since_usec = clock_realtime_usec();
 	session->peer = strdup(peer);
@@ -111,6 +118,19 @@ int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, 
 	session_link(session);
 	*ret = TAKE_PTR(session);
 	return 0;
+}
+
+static int adopt_options(Session *session)
+{
+	_cleanup_free_ char *text = NULL;
+	KeyReason reason;
+	int r;
+
+	session->options = KEY_OPTIONS_NONE;
+	r = leaf_marked(session->dir_fd, "options", &text);
+	if (r == -ENODATA)
+		return 0;
+	return r < 0 ? r : key_options_parse(text, strlen(text), &session->options, &reason);
 }
 
 int session_adopt(Keeper *keeper, const char *id, Session **ret)
@@ -133,6 +153,10 @@ int session_adopt(Keeper *keeper, const char *id, Session **ret)
 		r = leaf_marked_number(session->dir_fd, "since", &session->since_usec);
 	if (r < 0)
 		return r;
+	r = adopt_options(session);
+	if (r < 0)
+		return r;
+	forward_end_adopted(session);
 	session->over = leaf_is_marked(session->dir_fd, "over");
 	session_link(session);
 	*ret = TAKE_PTR(session);
@@ -177,6 +201,7 @@ void session_hang_up(Session *session)
 			log_error("cannot mark session %s as over", session->id);
 	}
 	session->front = NULL;
+	forward_abandon(session);
 	for (Channel *channel = session->channels; channel; channel = next) {
 		next = channel->next;
 		channel_hang_up(channel);

@@ -179,6 +179,8 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 		.term = request->term,
 		.tty = request->terminal ? streams->tty : NULL,
 		.accepted = &keeper->policy->environment,
+		.original = channel->original,
+		.key = channel->session->options.environment.items,
 		.asked = request->environment,
 	};
 	BirthRequest order = {
@@ -276,9 +278,22 @@ static int start_failed(int r, const ChannelRequest *request, sd_bus_error *ret_
 	return sd_bus_error_setf(ret_error, KEEPER_ERROR_FAILED, "cannot start a process: %s", strerror(-r));
 }
 
-int channel_start(Session *session, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n,
+/* A key's command= runs instead of whatever the client asks for, and gets to know what that was (sshd(8)). */
+static ChannelRequest force_command(const Session *session, const ChannelRequest *asked)
+{
+	ChannelRequest request = *asked;
+
+	if (session->options.command) {
+		request.kind = "exec";
+		request.command = session->options.command;
+	}
+	return request;
+}
+
+int channel_start(Session *session, const ChannelRequest *asked, int ret_fds[static 3], size_t *ret_n,
 	sd_bus_error *ret_error)
 {
+	const ChannelRequest effective = force_command(session, asked), *request = &effective;
 	_cleanup_(streams_done) Streams streams = { .inside = { -1, -1, -1 }, .outside = { -1, -1, -1 } };
 	_cleanup_(channel_freep) Channel *channel = NULL;
 	Keeper *keeper = session->keeper;
@@ -293,6 +308,11 @@ int channel_start(Session *session, const ChannelRequest *request, int ret_fds[s
 	channel->number = request->number;
 	channel->terminal = request->terminal;
 	channel->started_usec = clock_realtime_usec();
+	if (session->options.command && *asked->command) {
+		channel->original = strdup(asked->command);
+		if (!channel->original)
+			return -ENOMEM;
+	}
 	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", request->number);
 	r = streams_open(keeper->identity, request, &streams);
 	if (!r)

@@ -30,7 +30,7 @@ typedef struct Add {
 	char *policy_text, *key_text;
 	Policy *policy;
 	char *home;
-	bool policy_written, reload_needed;
+	bool policy_written, keys_written, reload_needed;
 } Add;
 
 static void add_done(Add *add)
@@ -208,6 +208,46 @@ static int write_policy(Add *add, Reason *ret_reason)
 	return 0;
 }
 
+/* Where the key counts: in the home, unless the policy looks at the operator's file only. */
+static bool key_goes_to_policy(const Add *add)
+{
+	return !(add->policy->keys & KEYS_HOME);
+}
+
+static char *policy_keys_path(const Add *add)
+{
+	return str_format(POLICY_DIR "/agents/%s.keys", add->agent.name);
+}
+
+/* A file of keys that is there already is an earlier agent's or the operator's own work: neither is overwritten. */
+static int write_policy_keys(Add *add, Reason *ret_reason)
+{
+	_cleanup_free_ char *path = policy_keys_path(add);
+	_cleanup_close_ int fd = -EBADF;
+	size_t n = strlen(add->key_text);
+
+	if (!key_goes_to_policy(add))
+		return 0;
+	if (!path)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+	add->keys_written = true;
+	if (fchmod(fd, 0644) < 0 || write(fd, add->key_text, n) != (ssize_t)n || fsync(fd) < 0)
+		return reason_set(ret_reason, errno ? -errno : -EIO, "%s: %s", path, strerror(errno ? errno : EIO));
+	return 0;
+}
+
+static int remove_policy_keys(Add *add, Reason *ret_reason)
+{
+	_cleanup_free_ char *path = policy_keys_path(add);
+
+	if (!add->keys_written || (path && unlink(path) == 0) || (path && errno == ENOENT))
+		return 0;
+	return reason_set(ret_reason, path ? -errno : -ENOMEM, "%s", strerror(path ? errno : ENOMEM));
+}
+
 static int remove_policy(Add *add, Reason *ret_reason)
 {
 	if (!add->policy_written || unlink(add->agent.file) == 0 || errno == ENOENT)
@@ -281,12 +321,13 @@ static int write_home(const Add *add)
 	ssh_fd = openat(home_fd, ".ssh", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (ssh_fd < 0)
 		return errno;
-	key_fd =
-		openat(ssh_fd, "authorized_keys", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (key_fd < 0)
-		return errno;
-	if (write(key_fd, add->key_text, n) != (ssize_t)n || fsync(key_fd) < 0)
-		return errno ? errno : EIO;
+	if (!key_goes_to_policy(add)) {
+		key_fd = openat(ssh_fd, "authorized_keys", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (key_fd < 0)
+			return errno;
+		if (write(key_fd, add->key_text, n) != (ssize_t)n || fsync(key_fd) < 0)
+			return errno ? errno : EIO;
+	}
 	/* a workspace elsewhere is the operator's to make */
 	if (add->policy->workspace[0] != '/' && !strchr(add->policy->workspace, '/') &&
 		mkdirat(home_fd, add->policy->workspace, 0755) < 0 && errno != EEXIST)
@@ -355,8 +396,9 @@ typedef struct Step {
 
 static const Step steps[] = {
 	{ "writing the policy", write_policy, remove_policy },
+	{ "writing the policy's key", write_policy_keys, remove_policy_keys },
 	{ "making the user", make_user, remove_user },
-	{ "writing the key", fill_home, NULL },
+	{ "filling the home", fill_home, NULL },
 	{ "reloading the units", reload_units, NULL },
 	{ "enabling lingering", enable_linger, end_units },
 	{ "starting the keeper", start_units, end_units },
@@ -446,7 +488,8 @@ int agent_add_main(int argc, char **argv)
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
 	if (run_steps(&add, &stop) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	(void)printf("agent %s added: uid %u, home %s, policy %s\n", name, add.agent.uid, add.home,
-		add.agent.file);
+	(void)printf("agent %s added: uid %u, home %s, policy %s, key in %s%s%s\n", name, add.agent.uid, add.home,
+		add.agent.file, key_goes_to_policy(&add) ? POLICY_DIR "/agents/" : "~/.ssh/authorized_keys",
+		key_goes_to_policy(&add) ? name : "", key_goes_to_policy(&add) ? ".keys" : "");
 	return EXIT_SUCCESS;
 }

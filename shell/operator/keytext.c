@@ -13,9 +13,6 @@ static const char *const key_types[] = {
 	"ecdsa-sha2-nistp384",
 	"ecdsa-sha2-nistp521",
 	"ssh-rsa",
-};
-
-static const char *const hardware_types[] = {
 	"sk-ssh-ed25519@openssh.com",
 	"sk-ecdsa-sha2-nistp256@openssh.com",
 };
@@ -89,7 +86,10 @@ static const char *blob_refusal(const char *type, const unsigned char *blob, siz
 	}
 	if (strcmp(type, "ssh-ed25519") == 0)
 		return parts == 2 && n == first + 40 ? NULL : "its data is not an Ed25519 key";
-	if (parts != 3)
+	/* a security key's application is one part more */
+	if (strcmp(type, "sk-ssh-ed25519@openssh.com") == 0)
+		return parts == 3 && n > first + 44 && blob[first + 7] == 32 ? NULL : "its data is not such a key";
+	if (parts != (strncmp(type, "sk-", 3) == 0 ? 4 : 3))
 		return "its data has not the parts of such a key";
 	/* type, exponent, modulus: 2048 bits are 256 bytes */
 	if (strcmp(type, "ssh-rsa") == 0 && n < 4 + first + 4 + 1 + 4 + 256)
@@ -120,13 +120,10 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 	comment = line;
 	type = strsep(&comment, " \t");
 	(void)str_quote(type, strlen(type), shown, sizeof(shown));
-	if (is_one_of(type, hardware_types, ELEMENTSOF(hardware_types)))
-		return reason_set(
-			ret_reason, -EINVAL, "line %u: keys of type %s are not supported yet", number, shown);
 	if (!is_one_of(type, key_types, ELEMENTSOF(key_types)))
 		return reason_set(ret_reason, -EINVAL,
-			"line %u: `%s` is not a type of key that can log in (and options are not supported "
-			"yet)",
+			"line %u: `%s` is not a type of key that can log in (and options are not taken "
+			"here)",
 			number, shown);
 	if (comment)
 		comment += strspn(comment, " \t");

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -81,6 +82,10 @@ static _Noreturn void child(const BirthRequest *request)
 			give_up(BIRTH_EXIT_CONFINEMENT, "chdir /", -errno);
 	}
 	reset_signals();
+	if (request->entry && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		give_up(BIRTH_EXIT_CONFINEMENT, "sealing the process", -errno);
+	if (request->entry)
+		_exit(request->entry(request->entry_argument));
 	(void)execve(request->program, request->arguments, request->environment);
 	give_up(errno == ENOENT ? BIRTH_EXIT_NOT_FOUND : BIRTH_EXIT_CANNOT_EXECUTE, request->program, -errno);
 }

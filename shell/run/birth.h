@@ -15,6 +15,12 @@ typedef struct BirthRequest {
 	const char *home;         /* working directory; "/" when it cannot be entered */
 	int input_fd, output_fd, error_fd; /* become 0, 1, 2; stay open in the caller */
 	bool terminal;            /* input_fd is a pty slave: becomes the controlling terminal */
+	/*
+	 * Instead of `program`: runs in the child, confined, with the keeper's memory copied and out of the agent's reach
+	 * (not dumpable); async-signal-safe. Its result is the exit status.
+	 */
+	int (*entry)(const void *argument);
+	const void *entry_argument;
 } BirthRequest;
 
 /* Exit statuses of a child that never reached its program; the reason was written to its stderr. */

@@ -105,6 +105,14 @@ static bool blob_has_type(const uint8_t *blob, size_t blob_n, const char *type, 
 		((size_t)blob[2] << 8 | blob[3]) == type_n && memcmp(blob + 4, type, type_n) == 0;
 }
 
+bool key_is_security_key(const uint8_t *blob, size_t blob_n)
+{
+	for (size_t i = 0; i < ELEMENTSOF(key_types); i++)
+		if (strncmp(key_types[i], "sk-", 3) == 0 && blob_has_type(blob, blob_n, key_types[i], strlen(key_types[i])))
+			return true;
+	return false;
+}
+
 static bool key_matches(const char *p, const char *end, const uint8_t *blob, size_t blob_n)
 {
 	size_t type_n = word_length(p, end);
@@ -116,7 +124,8 @@ static bool key_matches(const char *p, const char *end, const uint8_t *blob, siz
 	return base64_equals(data, word_length(data, end), blob, blob_n);
 }
 
-KeyVerdict keys_find(const char *text, size_t n, const uint8_t *blob, size_t blob_n, KeyReason *ret_reason)
+KeyVerdict keys_find(const char *text, size_t n, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options,
+	KeyReason *ret_reason)
 {
 	const char *end = text + n;
 	unsigned int number = 0;
@@ -135,18 +144,20 @@ KeyVerdict keys_find(const char *text, size_t n, const uint8_t *blob, size_t blo
 		if (p == eol || *p == '#')
 			continue;
 
-		if (key_matches(p, eol, blob, blob_n))
+		if (key_matches(p, eol, blob, blob_n)) {
+			*ret_options = KEY_OPTIONS_NONE;
 			return KEY_ALLOWED;
+		}
 		if (is_key_type(p, word_length(p, eol)))
 			continue;
 		options_n = options_length(p, eol);
 		key = skip_blanks(p + options_n, eol);
 		if (key_matches(key, eol, blob, blob_n)) {
-			char options[128];
+			KeyReason why;
 
-			(void)snprintf(ret_reason->text, sizeof(ret_reason->text),
-				"line %u: key options are not supported: %s", number,
-				str_quote(p, options_n, options, sizeof(options)));
+			if (key_options_parse(p, options_n, ret_options, &why) == 0)
+				return KEY_ALLOWED;
+			(void)snprintf(ret_reason->text, sizeof(ret_reason->text), "line %u: %.200s", number, why.text);
 			return KEY_REFUSED;
 		}
 	}
@@ -164,6 +175,21 @@ static int check_modes(int fd, const Identity *identity, const char *what, KeyRe
 		return 0;
 	(void)snprintf(ret_reason->text, sizeof(ret_reason->text), "%s: bad ownership or modes (uid %u, mode %04o)",
 		what, (unsigned int)st.st_uid, (unsigned int)(st.st_mode & 07777));
+	return -EPERM;
+}
+
+/* The operator's file: root's alone to write, or what it says is somebody else's word. */
+static int open_policy_keys(const char *path, KeyReason *ret_reason)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH)))
+		return TAKE_FD(fd);
+	(void)snprintf(ret_reason->text, sizeof(ret_reason->text), "%s: bad ownership or modes (uid %u, mode %04o)",
+		path, (unsigned int)st.st_uid, (unsigned int)(st.st_mode & 07777));
 	return -EPERM;
 }
 
@@ -206,7 +232,8 @@ static int read_keys(int fd, char **ret, size_t *ret_n)
 }
 
 /* A file that is missing has no keys; one that cannot be read or trusted refuses, with the reason. */
-static int find_in_file(int fd, const char *what, const uint8_t *blob, size_t blob_n, KeyReason *ret_reason)
+static int find_in_file(int fd, const char *what, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options,
+	KeyReason *ret_reason)
 {
 	_cleanup_close_ int owned = fd;
 	_cleanup_free_ char *text = NULL;
@@ -225,23 +252,21 @@ static int find_in_file(int fd, const char *what, const uint8_t *blob, size_t bl
 				r == -ELOOP || r == -ENOTDIR ? "symbolic links are not followed" : strerror(-r));
 		return KEY_REFUSED;
 	}
-	return keys_find(text, n, blob, blob_n, ret_reason);
+	return keys_find(text, n, blob, blob_n, ret_options, ret_reason);
 }
 
 int keys_authorize(const Identity *identity, const Policy *policy, const uint8_t *blob, size_t blob_n,
-	KeyReason *ret_reason)
+	KeyOptions *ret_options, KeyReason *ret_reason)
 {
 	int verdict = KEY_UNKNOWN;
 
 	ret_reason->text[0] = '\0';
 	if (policy->keys & KEYS_POLICY) {
 		_cleanup_free_ char *path = str_format(POLICY_DIR "/agents/%s.keys", identity->name);
-		int fd;
 
 		if (!path)
 			return -ENOMEM;
-		fd = open(path, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
-		verdict = find_in_file(fd < 0 ? -errno : fd, path, blob, blob_n, ret_reason);
+		verdict = find_in_file(open_policy_keys(path, ret_reason), path, blob, blob_n, ret_options, ret_reason);
 		if (verdict != KEY_UNKNOWN)
 			return verdict;
 	}
@@ -250,7 +275,7 @@ int keys_authorize(const Identity *identity, const Policy *policy, const uint8_t
 
 		identity_borrow(identity);
 		fd = open_home_keys(identity, ret_reason);
-		verdict = find_in_file(fd, "~/.ssh/authorized_keys", blob, blob_n, ret_reason);
+		verdict = find_in_file(fd, "~/.ssh/authorized_keys", blob, blob_n, ret_options, ret_reason);
 		identity_give_back();
 	}
 	return verdict;

@@ -15,7 +15,9 @@
 #include "shell/bus/server.h"
 #include "shell/session/terminal.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pty.h>
 #include <pwd.h>
 #include <signal.h>
@@ -79,14 +81,15 @@ static int no_session(sd_bus_error *error)
 
 /* ---- logging in ---- */
 
-static bool key_is_known(const char *user, const uint8_t *blob, size_t n)
+/* Returns where the key stands in the file, which the caller frees; NULL: nowhere. */
+static char *key_search(const uint8_t *blob, size_t n, char **ret_text)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	_cleanup_free_ char *text = NULL, *base64 = calloc(1, n * 2 + 8);
 	size_t used = 0;
 
-	if (!base64 || strcmp(user, fake.user->pw_name) != 0)
-		return false;
+	if (!base64)
+		return NULL;
 	for (size_t i = 0; i < n; i += 3) {
 		uint32_t three = (uint32_t)blob[i] << 16 | (i + 1 < n ? (uint32_t)blob[i + 1] << 8 : 0) |
 			(i + 2 < n ? blob[i + 2] : 0);
@@ -95,8 +98,27 @@ static bool key_is_known(const char *user, const uint8_t *blob, size_t n)
 			base64[used++] = i + (size_t)k <= n ? digits[three >> (18 - 6 * k) & 63] : '=';
 	}
 	if (file_read_at(AT_FDCWD, fake.keys_path, 0, 1 << 20, &text, NULL) < 0)
-		return false;
-	return strstr(text, base64) != NULL;
+		return NULL;
+	*ret_text = TAKE_PTR(text);
+	return strstr(*ret_text, base64);
+}
+
+static bool key_is_known(const char *user, const uint8_t *blob, size_t n)
+{
+	_cleanup_free_ char *text = NULL;
+
+	return strcmp(user, fake.user->pw_name) == 0 && key_search(blob, n, &text);
+}
+
+/* The one option that this keeper knows: `no-pty` before the type. */
+static bool key_has_no_pty(const uint8_t *blob, size_t n)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *found = key_search(blob, n, &text), *line = found;
+
+	while (found && line > text && line[-1] != '\n')
+		line--;
+	return found && strncmp(line, "no-pty ", strlen("no-pty ")) == 0;
 }
 
 static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
@@ -118,17 +140,21 @@ static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_
 {
 	const char *user, *from, *algorithm, *fingerprint;
 	const uint8_t *blob;
+	uint32_t presence;
 	Session *session;
 	size_t n;
 	int r;
 
-	r = sd_bus_message_read(message, "ssss", &user, &from, &algorithm, &fingerprint);
+	r = sd_bus_message_read(message, "ssssu", &user, &from, &algorithm, &fingerprint, &presence);
 	if (r >= 0)
 		r = sd_bus_message_read_array(message, 'y', (const void **)&blob, &n);
 	if (r < 0)
 		return r;
 	if (!key_is_known(user, blob, n))
 		return sd_bus_error_set(error, KEEPER_ERROR_DENIED, "denied");
+	/* as the real one: a security key (its type starts with sk-) must say that it was touched */
+	if (n > 7 && memcmp(blob + 4, "sk-", 3) == 0 && !(presence & 1))
+		return sd_bus_error_set(error, KEEPER_ERROR_DENIED, "nobody touched the security key");
 	session = calloc(1, sizeof(*session));
 	if (!session)
 		return -ENOMEM;
@@ -137,7 +163,7 @@ static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	session->next = fake.sessions;
 	fake.sessions = session;
 	log_debug("login %s from %s, %s %s: %s", user, from, algorithm, fingerprint, session->id);
-	return sd_bus_reply_method_return(message, "s", session->id);
+	return sd_bus_reply_method_return(message, "sb", session->id, !key_has_no_pty(blob, n));
 }
 
 static int method_refused(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
@@ -427,14 +453,37 @@ static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+/* Loopback by address, any port but 9 (discard): connects at once, as a test's servers answer. */
+static int method_connect(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	const char *id, *host;
+	_cleanup_close_ int fd = -EBADF;
+	uint32_t port;
+	int r = sd_bus_message_read(message, "ssu", &id, &host, &port);
+
+	if (r < 0)
+		return r;
+	if (!find_session(id))
+		return no_session(error);
+	if (inet_pton(AF_INET, host, &address.sin_addr) != 1 || port == 9)
+		return sd_bus_error_set(error, KEEPER_ERROR_DENIED, "only loopback, and not port 9");
+	address.sin_port = htons((uint16_t)port);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "port %u: %s", port, strerror(errno));
+	return sd_bus_reply_method_return(message, "h", fd);
+}
+
 static const Method methods[] = {
 	{ "Authorize", "ssay", PEER_FRONT, method_authorize },
-	{ "Login", "ssssay", PEER_FRONT, method_login },
+	{ "Login", "ssssuay", PEER_FRONT, method_login },
 	{ "Refused", "sss", PEER_FRONT, method_refused },
 	{ "Start", "sussasbsauay", PEER_FRONT, method_start },
 	{ "Signal", "sus", PEER_FRONT, method_signal },
 	{ "Hangup", "su", PEER_FRONT, method_hangup },
 	{ "Logout", "s", PEER_FRONT, method_logout },
+	{ "Connect", "ssu", PEER_FRONT, method_connect },
 	{ "Attach", "s", PEER_FRONT, method_attach },
 	{ 0 },
 };

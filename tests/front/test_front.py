@@ -177,7 +177,7 @@ def test_keepalives(front):
 def test_forwarding_is_refused(front):
     done = front("echo on", "-o", "ExitOnForwardFailure=no", "-R", "0:127.0.0.1:1", "-A", "-X")
     assert done.stdout == b"on\n"
-    client = front.popen(None, "-W", "127.0.0.1:22", "-o", "LogLevel=INFO")
+    client = front.popen(None, "-W", "127.0.0.1:9", "-o", "LogLevel=INFO")
     assert b"administratively prohibited" in client.communicate(timeout=20)[1] and client.returncode == 255
 
 

@@ -8,6 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
+	KeyOptions options = { 0 };
 	KeyReason reason;
 	size_t blob_n;
 
@@ -16,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	blob_n = (size_t)data[0] << 8 | data[1];
 	if (blob_n > n - 2)
 		blob_n = n - 2;
-	(void)keys_find((const char *)data + 2 + blob_n, n - 2 - blob_n, data + 2, blob_n, &reason);
+	(void)keys_find((const char *)data + 2 + blob_n, n - 2 - blob_n, data + 2, blob_n, &options, &reason);
+	key_options_done(&options);
 	if (memchr(reason.text, '\0', sizeof(reason.text)) == NULL)
 		__builtin_trap();
 	return 0;

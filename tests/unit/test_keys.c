@@ -32,13 +32,13 @@ static const struct {
 	{ "no type in front", KEY "\n", KEY_UNKNOWN },
 	{ "commented out", "#ssh-ed25519 " KEY "\n", KEY_UNKNOWN },
 	{ "the key inside a comment", "ssh-ed25519 " OTHER " ssh-ed25519 " KEY "\n", KEY_UNKNOWN },
-	{ "an option", "restrict ssh-ed25519 " KEY "\n", KEY_REFUSED },
-	{ "an option with blanks", "command=\"echo a b\",no-pty ssh-ed25519 " KEY "\n", KEY_REFUSED },
-	{ "an option with an escaped quote", "command=\"a \\\" b\" ssh-ed25519 " KEY "\n", KEY_REFUSED },
+	{ "an option", "restrict ssh-ed25519 " KEY "\n", KEY_ALLOWED },
+	{ "an option with blanks", "command=\"echo a b\",no-pty ssh-ed25519 " KEY "\n", KEY_ALLOWED },
+	{ "an option with an escaped quote", "command=\"a \\\" b\" ssh-ed25519 " KEY "\n", KEY_ALLOWED },
 	{ "an unknown option", "frobnicate ssh-ed25519 " KEY "\n", KEY_REFUSED },
 	{ "cert-authority", "cert-authority ssh-ed25519 " KEY "\n", KEY_REFUSED },
 	{ "an option for another key", "restrict ssh-ed25519 " OTHER "\nssh-ed25519 " KEY "\n", KEY_ALLOWED },
-	{ "refused first, plain later", "restrict ssh-ed25519 " KEY "\nssh-ed25519 " KEY "\n", KEY_REFUSED },
+	{ "refused first, plain later", "tunnel=\"1\" ssh-ed25519 " KEY "\nssh-ed25519 " KEY "\n", KEY_REFUSED },
 	{ "an open quote", "command=\"ssh-ed25519 " KEY "\n", KEY_UNKNOWN },
 	{ "a backslash at the end", "command=\"\\", KEY_UNKNOWN },
 };
@@ -46,39 +46,44 @@ static const struct {
 static void test_lines(void **state)
 {
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		KeyOptions options = { 0 };
 		KeyReason reason;
-		KeyVerdict verdict = keys_find(rows[i].text, strlen(rows[i].text), blob, BLOB_N, &reason);
+		KeyVerdict verdict = keys_find(rows[i].text, strlen(rows[i].text), blob, BLOB_N, &options, &reason);
 
 		if (verdict != rows[i].verdict)
 			fail_msg("%s: verdict %d, expected %d", rows[i].what, verdict, rows[i].verdict);
 		/* a refusal says why, nothing else says anything */
 		assert_int_equal(reason.text[0] != '\0', verdict == KEY_REFUSED);
+		key_options_done(&options);
 	}
 }
 
 static void test_nul_in_file(void **state)
 {
 	static const char text[] = "ssh-ed25519 " OTHER "\0\nssh-ed25519 " KEY "\n";
+	KeyOptions options = { 0 };
 	KeyReason reason;
 
-	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, BLOB_N, &reason), KEY_ALLOWED);
+	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, BLOB_N, &options, &reason), KEY_ALLOWED);
 }
 
 static void test_empty_blob(void **state)
 {
 	static const char text[] = "ssh-ed25519 \nssh-ed25519 =\nssh-ed25519\n";
+	KeyOptions options = { 0 };
 	KeyReason reason;
 
-	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, 0, &reason), KEY_UNKNOWN);
-	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, 4, &reason), KEY_UNKNOWN);
+	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, 0, &options, &reason), KEY_UNKNOWN);
+	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, 4, &options, &reason), KEY_UNKNOWN);
 }
 
 static void test_reason_is_quoted(void **state)
 {
-	static const char text[] = "command=\"\x1b[2J\" ssh-ed25519 " KEY "\n";
+	static const char text[] = "x\x1b[2J=\"\" ssh-ed25519 " KEY "\n";
+	KeyOptions options = { 0 };
 	KeyReason reason;
 
-	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, BLOB_N, &reason), KEY_REFUSED);
+	assert_int_equal(keys_find(text, sizeof(text) - 1, blob, BLOB_N, &options, &reason), KEY_REFUSED);
 	assert_null(strchr(reason.text, '\x1b'));
 	assert_non_null(strstr(reason.text, "line 1"));
 }

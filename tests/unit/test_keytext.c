@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define SK "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo="
 #define DATA "AAAAC3NzaC1lZDI1NTE5AAAAIESvrOyE/JhRMR2sYoP/WVYCwe9Dja5bkXkIjTg4/T6W"
 #define KEY "ssh-ed25519 " DATA
 #define ECDSA                                                                                                \
@@ -23,13 +24,13 @@ static const struct {
 	{ "", NULL, "there is no key in it" },
 	{ "# nothing\n\n", NULL, "there is no key in it" },
 	{ "hello\n", NULL,
-		"line 1: `hello` is not a type of key that can log in (and options are not supported yet)" },
+		"line 1: `hello` is not a type of key that can log in (and options are not taken here)" },
 	{ "restrict " KEY "\n", NULL,
-		"line 1: `restrict` is not a type of key that can log in (and options are not supported "
-		"yet)" },
+		"line 1: `restrict` is not a type of key that can log in (and options are not taken "
+		"here)" },
 	{ KEY "\nssh-dss AAAA\n", NULL,
-		"line 2: `ssh-dss` is not a type of key that can log in (and options are not supported "
-		"yet)" },
+		"line 2: `ssh-dss` is not a type of key that can log in (and options are not taken "
+		"here)" },
 	{ "ssh-ed25519\n", NULL, "line 1: the key's data is missing" },
 	{ "ssh-ed25519 AAAA!\n", NULL, "line 1: the key's data is not base64" },
 	{ "ssh-ed25519 AAA\n", NULL, "line 1: the key's data is not base64" },
@@ -40,8 +41,8 @@ static const struct {
 	{ KEY " \x1b[2J\n", NULL, "line 1: it has a control character" },
 	{ "-----BEGIN OPENSSH PRIVATE KEY-----\n", NULL,
 		"line 1: this is a private key; the public key is the line in the file with .pub" },
-	{ "sk-ssh-ed25519@openssh.com AAAA\n", NULL,
-		"line 1: keys of type sk-ssh-ed25519@openssh.com are not supported yet" },
+	{ "sk-ssh-ed25519@openssh.com " SK "\n", "sk-ssh-ed25519@openssh.com " SK "\n", NULL },
+	{ "sk-ssh-ed25519@openssh.com AAAA\n", NULL, "line 1: its data is cut off" },
 };
 
 static void test_cases(void **state)

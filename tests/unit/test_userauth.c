@@ -336,6 +336,92 @@ static void test_a_user_with_a_nul_is_none(void **state)
 	assert_int_equal(userauth_parse(data.data, data.n, &auth), -EBADMSG);
 }
 
+/* ---- security keys: what they sign is built here as a device and its client build it ---- */
+
+static const Kind sk_kinds[] = {
+	{ "sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519@openssh.com", NULL, NULL, 0, NULL },
+	{ "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", "P-256", 0, "SHA256" },
+};
+
+static void write_sk_data(const char *application, uint8_t flags, const Buffer *request, Buffer *ret)
+{
+	ret->n = 69;
+	memset(ret->data, 0, ret->n);
+	assert_int_equal(EVP_Digest(application, strlen(application), ret->data, NULL, EVP_sha256(), NULL), 1);
+	ret->data[32] = flags;
+	ret->data[36] = 7; /* counter */
+	assert_int_equal(EVP_Digest(request->data, request->n, ret->data + 37, NULL, EVP_sha256(), NULL), 1);
+}
+
+static int verify_sk(const char *user, const Buffer *blob, const char *session, const Buffer *data, const Buffer *signature,
+	Userauth *ret)
+{
+	return userauth_verify_sk(user, (Slice){ blob->data, blob->n }, (Slice){ (const uint8_t *)session, strlen(session) },
+		(Slice){ data->data, data->n }, (Slice){ signature->data, signature->n }, ret);
+}
+
+static void test_security_keys(void **state)
+{
+	for (size_t i = 0; i < ELEMENTSOF(sk_kinds); i++) {
+		EVP_PKEY *key = generate(&sk_kinds[i]), *other = generate(&sk_kinds[i]);
+		Buffer blob, other_blob, request, data, signature;
+		Userauth auth = { 0 };
+
+		write_key(&sk_kinds[i], key, &blob);
+		put_text(&blob, "ssh:");
+		write_key(&sk_kinds[i], other, &other_blob);
+		put_text(&other_blob, "ssh:");
+		assert_int_equal(userauth_key_check((Slice){ blob.data, blob.n }), 0);
+		assert_int_equal(userauth_key_check((Slice){ blob.data, blob.n - 8 }), USERAUTH_UNSUPPORTED);
+		write_request("agent", sk_kinds[i].algorithm, &blob, &request);
+		write_sk_data("ssh:", 5, &request, &data);
+		sign(&sk_kinds[i], key, &data, &signature);
+		assert_int_equal(verify_sk("agent", &blob, SESSION, &data, &signature, &auth), USERAUTH_VALID);
+		assert_string_equal(auth.user, "agent");
+		assert_string_equal(auth.algorithm, sk_kinds[i].algorithm);
+		assert_int_equal(auth.presence, 5);
+
+		/* the refusals beside it: another user, session, key, and the flags changed after signing */
+		assert_int_equal(verify_sk("agent2", &blob, SESSION, &data, &signature, &auth), USERAUTH_FORGED);
+		assert_int_equal(verify_sk("", &blob, SESSION, &data, &signature, &auth), USERAUTH_FORGED);
+		assert_int_equal(verify_sk("agent", &blob, "other", &data, &signature, &auth), USERAUTH_FORGED);
+		assert_int_equal(verify_sk("agent", &blob, "", &data, &signature, &auth), USERAUTH_FORGED);
+		assert_int_equal(verify_sk("agent", &other_blob, SESSION, &data, &signature, &auth), USERAUTH_FORGED);
+		data.data[32] = 1;
+		assert_int_equal(verify_sk("agent", &blob, SESSION, &data, &signature, &auth), USERAUTH_FORGED);
+		write_sk_data("web:", 5, &request, &data);
+		sign(&sk_kinds[i], key, &data, &signature);
+		assert_int_equal(verify_sk("agent", &blob, SESSION, &data, &signature, &auth), USERAUTH_FORGED);
+		data.n--;
+		assert_int_equal(verify_sk("agent", &blob, SESSION, &data, &signature, &auth), USERAUTH_FORGED);
+
+		/* without a touch it verifies: whether that is enough is the keeper's to say, from the flags */
+		write_sk_data("ssh:", 0, &request, &data);
+		sign(&sk_kinds[i], key, &data, &signature);
+		assert_int_equal(verify_sk("agent", &blob, SESSION, &data, &signature, &auth), USERAUTH_VALID);
+		assert_int_equal(auth.presence, 0);
+		/* and it never signs the request itself */
+		sign(&sk_kinds[i], key, &request, &signature);
+		assert_int_equal(verify(&request, SESSION, &signature, &auth), USERAUTH_FORGED);
+		EVP_PKEY_free(key);
+		EVP_PKEY_free(other);
+	}
+}
+
+static void test_plain_keys_are_no_security_keys(void **state)
+{
+	EVP_PKEY *key = generate(&kinds[0]);
+	Buffer blob, request, data, signature;
+	Userauth auth;
+
+	write_key(&kinds[0], key, &blob);
+	write_request("agent", kinds[0].algorithm, &blob, &request);
+	write_sk_data("ssh:", 5, &request, &data);
+	sign(&kinds[0], key, &data, &signature);
+	assert_int_equal(verify_sk("agent", &blob, SESSION, &data, &signature, &auth), USERAUTH_FORGED);
+	EVP_PKEY_free(key);
+}
+
 static void test_fingerprint(void **state)
 {
 	/* printf abc | openssl dgst -sha256 -binary | base64 */
@@ -355,6 +441,8 @@ int main(void)
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_host_bound),
 		cmocka_unit_test(test_a_user_with_a_nul_is_none),
+		cmocka_unit_test(test_security_keys),
+		cmocka_unit_test(test_plain_keys_are_no_security_keys),
 		cmocka_unit_test(test_fingerprint),
 	};
 

@@ -133,7 +133,7 @@ def test_channel_requests_before_and_after_their_time(vm):
 
 
 def test_forwarding_is_refused_clearly(vm):
-    """No forwarding yet: the client is told, the connection goes on."""
+    """Of what is not allowed: the client is told, the connection goes on."""
     async def run():
         async with vm.connect() as connection:
             import asyncssh

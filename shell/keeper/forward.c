@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Local forwarding (direct-tcpip, RFC 4254 section 7.2): a connection to one of the agent's own ports on loopback.
+ *
+ * The socket is made by a short-lived process in a leaf of the session, as the agent: so it belongs to the agent for
+ * every filter and counter, and the keeper never waits for a connect. The process sends the connected socket back over a
+ * socketpair, or nothing; the caller's reply waits for that.
+ */
+#include "shell/keeper/keeper.h"
+#include "shell/base/log.h"
+#include "shell/bus/bus.h"
+#include "shell/run/birth.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+/* Loopback answers at once, or its listener's queue is full. The front's worker waits for this: not for long. */
+#define CONNECT_TIMEOUT_SEC 2
+#define FORWARDS_PENDING_MAX 16U
+
+/* One address, or two that are tried in turn. */
+typedef struct Target {
+	struct sockaddr_storage addresses[2];
+	size_t n;
+} Target;
+
+struct Forward {
+	struct Forward *next;
+	Session *session;
+	sd_bus_message *call; /* answered when the connection is made */
+	Target target;
+	char *host; /* as asked for */
+	uint16_t port;
+	int answer_fd, leaf_fd, pid_fd;
+	sd_event_source *answer_source, *exit_source;
+};
+
+static Forward *forward_free(Forward *forward)
+{
+	if (forward) {
+		sd_event_source_disable_unref(forward->answer_source);
+		sd_event_source_disable_unref(forward->exit_source);
+		sd_bus_message_unref(forward->call);
+		free(forward->host);
+		fd_close(forward->answer_fd);
+		fd_close(forward->leaf_fd);
+		fd_close(forward->pid_fd);
+		free(forward);
+	}
+	return NULL;
+}
+DEFINE_CLEANUP(Forward, forward_free)
+
+/* ---- what may be reached ---- */
+
+/* `localhost` is not looked up: it means 127.0.0.1, and ::1 when nobody listens there. */
+static int parse_target(const char *host, uint16_t port, Target *ret)
+{
+	const bool by_name = strcasecmp(host, "localhost") == 0;
+	struct in_addr a4 = { htonl(INADDR_LOOPBACK) };
+	struct in6_addr a6 = in6addr_loopback;
+	Target target = { 0 };
+
+	if (by_name || (inet_pton(AF_INET, host, &a4) == 1 && (ntohl(a4.s_addr) >> 24) == 127))
+		*(struct sockaddr_in *)&target.addresses[target.n++] =
+			(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = a4 };
+	if (by_name || (inet_pton(AF_INET6, host, &a6) == 1 && IN6_IS_ADDR_LOOPBACK(&a6)))
+		*(struct sockaddr_in6 *)&target.addresses[target.n++] =
+			(struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = a6 };
+	if (!target.n)
+		return -EPERM;
+	*ret = target;
+	return 0;
+}
+
+/* permitopen="host:port" of the key; without any, the policy alone decides. */
+static bool key_permits(const KeyOptions *options, const char *host, uint16_t port)
+{
+	for (size_t i = 0; i < options->permit_open.n; i++) {
+		const char *item = options->permit_open.items[i], *colon = strrchr(item, ':');
+		size_t n = (size_t)(colon - item);
+		uint64_t number;
+
+		if (n > 1 && item[0] == '[' && item[n - 1] == ']') {
+			item++;
+			n -= 2;
+		}
+		if (strlen(host) != n || strncmp(host, item, n) != 0)
+			continue;
+		if (strcmp(colon + 1, "*") == 0 || (str_to_u64(colon + 1, 65535, &number) == 0 && number == port))
+			return true;
+	}
+	return options->permit_open.n == 0;
+}
+
+/* ---- in the child, as the agent ---- */
+
+static int send_fd(int over_fd, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	char byte = 0;
+	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space,
+		.msg_controllen = sizeof(control.space) };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &fd, sizeof(int));
+	return sendmsg(over_fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int connect_to(const struct sockaddr_storage *address, int *ret_fd)
+{
+	const struct timeval timeout = { .tv_sec = CONNECT_TIMEOUT_SEC };
+	const int yes = 1;
+	_cleanup_close_ int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* SO_SNDTIMEO bounds connect(2), too (socket(7)) */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) < 0 ||
+		connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		/* connect(2) says EINPROGRESS when the time was up */
+		return errno == EINPROGRESS ? -ETIMEDOUT : -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* Answers on its standard input: the socket, or one byte with the errno. */
+static int connect_and_send(const void *argument)
+{
+	const Target *target = argument;
+	int fd = -EBADF, r = -ECONNREFUSED;
+	unsigned char error;
+
+	for (size_t i = 0; i < target->n && r == -ECONNREFUSED; i++)
+		r = connect_to(&target->addresses[i], &fd);
+	if (!r)
+		return send_fd(STDIN_FILENO, fd) < 0;
+	error = (unsigned char)-r;
+	return write(STDIN_FILENO, &error, 1) != 1;
+}
+
+/* ---- in the keeper ---- */
+
+static void forward_collect(Forward *forward)
+{
+	for (Forward **p = &forward->session->forwards; *p; p = &(*p)->next)
+		if (*p == forward) {
+			*p = forward->next;
+			break;
+		}
+	forward_free(forward);
+}
+
+static int receive_answer(int fd, int *ret_fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	unsigned char byte = 0;
+	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space,
+		.msg_controllen = sizeof(control.space) };
+	struct cmsghdr *header;
+	ssize_t n;
+
+	n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	if (n == 0)
+		return -ECONNABORTED;
+	header = CMSG_FIRSTHDR(&message);
+	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
+		header->cmsg_len != CMSG_LEN(sizeof(int)))
+		return byte ? -(int)byte : -EIO;
+	memcpy(ret_fd, CMSG_DATA(header), sizeof(int));
+	return 0;
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	Forward *forward = userdata;
+	_cleanup_close_ int connected_fd = -EBADF;
+	int r = receive_answer(fd, &connected_fd);
+
+	if (r == -EAGAIN || r == -EINTR)
+		return 0;
+	keeper_record_forward(forward->session, forward->host, forward->port, r < 0 ? strerror(-r) : NULL);
+	if (r == 0)
+		r = sd_bus_reply_method_return(forward->call, "h", connected_fd);
+	else
+		r = sd_bus_reply_method_errorf(forward->call, KEEPER_ERROR_FAILED, "port %u: %s", forward->port,
+			strerror(-r));
+	if (r < 0)
+		log_error("session %s: cannot answer a forwarding: %s", forward->session->id, strerror(-r));
+	forward->call = sd_bus_message_unref(forward->call);
+	forward->answer_source = sd_event_source_disable_unref(forward->answer_source);
+	return 0;
+}
+
+static int on_connector_exit(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+	Forward *forward = userdata;
+
+	/* the answer may be in the socket still: both events can come in one round */
+	if (forward->answer_source)
+		(void)on_answer(NULL, forward->answer_fd, EPOLLIN, forward);
+	forward_collect(forward);
+	return 0;
+}
+
+static int open_leaf(Session *session, int *ret_fd)
+{
+	int r = leaf_make(session->dir_fd, "forward", NULL, false, ret_fd);
+
+	return r == -EEXIST ? leaf_open(session->dir_fd, "forward", ret_fd) : r;
+}
+
+static int connector_start(Forward *forward)
+{
+	Keeper *keeper = forward->session->keeper;
+	_cleanup_close_ int inside_fd = -EBADF;
+	int pair[2], r;
+	pid_t pid;
+	BirthRequest order = { .confinement = &keeper->confinement, .home = "/", .entry = connect_and_send,
+		.entry_argument = &forward->target };
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	forward->answer_fd = pair[0];
+	inside_fd = pair[1];
+	r = open_leaf(forward->session, &forward->leaf_fd);
+	if (r < 0)
+		return r;
+	order.leaf_fd = forward->leaf_fd;
+	order.input_fd = order.output_fd = order.error_fd = inside_fd;
+	r = birth(&order, &pid, &forward->pid_fd);
+	if (r < 0)
+		return r;
+	r = sd_event_add_child_pidfd(keeper->event, &forward->exit_source, forward->pid_fd, WEXITED, on_connector_exit,
+		forward);
+	if (r >= 0)
+		r = sd_event_add_io(keeper->event, &forward->answer_source, forward->answer_fd, EPOLLIN, on_answer, forward);
+	return r < 0 ? r : 0;
+}
+
+static unsigned int count_pending(const Session *session)
+{
+	unsigned int n = 0;
+
+	for (const Forward *forward = session->forwards; forward; forward = forward->next)
+		n++;
+	return n;
+}
+
+/* Unwatched it may not live: kills and reaps what started and is not in the session's list. */
+static void connector_abort(Forward *forward)
+{
+	siginfo_t info;
+
+	if (forward->pid_fd >= 0 && pidfd_send_signal(forward->pid_fd, SIGKILL, NULL, 0) == 0)
+		(void)waitid(P_PIDFD, (id_t)forward->pid_fd, &info, WEXITED);
+}
+
+/* NULL: it may be tried. */
+static const char *judge(const Session *session, const char *host, uint32_t port, Target *ret)
+{
+	const Policy *policy = session->keeper->policy;
+
+	if (port == 0 || port > UINT16_MAX || parse_target(host, (uint16_t)port, ret) < 0)
+		return "only this machine's loopback can be forwarded to";
+	if (!session->options.forwarding)
+		return "this key may not forward ports";
+	if (!key_permits(&session->options, host, (uint16_t)port))
+		return "the port is not in this key's permitopen";
+	if (!port_list_contains(&policy->forward, (uint16_t)port))
+		return "the port is not in the policy's ports.forward";
+	return NULL;
+}
+
+int forward_start(Session *session, const char *host, uint32_t port, sd_bus_message *call, sd_bus_error *ret_error)
+{
+	const char *refusal;
+	_cleanup_(forward_freep) Forward *forward = calloc(1, sizeof(*forward));
+	int r;
+
+	if (!forward)
+		return -ENOMEM;
+	forward->answer_fd = forward->leaf_fd = forward->pid_fd = -EBADF;
+	forward->session = session;
+	refusal = judge(session, host, port, &forward->target);
+	if (refusal) {
+		keeper_record_forward(session, host, port, refusal);
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_DENIED, refusal);
+	}
+	if (count_pending(session) >= FORWARDS_PENDING_MAX)
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_FULL, "too many forwardings are being connected");
+
+	forward->port = (uint16_t)port;
+	forward->host = strdup(host);
+	r = forward->host ? connector_start(forward) : -ENOMEM;
+	if (r < 0)
+		connector_abort(forward);
+	if (r < 0)
+		return sd_bus_error_setf(ret_error, r == -EAGAIN ? KEEPER_ERROR_FULL : KEEPER_ERROR_FAILED,
+			"cannot connect: %s", strerror(-r));
+	forward->call = sd_bus_message_ref(call);
+	forward->next = session->forwards;
+	session->forwards = TAKE_PTR(forward);
+	return 1;
+}
+
+void forward_abandon(Session *session)
+{
+	while (session->forwards) {
+		connector_abort(session->forwards);
+		forward_collect(session->forwards);
+	}
+}
+
+void forward_end_adopted(Session *session)
+{
+	_cleanup_close_ int leaf_fd = -EBADF;
+
+	/* whoever waited for the answer got an error when the earlier keeper went */
+	if (leaf_open(session->dir_fd, "forward", &leaf_fd) == 0 && leaf_kill(leaf_fd) < 0)
+		log_error("session %s: cannot end what an earlier keeper was connecting", session->id);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Local forwarding (direct-tcpip), and a reason for every kind of forwarding that there is not. */
+#pragma once
+
+#include "sshd-sub/worker.h"
+
+#include <libssh/server.h>
+
+/*
+ * libssh's callback for all that no other callback took; `userdata` is the worker. Returns 1: libssh refuses it. 0: done.
+ * Waits for the monitor when a connection is asked for.
+ */
+int forwarding_on_message(ssh_session session, ssh_message message, void *userdata);
+
+/* As channel_step(), for a forwarding. */
+bool forwarding_step(Channel *channel);
+/* Its socket broke: nothing more can be written. */
+void forwarding_broke(Channel *channel);

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Local forwarding with the real keeper: whose socket it is, which ports, which keys, and what is left."""
+
+import contextlib
+import subprocess
+
+import pytest
+
+from harness import wait_until
+from test_keys import optioned  # noqa: F401
+from test_login import keys  # noqa: F401
+
+PORT, OTHER = 3456, 2999  # inside and outside of the policy's ports.forward
+
+SERVER = """python3 -c '
+import socket
+s = socket.create_server(("ADDRESS", PORT), family=socket.AF_INET6 if ":" in "ADDRESS" else socket.AF_INET)
+print("ready", flush=True)
+while True:
+    c, _ = s.accept()
+    data = b""
+    while part := c.recv(65536):
+        data += part
+    c.sendall(data.upper())
+    c.close()
+'"""
+
+
+@contextlib.contextmanager
+def serving(vm, port=PORT, address="127.0.0.1", host=None):
+    command = SERVER.replace("ADDRESS", address).replace("PORT", str(port))
+    with (host or vm.agent).start(command) as server:
+        assert server.stdout.readline() == b"ready\n"
+        yield
+
+
+def through(vm, port=PORT, host="127.0.0.1", options=(), data=b"hello"):
+    return subprocess.run(vm.agent.argv(None, [*options, "-v", "-W", f"[{host}]:{port}"]), input=data,
+                          capture_output=True, timeout=60, check=False)
+
+
+def reason(done):
+    assert done.returncode == 255 and b"administratively prohibited" in done.stderr
+    line, = [line for line in done.stderr.decode().splitlines() if "creel: forwarding refused: " in line]
+    return line.split("refused: ")[1]
+
+
+def test_to_a_port_of_the_policy(vm):
+    since = vm.now()
+    with serving(vm):
+        for host in ("127.0.0.1", "localhost", "127.0.0.1"):
+            assert through(vm, host=host).stdout == b"HELLO", host
+    entries = vm.records(since, "forward", result="connected")
+    assert len(entries) == 3 and entries[0]["CREEL_PORT"] == str(PORT) and entries[0]["CREEL_SESSION"]
+
+
+def test_to_ipv6_loopback(vm):
+    with serving(vm, address="::1"):
+        assert through(vm, host="::1").stdout == b"HELLO"
+        assert through(vm, host="localhost").stdout == b"HELLO"
+
+
+@pytest.mark.parametrize("host, port, why", [
+    ("127.0.0.1", OTHER, "ports.forward"), ("127.0.0.1", 22, "ports.forward"), ("10.0.2.2", PORT, "loopback"),
+    ("0.0.0.0", PORT, "loopback"), ("::", PORT, "loopback"), ("::ffff:127.0.0.1", PORT, "loopback"),
+    ("example.org", PORT, "loopback"),
+])
+def test_nowhere_else(vm, host, port, why):
+    since = vm.now()
+    assert why in reason(through(vm, port, host))
+    assert why in vm.record(since, "forward", result="refused")["CREEL_REASON"]
+
+
+def test_nobody_listens(vm):
+    since = vm.now()
+    assert "Connection refused" in reason(through(vm, PORT + 1))
+    assert "refused" in vm.record(since, "forward", result="refused")["CREEL_REASON"]
+
+
+def test_options_of_the_key(vm, optioned):  # noqa: F811
+    with serving(vm):
+        assert through(vm, options=optioned("pty")).stdout == b"HELLO"
+        assert "this key" in reason(through(vm, options=optioned("no-port-forwarding")))
+        assert "this key" in reason(through(vm, options=optioned("restrict")))
+        assert through(vm, options=optioned("restrict,port-forwarding")).stdout == b"HELLO"
+        assert through(vm, options=optioned(f'permitopen="127.0.0.1:{PORT}"')).stdout == b"HELLO"
+        assert through(vm, options=optioned('permitopen="127.0.0.1:*"')).stdout == b"HELLO"
+        assert "permitopen" in reason(through(vm, options=optioned(f'permitopen="127.0.0.1:{PORT + 1}"')))
+        assert "permitopen" in reason(through(vm, options=optioned(f'permitopen="localhost:{PORT}"')))
+        # what the key permits, the policy need not
+        assert "ports.forward" in reason(through(vm, OTHER, options=optioned(f'permitopen="127.0.0.1:{OTHER}"')))
+
+
+def test_the_socket_is_the_agents(vm):
+    """Not the keeper's, not the front's: uid and cgroup are those of the login."""
+    with serving(vm), subprocess.Popen(vm.agent.argv(None, ["-W", f"127.0.0.1:{PORT}"]), stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE) as client:
+        def line():
+            return vm.root.sh(f"ss -tneH state established dport = :{PORT}")
+
+        wait_until(line, what="a connection")
+        assert f"uid:{vm.uid()}" in line() and f"user-{vm.uid()}.slice" in vm.root.sh(f"ss -tneH --cgroup dport = :{PORT}")
+        client.communicate(b"bye", timeout=60)
+
+
+def test_local_port(vm):
+    """ssh -L, several connections of a browser's kind."""
+    with serving(vm), vm.agent.start(None, ["-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:39456:127.0.0.1:{PORT}"]):
+        import socket
+
+        def ask():
+            try:
+                with socket.create_connection(("127.0.0.1", 39456), 20) as peer:
+                    peer.sendall(b"abc")
+                    peer.shutdown(socket.SHUT_WR)
+                    return peer.recv(100)
+            except ConnectionError:
+                return None
+
+        assert wait_until(ask, what="the forwarding") == b"ABC"
+        assert [ask() for _ in range(20)] == [b"ABC"] * 20
+
+
+def test_the_keeper_is_killed_meanwhile(vm):
+    """What is connected goes on; afterwards there are new ones, and the session is the same."""
+    with serving(vm), subprocess.Popen(vm.agent.argv(None, ["-W", f"127.0.0.1:{PORT}"]), stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE) as client:
+        wait_until(lambda: vm.root.sh(f"ss -tnH state established dport = :{PORT}"), what="a connection")
+        vm.root.sh(f"systemctl kill -s KILL --kill-who=main creel-keeper@{vm.uid()}.service")
+        out, _ = client.communicate(b"through", timeout=60)
+        assert (client.returncode, out) == (0, b"THROUGH")
+        assert wait_until(lambda: through(vm).stdout, what="the keeper is back") == b"HELLO"
+
+
+def test_many_leave_nothing(vm):
+    """200 on one connection: the keeper's and the front's descriptors are counted when the module ends."""
+    import asyncio
+
+    async def run():
+        async with vm.connect() as connection:
+            for _ in range(20):
+                async def once():
+                    reader, writer = await connection.open_connection("127.0.0.1", PORT)
+                    writer.write(b"x")
+                    writer.write_eof()
+                    assert await reader.read() == b"X"
+                    writer.close()
+                    await writer.wait_closed()
+                await asyncio.gather(*(once() for _ in range(10)))
+            return (await connection.run("ls -d /proc/[0-9]*/ | wc -l")).exit_status
+
+    with serving(vm):
+        assert asyncio.run(run()) == 0
+    wait_until(lambda: vm.root.sh("ps -eo stat,comm | grep -c '^Z' || true") == "0", what="no zombie")
