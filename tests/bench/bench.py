@@ -38,7 +38,8 @@ DROPBEAR_PORT = 3009  # within the ports that the VM forwards
 IDLE = 20
 MEGABYTES = 64
 GOALS = {  # (what, beside whom): at most this part of theirs
-    ("connect", "openssh"): 0.20, ("connect", "dropbear"): 0.50, ("cpu", "openssh"): 0.25,
+    ("connect", "openssh"): 0.20, ("connect", "dropbear"): 0.50, ("cpu", "openssh"): 0.25, ("memory", "openssh"): 0.35,
+    ("down", "openssh"): 1.0, ("up", "openssh"): 1.0,
 }
 
 
@@ -87,6 +88,11 @@ def start_dropbear(vm):
                f"-p {DROPBEAR_PORT} -s -g")
 
 
+def make_room(vm):
+    """OpenSSH's logins take three tasks each of the agent's slice."""
+    vm.root.sh("printf '[limits]\\nprocesses = 400\\n' >> /etc/creel/agents/agent.conf && creelctl policy apply")
+
+
 def servers(vm):
     uid = vm.uid()
     agent = f"user.slice/user-{uid}.slice"
@@ -115,10 +121,12 @@ def negotiated(server):
 def measure_idle(vm, server):
     """PSS per idle login in kB."""
     before, _ = memory(vm, server.processes)
-    clients = [subprocess.Popen(server.host.argv("echo ready; exec cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-               for _ in range(IDLE)]
+    clients = []
     try:
-        for client in clients:
+        for _ in range(IDLE):  # one after the other: OpenSSH drops some of many that log in at once (MaxStartups)
+            client = subprocess.Popen(server.host.argv("echo ready; exec cat"), stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE)
+            clients.append(client)
             assert client.stdout.readline() == b"ready\n", server.name
         after, count = memory(vm, server.processes)
     finally:
@@ -132,6 +140,7 @@ def measure_idle(vm, server):
 
 
 def run(vm, runs, rounds):
+    make_room(vm)
     all_of_them = servers(vm)
     results = {server.name: {"connect": [], "claw": [], "down": [], "up": []} for server in all_of_them}
     for server in all_of_them:  # one warm-up each, which also shows that it answers
