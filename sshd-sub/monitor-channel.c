@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 
 #define AWAY_TEXT "creel: the agent's keeper is restarting, try again"
+#define GONE_TEXT "creel: this login's session is gone, log in again"
+#define GONE_LINGER_USEC (1000U * 1000U)
 
 static Task *task_find(Connection *connection, uint32_t number)
 {
@@ -163,6 +165,8 @@ int task_start(Connection *connection, uint32_t number, WireReader *reader)
 		return -EBADMSG;
 	if (connection->n_tasks >= KEEPER_CHANNELS_MAX)
 		return task_refuse(connection, number, "creel: too many commands at a time on this connection");
+	if (!connection->session)
+		return task_refuse(connection, number, GONE_TEXT);
 	r = keeper_call_new(connection->keeper, "Start", &call);
 	if (r == -ENOTCONN)
 		return task_refuse(connection, number, AWAY_TEXT);
@@ -272,20 +276,43 @@ static int task_settle(Connection *connection, const uint32_t *running, size_t n
 	return 0;
 }
 
+static int on_gone_linger(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	connection_end(userdata, NULL);
+	return 0;
+}
+
+/*
+ * The keeper does not know the session any more, and may give its uid's next login to anybody: from here on the connection
+ * has none, and it ends as soon as the client may have heard how its commands ended. Returns 0 or a negative errno.
+ */
+static int connection_lose_session(Connection *connection)
+{
+	free(TAKE_PTR(connection->session));
+	return sd_event_add_time_relative(connection->monitor->event, &connection->end_source, CLOCK_MONOTONIC,
+		GONE_LINGER_USEC, 0, on_gone_linger, connection);
+}
+
 static int on_attach(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
 	Connection *connection = userdata;
 	const uint32_t *running = NULL;
+	bool gone = false;
 	size_t size = 0;
+	int r;
 
 	connection->slot = sd_bus_slot_unref(connection->slot);
 	if (sd_bus_message_is_method_error(answer, NULL)) {
 		if (!sd_bus_message_is_method_error(answer, KEEPER_ERROR_NO_SESSION))
 			return 1; /* away again, or late: the next connect asks again */
+		gone = true;
 	} else if (sd_bus_message_read_array(answer, 'u', (const void **)&running, &size) < 0) {
 		return 1;
 	}
-	if (task_settle(connection, running, size / sizeof(uint32_t)) < 0)
+	r = task_settle(connection, running, size / sizeof(uint32_t));
+	if (r >= 0 && gone)
+		r = connection_lose_session(connection);
+	if (r < 0)
 		connection_end(connection, NULL);
 	return 1;
 }

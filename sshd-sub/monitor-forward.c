@@ -48,6 +48,8 @@ int forward_open(Connection *connection, WireReader *reader)
 
 	if (!wire_done(reader) || connection->forward_slot)
 		return -EBADMSG;
+	if (!connection->session)
+		return forward_refuse(connection, "this login's session is gone, log in again");
 	r = keeper_call_new(connection->keeper, "Connect", &call);
 	if (r >= 0)
 		r = sd_bus_message_append(call, "ssu", connection->session, host, port);

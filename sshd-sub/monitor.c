@@ -47,6 +47,7 @@ static void connection_free(Connection *connection)
 	else
 		monitor->connections_end = connection->link;
 	sd_event_source_disable_unref(connection->source);
+	sd_event_source_disable_unref(connection->end_source);
 	fd_close(connection->link_fd);
 	fd_close(connection->worker_fd);
 	free(connection->key);

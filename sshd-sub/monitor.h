@@ -82,6 +82,7 @@ struct Connection {
 	uint32_t presence;  /* flags of a security key's signature; else 0 */
 	sd_bus_slot *slot;
 	sd_event_source *decoy_source;
+	sd_event_source *end_source; /* the session is gone: what the worker was told has this long to reach the client */
 
 	/* logged in */
 	char *session;

@@ -8,10 +8,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define ACCEPT_PAUSE_USEC (200U * 1000U)
+
 struct Server {
 	ServerConfig config;
 	sd_event *event;
-	sd_event_source *accept_source;
+	sd_event_source *accept_source, *pause_source;
 	int listen_fd;
 	Peer *peers;
 	Rate complaints; /* log lines that peers cause */
@@ -49,7 +51,7 @@ static void peer_free(Peer *peer)
 		}
 	sd_event_source_disable_unref(peer->close_source);
 	sd_bus_slot_unref(peer->gone_slot);
-	sd_bus_slot_unref(peer->object_slot);
+	sd_bus_slot_unref(peer->call_slot);
 	if (peer->bus) {
 		(void)sd_bus_flush(peer->bus);
 		sd_bus_detach_event(peer->bus);
@@ -77,7 +79,11 @@ static void peer_close_later(Peer *peer)
 
 static int on_gone(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	peer_close_later(userdata);
+	Peer *peer = userdata;
+
+	if (!peer->called && !peer->close_source)
+		complain(peer->server, peer, "left without a call, or sent what is no D-Bus message", NULL);
+	peer_close_later(peer);
 	return 1;
 }
 
@@ -93,6 +99,11 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 		return 1; /* already on its way out */
 	if (!sd_bus_message_is_method_call(message, NULL, NULL))
 		return 0;
+	if (strcmp(sd_bus_message_get_path(message), KEEPER_OBJECT) != 0) {
+		complain(server, peer, "unknown object", sd_bus_message_get_path(message));
+		peer_close_later(peer);
+		return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object.");
+	}
 	if (!sd_bus_message_is_method_call(message, KEEPER_INTERFACE, NULL)) {
 		complain(server, peer, "unknown interface", sd_bus_message_get_interface(message));
 		peer_close_later(peer);
@@ -116,6 +127,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s takes (%s).", method->member,
 			method->signature);
 	}
+	peer->called = true;
 	r = method->call(server->config.keeper, peer, message, error);
 	/* 0 would make sd-bus look for another handler; a caller that wants no reply got none and that is fine */
 	return r == 0 ? 1 : r;
@@ -178,10 +190,30 @@ static int peer_start(Peer *peer, int fd)
 		r = sd_bus_match_signal(peer->bus, &peer->gone_slot, NULL, NULL, "org.freedesktop.DBus.Local",
 			"Disconnected", on_gone, peer);
 	if (r >= 0)
-		r = sd_bus_add_object(peer->bus, &peer->object_slot, KEEPER_OBJECT, on_message, peer);
+		/* before what sd-bus itself would answer: other objects, org.freedesktop.DBus.Peer */
+		r = sd_bus_add_filter(peer->bus, &peer->call_slot, on_message, peer);
 	if (r >= 0)
 		r = sd_bus_attach_event(peer->bus, peer->server->event, SD_EVENT_PRIORITY_NORMAL);
 	return r;
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	Server *server = userdata;
+
+	server->pause_source = sd_event_source_disable_unref(server->pause_source);
+	return sd_event_source_set_enabled(server->accept_source, SD_EVENT_ON);
+}
+
+/* Out of descriptors: who knocks waits in the kernel's queue, and does not wake this process all the time. */
+static int accept_pause(Server *server)
+{
+	int r;
+
+	log_error("out of descriptors: no connection is taken for a moment");
+	r = sd_event_add_time_relative(server->event, &server->pause_source, CLOCK_MONOTONIC, ACCEPT_PAUSE_USEC, 0,
+		on_pause_over, server);
+	return r < 0 ? 0 : sd_event_source_set_enabled(server->accept_source, SD_EVENT_OFF);
 }
 
 static int on_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -192,7 +224,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 	int r;
 
 	if (peer_fd < 0)
-		return 0; /* gone again, or out of descriptors: the next wake-up tries again */
+		return errno == EMFILE || errno == ENFILE ? accept_pause(server) : 0;
 	peer = calloc(1, sizeof(*peer));
 	if (!peer)
 		return 0;
@@ -245,6 +277,7 @@ Server *server_free(Server *server)
 	while (server->peers)
 		peer_free(server->peers);
 	sd_event_source_disable_unref(server->accept_source);
+	sd_event_source_disable_unref(server->pause_source);
 	sd_event_unref(server->event);
 	fd_close(server->listen_fd);
 	free(server);

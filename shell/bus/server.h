@@ -3,12 +3,15 @@
  * The keeper's end of the bus: connections, who they are, and the one table of what they may call.
  *
  * A connection is judged once, by the uid that the kernel reports (SO_PEERCRED). A call is judged by the table: unknown
- * members, wrong signatures and callers that a row does not name get an error, a log line, and the connection closed.
+ * objects and members, wrong signatures and callers that a row does not name get an error, a log line, and the connection
+ * closed. So does, without an error that it could read, a peer that speaks no D-Bus. No row takes descriptors: those that
+ * come along with a call are closed by sd-bus, unread.
  */
 #pragma once
 
 #include "shell/base/cleanup.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -21,7 +24,8 @@ typedef struct Peer {
 	Server *server;
 	struct Peer *next;
 	sd_bus *bus;
-	sd_bus_slot *gone_slot, *object_slot;
+	sd_bus_slot *gone_slot, *call_slot;
+	bool called; /* made a call that was let through */
 	PeerKind kind;
 	pid_t pid;
 	uid_t uid;

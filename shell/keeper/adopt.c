@@ -67,6 +67,8 @@ static int adopt_channel(Session *session, int parent_fd, bool rescue, const cha
 	channel->leaf_fd = TAKE_FD(leaf_fd);
 	channel->started_usec = started;
 	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", number);
+	if (leaf_marked_number(channel->leaf_fd, "command-bytes", &channel->command_bytes) < 0)
+		channel->command_bytes = 0;
 	channel->terminal = leaf_is_marked(channel->leaf_fd, "terminal");
 	channel->rescue = rescue;
 	channel->parent_fd = rescue ? fcntl(parent_fd, F_DUPFD_CLOEXEC, 3) : parent_fd;
@@ -140,6 +142,9 @@ static int adopt_session(Keeper *keeper, const char *id)
 		adopt_channels(session, rescue_fd, true);
 	}
 	session->over = over;
+	/* the keeper may have died in the middle of a hang-up */
+	if (over)
+		session_hang_up(session);
 	session_collect(session);
 	return 0;
 }

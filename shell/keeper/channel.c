@@ -23,7 +23,6 @@ static void channel_unlink(Channel *channel)
 	for (Channel **p = &session->channels; *p; p = &(*p)->next)
 		if (*p == channel) {
 			*p = channel->next;
-			session->n_channels--;
 			break;
 		}
 }
@@ -44,6 +43,7 @@ Channel *channel_free(Channel *channel)
 	}
 	return NULL;
 }
+
 int channel_make(Session *session, const char *kind, char *command, Channel **ret)
 {
 	_cleanup_free_ char *taken = command;
@@ -66,7 +66,6 @@ void channel_link(Channel *channel)
 {
 	channel->next = channel->session->channels;
 	channel->session->channels = channel;
-	channel->session->n_channels++;
 }
 
 /* The last process is gone: the leaf, the channel and, if it was the last thing, the session go. */
@@ -77,14 +76,7 @@ static void channel_collect(Channel *channel)
 
 	if (r < 0)
 		log_error("cannot remove the leaf %s of session %s: %s", channel->name, session->id, strerror(-r));
-	if (channel->rescue) {
-		char name[48];
-
-		/* while another rescue leaf of this session lives, -EBUSY is the right answer */
-		(void)snprintf(name, sizeof(name), "session-%s", session->id);
-		if (leaf_remove(session->keeper->rescue_fd, name) == 0 && session->keeper->rescued == session)
-			session->keeper->rescued = NULL;
-	}
+	rescue_leave(session);
 	channel_unlink(channel);
 	channel_free(channel);
 	session_collect(session);

@@ -55,11 +55,13 @@ typedef struct Keeper {
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
 } Keeper;
 
+#define SESSION_ID_SIZE 17
+
 struct Session {
 	Keeper *keeper;
 	Session *next;
 	Peer *front; /* whom Exited signals go to; NULL: adopted, not claimed yet */
-	char id[24];
+	char id[SESSION_ID_SIZE]; /* 16 random hex digits */
 	char *peer; /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
 	char *key;  /* fingerprint */
 	KeyOptions options;  /* of that key */
@@ -68,7 +70,6 @@ struct Session {
 	Forward *forwards; /* being connected */
 	bool over; /* the connection ended: goes when the last channel goes */
 	Channel *channels;
-	unsigned int n_channels;
 };
 
 typedef enum ChannelState {
@@ -84,6 +85,7 @@ struct Channel {
 	char name[24]; /* of the leaf */
 	char kind[12];
 	char *command;
+	uint64_t command_bytes; /* adopted, and longer than a mark can hold: how long it was; else 0 */
 	char *original; /* what the client asked for where its key forced the command; NULL otherwise */
 	bool terminal;
 	bool rescue; /* born in the rescue tree */
@@ -103,6 +105,8 @@ _must_check_ int session_new(Keeper *keeper, Peer *front, const char *peer, cons
 _must_check_ int session_adopt(Keeper *keeper, const char *id, Session **ret);
 Session *session_find(Keeper *keeper, const char *id);
 Channel *session_channel(Session *session, uint32_t number);
+/* Its processes that run; what ended and left descendants behind is not among them. */
+unsigned int session_running(const Session *session);
 void session_hang_up(Session *session);
 void session_collect(Session *session); /* frees it if it is over and empty */
 uint64_t keeper_count_sessions(const Keeper *keeper); /* those whose connection lives */
@@ -158,6 +162,8 @@ _must_check_ int keeper_adopt(Keeper *keeper);
 /* rescue.c: the slice has no room to work in, by tasks or by memory. */
 bool rescue_is_due(Keeper *keeper);
 _must_check_ int rescue_open(Keeper *keeper, Session *session, int *ret_fd);
+/* Gives the rescue leaf back if the session has it and nothing lives there any more. */
+void rescue_leave(Session *session);
 
 /* recording.c: what goes into the record. */
 void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm);

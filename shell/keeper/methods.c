@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-
 static int bad_arguments(sd_bus_error *error, const char *what)
 {
 	return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s", what);
@@ -278,7 +277,7 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	if (strlen(request.term) > KEEPER_TERM_MAX || request.modes_n > KEEPER_MODES_MAX ||
 		!environment_in_bounds(environment))
 		return bad_arguments(error, "terminal type, modes or environment too long");
-	if (session->n_channels >= KEEPER_CHANNELS_MAX)
+	if (session_running(session) >= KEEPER_CHANNELS_MAX)
 		return sd_bus_error_setf(error, KEEPER_ERROR_FULL, "a session has at most %u processes",
 			KEEPER_CHANNELS_MAX);
 
@@ -388,7 +387,7 @@ static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd
 	if (r < 0)
 		return r;
 	session = session_find(userdata, id);
-	if (!session || session->over || (session->front && session->front != peer))
+	if (!session || session->over || session->front)
 		return no_session(error);
 	session->front = peer;
 

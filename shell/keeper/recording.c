@@ -107,6 +107,8 @@ void keeper_record_command(const Channel *channel, const char *result, int value
 	entry_number(&entry, "CREEL_CHANNEL", channel->number);
 	entry_text(&entry, "CREEL_COMMAND_KIND", channel->kind);
 	entry_text(&entry, "CREEL_COMMAND", channel->command);
+	if (channel->command_bytes)
+		entry_number(&entry, "CREEL_COMMAND_BYTES", channel->command_bytes);
 	entry_text(&entry, "CREEL_ORIGINAL_COMMAND", channel->original);
 	entry_text(&entry, "CREEL_TERMINAL", channel->terminal ? "yes" : "no");
 	if (channel->rescue)

@@ -51,6 +51,19 @@ bool rescue_is_due(Keeper *keeper)
 	return tasks_short(keeper) || memory_short(keeper);
 }
 
+void rescue_leave(Session *session)
+{
+	Keeper *keeper = session->keeper;
+	char name[48];
+
+	if (keeper->rescued != session)
+		return;
+	(void)snprintf(name, sizeof(name), "session-%s", session->id);
+	/* while another process of this session lives there, -EBUSY is the right answer */
+	if (leaf_remove(keeper->rescue_fd, name) == 0)
+		keeper->rescued = NULL;
+}
+
 int rescue_open(Keeper *keeper, Session *session, int *ret_fd)
 {
 	char name[48];

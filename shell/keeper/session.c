@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 
 static Session *session_free(Session *session)
 {
@@ -41,18 +42,14 @@ static void session_link(Session *session)
 	session->keeper->sessions = session;
 }
 
-static int next_id(Keeper *keeper, uint64_t *ret)
+/* Never used again, not by a later keeper of the same uid either: a front that missed a removal must not meet another's. */
+static int make_id(char ret[static SESSION_ID_SIZE])
 {
-	uint64_t id;
-	int r;
+	uint64_t number;
 
-	if (leaf_marked_number(keeper->leaves_fd, "sessions", &id) < 0)
-		id = 0;
-	id++;
-	r = leaf_mark_number(keeper->leaves_fd, "sessions", id);
-	if (r < 0)
-		return r;
-	*ret = id;
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+		return -EIO;
+	(void)snprintf(ret, SESSION_ID_SIZE, "%016llx", (unsigned long long)number);
 	return 0;
 }
 
@@ -92,15 +89,13 @@ int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, 
 {
 	_cleanup_(key_options_done) KeyOptions taken = *options;
 	_cleanup_(session_freep) Session *session = NULL;
-	char id[24];
-	uint64_t number;
+	char id[SESSION_ID_SIZE];
 	int r;
 
 	*options = (KeyOptions){ 0 };
-	r = next_id(keeper, &number);
+	r = make_id(id);
 	if (r < 0)
 		return r;
-	(void)snprintf(id, sizeof(id), "%llu", (unsigned long long)number);
 	r = session_make(keeper, id, &session);
 	if (r < 0)
 		return r;
@@ -181,6 +176,15 @@ Session *session_find(Keeper *keeper, const char *id)
 	return NULL;
 }
 
+unsigned int session_running(const Session *session)
+{
+	unsigned int n = 0;
+
+	for (const Channel *channel = session->channels; channel; channel = channel->next)
+		n += channel->state == CHANNEL_RUNNING;
+	return n;
+}
+
 Channel *session_channel(Session *session, uint32_t number)
 {
 	for (Channel *channel = session->channels; channel; channel = channel->next)
@@ -221,8 +225,7 @@ void session_collect(Session *session)
 	r = leaf_remove(keeper->leaves_fd, name);
 	if (r < 0)
 		log_error("cannot remove the leaf %s: %s", name, strerror(-r));
-	if (keeper->rescued == session)
-		keeper->rescued = NULL;
+	rescue_leave(session);
 	for (Session **p = &keeper->sessions; *p; p = &(*p)->next)
 		if (*p == session) {
 			*p = session->next;

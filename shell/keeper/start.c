@@ -45,10 +45,12 @@ static void streams_done(Streams *streams)
 
 static int streams_open_pipes(const Identity *identity, Streams *streams)
 {
-	int r = 0;
+	int r;
 
 	/* the agent owns its pipes, so that /dev/stdin and /proc/self/fd/1 can be opened again by it */
-	identity_borrow(identity);
+	r = identity_borrow(identity);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < 3 && !r; i++) {
 		int ends[2];
 
@@ -154,9 +156,20 @@ static void drop_leaf(Channel *channel)
 	channel->leaf_fd = fd_close(channel->leaf_fd);
 	if (leaf_remove(channel->parent_fd, channel->name) < 0)
 		log_error("cannot remove the leaf %s of session %s", channel->name, channel->session->id);
+	rescue_leave(channel->session);
 }
 
-static int go_to_rescue(Channel *channel)
+/* Before the birth: nobody can have filled the stream yet, so that the keeper never waits for a reader. */
+static void say_rescue(const Streams *streams)
+{
+	static const char text[] = "creel: your limits are used up; this login runs in the rescue leaf "
+				   "(8 processes, 64M): end what you do not need, then log in again\n";
+
+	if (write(streams->inside[2], text, sizeof(text) - 1) < 0)
+		log_warning("a login could not be told that it runs in the rescue leaf");
+}
+
+static int go_to_rescue(Channel *channel, const Streams *streams)
 {
 	int fd, r;
 
@@ -165,7 +178,12 @@ static int go_to_rescue(Channel *channel)
 		return r;
 	channel->rescue = true;
 	channel->parent_fd = fd;
-	return make_leaf(channel, fd);
+	r = make_leaf(channel, fd);
+	if (r < 0)
+		rescue_leave(channel->session);
+	else
+		say_rescue(streams);
+	return r;
 }
 
 static int give_birth(Channel *channel, const ChannelRequest *request, const Program *program, const Streams *streams)
@@ -200,7 +218,7 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 		return r;
 	order.environment = environment.items;
 
-	r = rescue_is_due(keeper) ? go_to_rescue(channel) : -EBUSY;
+	r = rescue_is_due(keeper) ? go_to_rescue(channel, streams) : -EBUSY;
 	if (r == -EBUSY) {
 		channel->parent_fd = channel->session->dir_fd;
 		r = make_leaf(channel, channel->parent_fd);
@@ -211,7 +229,7 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 	r = birth(&order, &channel->pid, &channel->pid_fd);
 	if (r == -EAGAIN && !channel->rescue) {
 		drop_leaf(channel);
-		r = go_to_rescue(channel);
+		r = go_to_rescue(channel, streams);
 		if (r < 0)
 			return r == -EBUSY ? -EAGAIN : r;
 		order.leaf_fd = channel->leaf_fd;
@@ -236,6 +254,8 @@ static int mark_leaf(const Channel *channel)
 		r = leaf_mark(channel->leaf_fd, "terminal", "yes");
 	if (!r)
 		r = leaf_mark(channel->leaf_fd, "command", channel->command);
+	if (!r && strlen(channel->command) > LEAF_MARK_MAX)
+		r = leaf_mark_number(channel->leaf_fd, "command-bytes", strlen(channel->command));
 	return r;
 }
 
@@ -249,17 +269,6 @@ static void abort_birth(Channel *channel)
 	else
 		(void)waitid(P_PIDFD, (id_t)channel->pid_fd, &info, WEXITED);
 	drop_leaf(channel);
-}
-
-static void say_rescue(const Streams *streams)
-{
-	static const char text[] = "creel: your limits are used up; this login runs in the rescue leaf "
-				   "(8 processes, 64M): end what you do not need, then log in again\n";
-	int fd = streams->inside[2];
-
-	if (write(fd, text, sizeof(text) - 1) < 0) {
-		/* the pipe is new and empty; nothing else can be told to nobody */
-	}
 }
 
 static int start_failed(int r, const ChannelRequest *request, sd_bus_error *ret_error)
@@ -319,8 +328,6 @@ int channel_start(Session *session, const ChannelRequest *asked, int ret_fds[sta
 		r = give_birth(channel, request, &program, &streams);
 	if (r < 0)
 		return start_failed(r, request, ret_error);
-	if (channel->rescue)
-		say_rescue(&streams);
 
 	r = mark_leaf(channel);
 	if (!r)

@@ -10,7 +10,6 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CPU_PERIOD_USEC 100000U
-#define MARK_MAX 4096U
 #define PROCS_MAX (1U << 20) /* bytes of a cgroup.procs */
 
 int leaf_open(int parent_fd, const char *name, int *ret_fd)
@@ -279,7 +278,7 @@ bool leaf_has_process(int leaf_fd, pid_t pid)
 int leaf_mark(int leaf_fd, const char *name, const char *value)
 {
 	char attribute[64];
-	size_t n = strnlen(value, MARK_MAX);
+	size_t n = strnlen(value, LEAF_MARK_MAX);
 
 	(void)snprintf(attribute, sizeof(attribute), "user.creel.%s", name);
 	return fsetxattr(leaf_fd, attribute, value, n, 0) < 0 ? -errno : 0;
@@ -295,14 +294,14 @@ int leaf_mark_number(int leaf_fd, const char *name, uint64_t value)
 
 int leaf_marked(int leaf_fd, const char *name, char **ret)
 {
-	_cleanup_free_ char *value = malloc(MARK_MAX + 1);
+	_cleanup_free_ char *value = malloc(LEAF_MARK_MAX + 1);
 	char attribute[64];
 	ssize_t n;
 
 	if (!value)
 		return -ENOMEM;
 	(void)snprintf(attribute, sizeof(attribute), "user.creel.%s", name);
-	n = fgetxattr(leaf_fd, attribute, value, MARK_MAX);
+	n = fgetxattr(leaf_fd, attribute, value, LEAF_MARK_MAX);
 	if (n < 0)
 		return -errno;
 	value[n] = '\0';

@@ -82,7 +82,12 @@ bool leaf_has_process(int leaf_fd, pid_t pid);
  */
 _must_check_ int leaf_hang_up(int leaf_fd, pid_t main_sid, int kept_fd);
 
-/* Marks: text of at most 4096 bytes in an extended attribute user.creel.NAME. -ENODATA when there is none. */
+/* An extended attribute may have 64 KiB (xattr(7)), those of a cgroup 128 KiB together. */
+#define LEAF_MARK_MAX 60000U
+
+/*
+ * Marks: text in an extended attribute user.creel.NAME, cut at LEAF_MARK_MAX bytes. -ENODATA when there is none.
+ */
 _must_check_ int leaf_mark(int leaf_fd, const char *name, const char *value);
 _must_check_ int leaf_mark_number(int leaf_fd, const char *name, uint64_t value);
 _must_check_ int leaf_marked(int leaf_fd, const char *name, char **ret);

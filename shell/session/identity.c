@@ -56,11 +56,16 @@ Identity *identity_free(Identity *identity)
 	return NULL;
 }
 
-void identity_borrow(const Identity *identity)
+int identity_borrow(const Identity *identity)
 {
 	/* gid first: it needs CAP_SETGID, which setfsuid() leaves in place, but the order reads as a drop */
 	(void)setfsgid(identity->gid);
 	(void)setfsuid(identity->uid);
+	/* neither reports failure; an id that is not valid changes nothing, and the present one is returned (setfsuid(2)) */
+	if (setfsgid((gid_t)-1) == (int)identity->gid && setfsuid((uid_t)-1) == (int)identity->uid)
+		return 0;
+	identity_give_back();
+	return -EPERM;
 }
 
 void identity_give_back(void)

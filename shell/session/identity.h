@@ -33,6 +33,7 @@ DEFINE_CLEANUP(Identity, identity_free)
  * opens (setfsuid(2): the kernel also takes the file capabilities out of the effective set meanwhile).
  * The supplementary groups stay the caller's: the keeper sets them to the agent's once, at its start.
  * Privilege: CAP_SETUID, CAP_SETGID. Context: single-threaded keeper. Nothing may return in between.
+ * Returns 0, or -EPERM when the kernel did not switch: then nothing was borrowed.
  */
-void identity_borrow(const Identity *identity);
+_must_check_ int identity_borrow(const Identity *identity);
 void identity_give_back(void);

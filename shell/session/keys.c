@@ -271,9 +271,11 @@ int keys_authorize(const Identity *identity, const Policy *policy, const uint8_t
 			return verdict;
 	}
 	if (policy->keys & KEYS_HOME) {
-		int fd;
+		int fd, r;
 
-		identity_borrow(identity);
+		r = identity_borrow(identity);
+		if (r < 0)
+			return r;
 		fd = open_home_keys(identity, ret_reason);
 		verdict = find_in_file(fd, "~/.ssh/authorized_keys", blob, blob_n, ret_options, ret_reason);
 		identity_give_back();

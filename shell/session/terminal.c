@@ -86,10 +86,12 @@ int terminal_open(const Identity *identity, const TerminalSize *size, const uint
 		.ws_xpixel = size_clamp(size->width),
 		.ws_ypixel = size_clamp(size->height),
 	};
-	int locked = 0;
+	int locked = 0, r;
 
 	/* the slave's inode belongs to whoever opens ptmx (devpts takes the file system uid) */
-	identity_borrow(identity);
+	r = identity_borrow(identity);
+	if (r < 0)
+		return r;
 	master_fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	identity_give_back();
 	if (master_fd < 0)

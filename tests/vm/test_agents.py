@@ -95,6 +95,25 @@ def test_remove_ends_connections_that_run_nothing(vm, key, public):
         assert client.wait(90) == 255
 
 
+def test_an_old_connection_is_nothing_to_the_next_agent_of_its_uid(vm, key, public, tmp_path):
+    share = ["-o", f"ControlPath={tmp_path}/control"]
+    vm.root.sh("creelctl agent add carol --key -", stdin=public)
+    uid = vm.root.sh("id -u carol")
+    since = vm.now()
+    with vm.agent.start(None, ["-N", "-M", "-l", "carol", *vm.only(key), *share]) as client:
+        vm.record(since, "login", agent="carol", timeout=60)
+        vm.root.sh("creelctl agent remove carol", timeout=120)
+        vm.root.sh("creelctl agent add dora --key -", stdin=public)
+        try:
+            assert vm.root.sh("id -u dora") == uid, "the case that is meant: the uid is used again"
+            assert vm.agent("id -un", options=["-l", "dora", *vm.only(key)]).text == "dora"
+            assert vm.agent("id -un", options=["-l", "carol", *vm.only(key), *share]).text == ""
+            assert client.wait(60) == 255
+            assert vm.agent("id -un", options=["-l", "dora", *vm.only(key)]).text == "dora"
+        finally:
+            vm.root.sh("creelctl agent remove dora", timeout=120)
+
+
 def test_lingering_units_run_without_a_login(vm, carol, key):
     uid = vm.root.sh("id -u carol")
     wait_until(lambda: vm.root(f"systemctl is-active user@{uid}.service").text == "active")

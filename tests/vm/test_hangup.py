@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from harness import PROBE_DIR, Host, Terminal, marker, wait_until
+from harness import PROBE_DIR, Host, Terminal, marker, python, wait_until
 
 
 def all_alive(vm, seconds):
@@ -95,6 +95,44 @@ def test_a_vanished_terminal(vm):
         gone_soon(vm, [dies])
     assert all_alive(vm, [lives])
     ends(vm, [lives])
+
+
+MURDER = """
+import glob, os, subprocess, sys, time
+agent, keeper = sys.argv[1:]
+pid = int(subprocess.run(["systemctl", "show", "-P", "MainPID", keeper], capture_output=True, text=True).stdout)
+print("ready", flush=True)
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    for folder in glob.glob(f"/sys/fs/cgroup/user.slice/user-{agent}.slice/creel-leaves@{agent}.service/session-*"):
+        try:
+            os.getxattr(folder, "user.creel.over")
+        except OSError:
+            continue
+        os.kill(pid, 9)
+        print("killed", flush=True)
+        sys.exit()
+"""
+
+
+def test_a_keeper_that_dies_in_a_hang_up_finishes_it_when_it_is_back(vm):
+    """The shell has a moment for its history; the keeper is killed just then."""
+    dies, lives = marker(), marker()
+    uid = vm.uid()
+    with Terminal(vm.agent.argv(options=["-tt"])) as terminal:
+        terminal.expect(r"\$ ")
+        terminal.line(f"nohup sleep {lives} >/dev/null 2>&1 &")
+        terminal.line("trap : HUP TERM")
+        terminal.line(f"setsid -w true; while :; do sleep {dies}; done")
+        wait_until(lambda: all_alive(vm, [dies, lives]))
+        with vm.root.start(python(MURDER, uid, f"creel-keeper@{uid}.service")) as murderer:
+            assert murderer.stdout.readline() == b"ready\n"
+            terminal.kill()
+            assert murderer.stdout.readline() == b"killed\n"
+    wait_until(lambda: none_alive(vm, [dies]), 60, "the hang-up is finished")
+    assert all_alive(vm, [lives])
+    ends(vm, [lives])
+    wait_until(lambda: vm.agent("echo in").text == "in", 60)
 
 
 def test_logging_out_properly_leaves_nohup_and_ends_nothing_else(vm):

@@ -223,9 +223,18 @@ def test_wrong_messages_of_the_front_are_refused(vm, member, signature, argument
     assert vm.agent.sh("echo in") == "in"
 
 
-def test_wrong_interface_is_refused(vm):
-    answer = call(vm, "agent", "Limits", "", [], 0, "org.example.Nonsense")
+def assert_complaint(vm, since):
+    """One line of the keeper's names who was refused."""
+    wait_until(lambda: [entry for entry in vm.journal(since, f"_SYSTEMD_UNIT={unit(vm)}")
+                        if "refused caller uid" in str(entry["MESSAGE"])], what="a line about the caller")
+
+
+@pytest.mark.parametrize("interface", ["org.example.Nonsense", "org.freedesktop.DBus.Peer"])
+def test_wrong_interface_is_refused(vm, interface):
+    since = vm.now()
+    answer = call(vm, "agent", "Ping" if "Peer" in interface else "Limits", "", [], 0, interface)
     assert answer.get("error") or answer.get("closed")
+    assert_complaint(vm, since)
 
 
 @pytest.mark.parametrize("count", [1, 16, 200])
@@ -244,8 +253,10 @@ def test_descriptors_that_nobody_asked_for(vm, count):
                                   b"l\x01\x00\x01\xff\xff\xff\x7f\x01\x00\x00\x00\xff\xff\xff\x7f" + b"a" * 1000],
                          ids=["zeros", "ones", "header", "http", "lengths"])
 def test_bytes_that_are_no_messages(vm, verb, data):
+    since = vm.now()
     answer = ask(vm, "agent", socket_of(vm), verb, data.hex(), timeout=90)
     assert "reply" not in answer
+    assert_complaint(vm, since)
     assert vm.agent.sh("echo in") == "in"
 
 
