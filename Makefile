@@ -78,7 +78,7 @@ sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/childre
 	    sshd-sub/guard.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c \
 	    sshd-sub/monitor.c sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 	    sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
-	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/split.c sshd-sub/userauth.c \
+	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
 

@@ -14,17 +14,23 @@
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 
-/* Where the listener's prepared session expects the connection, and where a worker's other descriptors are. */
+/*
+ * A worker's descriptors. The connection comes through the hand-off, and gets the first number that is free: the one that
+ * the listener's prepared session expects. The hand-off and Landlock's rules are closed by then.
+ */
 #define WORKER_CONNECTION_FD 3
 #define WORKER_LINK_FD 4
-#define WORKER_LANDLOCK_FD 5
+#define WORKER_HANDOFF_FD 5
+#define WORKER_LANDLOCK_FD 6
 
 /* Two packets of libssh 0.10, which sends at most the client's 32768 bytes less 10. */
 #define WORKER_CHUNK (2U * 32758U)
 
 /*
- * Context: a fresh child of the listener, which has the descriptors above and nothing else but the standard ones; the
- * sandbox is not on yet. `banner` is sent to whoever begins to log in, NULL: nothing. Does not return.
+ * Context: a fresh child of the listener, which has the link, the hand-off, the Landlock rules (-EBADF: none) and the
+ * standard descriptors, and nothing else; the sandbox is not on yet. Waits for its connection: one WIRE_CONNECTION message
+ * with the descriptor, or the end of the hand-off, which is its own. `banner` is sent to whoever begins to log in, NULL:
+ * nothing. Does not return.
  */
 _Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *options, const char *banner);
 

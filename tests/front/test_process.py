@@ -117,6 +117,7 @@ def test_the_filter_is_what_was_measured():
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_until(lambda: int(fields(server.server.pid)["TracerPid"]) == tracer.pid, what="strace is there")
+        server("true")  # takes the worker that waited already, and was not traced
         use_everything(server)
         wait_until(lambda: not server.workers())
     finally:
