@@ -79,7 +79,7 @@ sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/childre
 	    sshd-sub/monitor.c sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 	    sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
-	    sshd-sub/waiting.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
+	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
@@ -278,7 +278,7 @@ install: all
 # ---- tests that run here -------------------------------------------------------------------------------------------
 .PHONY: unit fuzz-corpora front
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
-front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper
+front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
 
 # it runs the program

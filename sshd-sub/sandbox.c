@@ -35,6 +35,7 @@ static const FilterRow rows[] = {
 	FILTER_ALLOW(setsockopt, "one segment for many packets", FILTER_EQUAL(1, IPPROTO_TCP),
 		FILTER_EQUAL(2, TCP_CORK)),
 	FILTER_ALLOW(prctl, "a spare gets its proper name", FILTER_EQUAL(0, PR_SET_NAME)),
+	FILTER_ALLOW(getsockopt, "how far the client is", FILTER_EQUAL(1, IPPROTO_TCP), FILTER_EQUAL(2, TCP_INFO)),
 	FILTER_ALLOW(getpid, "OpenSSL's generator asks whether it was forked"),
 	FILTER_ALLOW(getrandom, "OpenSSL's generator"),
 	FILTER_ALLOW(brk, "malloc"),

@@ -13,6 +13,7 @@
 #include "sshd-sub/keepalive.h"
 #include "sshd-sub/sandbox.h"
 #include "sshd-sub/split.h"
+#include "sshd-sub/window.h"
 #include "sshd-sub/worker-auth.h"
 
 #include <libssh/server.h>
@@ -326,6 +327,7 @@ static void step_channels(void)
 	for (size_t i = 0; i < worker.n_channels;) {
 		Channel *channel = worker.channels[i];
 
+		window_widen(channel);
 		if (!(channel->forwards ? forwarding_step(channel) : channel_step(channel, now_usec))) {
 			i++;
 			continue;

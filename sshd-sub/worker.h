@@ -70,6 +70,8 @@ typedef struct Channel {
 	bool client_eof, eof_sent;
 	uint64_t silent_usec; /* when its output was seen closed; 0 before */
 	bool unread;     /* libssh holds input that we have not taken */
+	bool far;        /* may send more ahead: window.c */
+	size_t taken_n;  /* bytes of input since the window was looked at */
 	bool in_blocked; /* the pipe is full */
 	uint8_t *staged; /* taken from libssh, not yet written */
 	size_t staged_at, staged_n;
@@ -128,6 +130,8 @@ _must_check_ int channel_adopt_socket(Worker *worker, ssh_channel ssh, int fd);
 void pump_output(Channel *channel, bool is_stderr);
 /* Writes what libssh or we hold to the process's input, as far as it goes. */
 void pump_input(Channel *channel);
+/* Copies: bytes of the client's that are no longer in libssh, the next for the process. Returns 0 or -ENOMEM. */
+_must_check_ int pump_stage(Channel *channel, const uint8_t *data, size_t n);
 /* libssh's callback for data: returns how many bytes were taken. */
 uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n);
 /* Sends to the client; what libssh does not take stays pending. */
