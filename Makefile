@@ -12,6 +12,7 @@
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
+#   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
 #   make format      clang-format in place                    make compile_commands.json
@@ -77,8 +78,8 @@ sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/childre
 	    sshd-sub/guard.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c \
 	    sshd-sub/monitor.c sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 	    sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
-	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/split.c sshd-sub/userauth.c \
-	    sshd-sub/waiting.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
+	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
+	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
@@ -243,6 +244,9 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# a far client, for measurements
+delay-link_src := $(base_src)
+$(eval $(call test_rules,delay-link,tests/bench/delay-link.c,libsystemd))
 
 $(BUILD)/%.o: %.c Makefile
 	$(call say,CC,$<)
@@ -274,7 +278,7 @@ install: all
 # ---- tests that run here -------------------------------------------------------------------------------------------
 .PHONY: unit fuzz-corpora front
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
-front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper
+front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
 
 # it runs the program
@@ -369,13 +373,16 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
-.PHONY: test bench
+.PHONY: test bench bench-front
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run
 
 bench: deps
 	$(again) dest
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
+
+bench-front: deps $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-front.py $(BENCH)
 
 # ---- the agent VM: provision/vm does the work; VM=NAME names another one ------------------------------------------
 vm_program = BUILD='$(abspath $(BUILD))' VM='$(VM)' /usr/bin/python3 provision/vm

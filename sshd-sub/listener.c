@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The main process. It never holds the host key: the monitor is a process of its own that reads it. It never talks to
- * clients: workers are forked for that, from a process that is warmed up and has a libssh session ready, so that a
- * connection costs one fork and no set-up.
+ * clients: workers are forked for that, from a process that is warmed up and has a libssh session ready; one is
+ * forked ahead whenever there is a pause, so that a connection mostly finds its worker waiting, confined already.
  *
  * SIGTERM ends only this process: connections go on with their workers and their monitor, and a new instance may take the
  * listening sockets meanwhile. Signals are looked at between connections, so none is lost half accepted.
@@ -20,6 +20,7 @@
 #include "sshd-sub/offer.h"
 #include "sshd-sub/sandbox.h"
 #include "sshd-sub/selftest.h"
+#include "sshd-sub/spare.h"
 #include "sshd-sub/split.h"
 #include "sshd-sub/waiting.h"
 #include "sshd-sub/worker.h"
@@ -42,8 +43,9 @@
 #define FULL_TICK_MSEC 200U     /* while the bound is reached */
 #define DROP_ROUND 16U
 #define BANNER_MAX (16U * 1024)
+/* From the last connection to the next spare: forking at once takes time from the worker that has just begun. */
+#define SPARE_PAUSE_MSEC 3U
 #define CRASH_PAUSE_SEC 1
-#define WORKER_FD_FIRST_FREE 6U
 #define MONITOR_ARGUMENTS_MAX 16U
 
 typedef struct Listener {
@@ -58,9 +60,10 @@ typedef struct Listener {
 	ssh_session session; /* for the next worker; the listener itself never uses it */
 	Children children;
 	Room room; /* accepted, and not served yet */
+	Spare spare;
 	sigset_t signals;
 	uint64_t tick_usec; /* when room is made next */
-	bool crashed, ending;
+	bool crashed, ending, no_spares;
 } Listener;
 
 /* Set once here, inherited by every connection: no call for any of them. */
@@ -255,34 +258,19 @@ static int listener_prepare(Listener *listener, const char **ret_step)
 	return r < 0 ? r : listener_read_banner(listener, ret_step);
 }
 
-/* Context: a fresh child. What remains is what worker.h says. */
-_Noreturn static void listener_become_worker(Listener *listener, int connection_fd, int link_fd)
+static int listener_make_spare(Listener *listener)
 {
-	int landlock_fd = -EBADF;
-
-	/* our own descriptors come first, so these are never among the numbers that they move to */
-	if (connection_fd < (int)WORKER_FD_FIRST_FREE || link_fd < (int)WORKER_FD_FIRST_FREE)
-		_exit(1);
-	if (dup2(connection_fd, WORKER_CONNECTION_FD) < 0 || dup2(link_fd, WORKER_LINK_FD) < 0)
-		_exit(1);
-	if (listener->landlock_fd >= 0) {
-		landlock_fd = dup2(listener->landlock_fd, WORKER_LANDLOCK_FD);
-		if (landlock_fd < 0)
-			_exit(1);
-	}
-	if (close_range(landlock_fd < 0 ? WORKER_LANDLOCK_FD : WORKER_FD_FIRST_FREE, ~0U, 0) < 0)
-		_exit(1);
-	worker_run(listener->session, landlock_fd, listener->options, listener->banner);
+	return spare_make(&listener->spare, listener->session, listener->landlock_fd, listener->options, listener->banner);
 }
 
-/* Tells the monitor of a worker before it can have said anything. */
-static int listener_announce(Listener *listener, uint32_t id, pid_t pid, const char *peer, int link_fd)
+/* Tells the monitor of a worker. What that said meanwhile waits in its link. */
+static int listener_announce(Listener *listener, uint32_t id, const char *peer)
 {
 	WireHeader header = { .type = WIRE_CONNECTION, .number = id };
 	uint8_t buffer[WIRE_PEER_MAX + 16];
 	WireWriter payload = { .data = buffer, .room = sizeof(buffer) };
-	_cleanup_close_ int worker_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int fds[2] = { link_fd, worker_fd };
+	_cleanup_close_ int worker_fd = (int)syscall(SYS_pidfd_open, listener->spare.pid, 0);
+	int fds[2] = { listener->spare.link_fd, worker_fd };
 
 	if (worker_fd < 0)
 		return -errno;
@@ -291,38 +279,46 @@ static int listener_announce(Listener *listener, uint32_t id, pid_t pid, const c
 	return wire_send(listener->control_fd, &header, payload.data, fds, 2, 0);
 }
 
+/* A spare that ended while it waited is found out here, and replaced once. */
+static int listener_hand_over(Listener *listener, int connection_fd)
+{
+	int r = -EAGAIN;
+
+	for (int try = 0; try < 2 && r < 0; try++) {
+		r = spare_waits(&listener->spare) ? 0 : listener_make_spare(listener);
+		if (r >= 0)
+			r = spare_hand_over(&listener->spare, connection_fd);
+		if (r < 0)
+			spare_drop(&listener->spare);
+	}
+	return r;
+}
+
 static int listener_serve(Listener *listener, Waiting *waiting)
 {
-	_cleanup_close_ int monitor_end = -EBADF, worker_end = -EBADF;
 	struct sockaddr_storage local;
 	socklen_t local_n = sizeof(local);
 	char peer[WIRE_PEER_MAX];
 	uint32_t id = ++listener->children.last_id;
 	PeerSource source;
-	int pair[2], r;
-	pid_t pid;
+	int r;
 
 	if (getsockname(waiting->fd, (struct sockaddr *)&local, &local_n) < 0)
 		return -errno;
 	r = peer_describe(&waiting->remote, &local, peer, &source);
 	if (r < 0)
 		return r;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	monitor_end = pair[0];
-	worker_end = pair[1];
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (!pid)
-		listener_become_worker(listener, waiting->fd, worker_end);
-
-	r = listener_announce(listener, id, pid, peer, monitor_end);
+	r = listener_hand_over(listener, waiting->fd);
 	if (r < 0)
-		return r; /* the worker finds its link closed, and ends */
-	r = children_add(&listener->children, pid, waiting->fd, peer, &source, id);
+		return r;
+	r = listener_announce(listener, id, peer);
 	if (r >= 0)
+		r = children_add(&listener->children, listener->spare.pid, waiting->fd, peer, &source, id);
+	if (r >= 0) {
 		TAKE_FD(waiting->fd);
+		listener->no_spares = false;
+	}
+	spare_drop(&listener->spare); /* on failure its link ends here, and so does it */
 	return r;
 }
 
@@ -428,11 +424,18 @@ static int listener_reap(Listener *listener)
 		}
 		if (is_crash(status)) {
 			log_line(LOG_CRIT, "worker of %s CRASHED with SIG%s: a fault of ours, or somebody tried to make one",
-				child ? child->peer : "an earlier instance", sigabbrev_np(WTERMSIG(status)));
+				child ? child->peer : pid == listener->spare.pid ? "nobody yet" : "an earlier instance", sigabbrev_np(WTERMSIG(status)));
 			listener->crashed = true;
 		}
 		if (child)
 			children_remove(&listener->children, child);
+		if (pid == listener->spare.pid) {
+			/* not again and again, should it be ours to blame: the next one is made when it is needed, and
+			 * none ahead before that has worked */
+			log_error("a worker ended before it had a connection (status %#x)", (unsigned int)status);
+			spare_drop(&listener->spare);
+			listener->no_spares = true;
+		}
 	}
 	return 0;
 }
@@ -447,6 +450,19 @@ static void listener_read_control(Listener *listener)
 	while (wire_receive(listener->control_fd, &header, payload, fds, &n_fds, MSG_DONTWAIT) > 0)
 		if (header.type == WIRE_ADMITTED)
 			children_admit(&listener->children, header.number);
+}
+
+static bool listener_wants_spare(const Listener *listener)
+{
+	return !spare_waits(&listener->spare) && !listener->no_spares &&
+		listener->children.unauthenticated < listener->options->unauthenticated;
+}
+
+static int listener_timeout(const Listener *listener)
+{
+	if (listener_wants_spare(listener))
+		return (int)SPARE_PAUSE_MSEC;
+	return listener->room.n ? (int)FULL_TICK_MSEC : -1;
 }
 
 /* Returns 1 to go on, 0 to end, or a negative errno. */
@@ -464,11 +480,13 @@ static int listener_round(Listener *listener)
 		fds[1].events = POLLIN;
 	for (unsigned int i = 0; i < listener->n_listening; i++)
 		fds[n++] = (struct pollfd){ .fd = listener->listening_fds[i], .events = POLLIN };
-	r = poll(fds, n, listener->room.n ? (int)FULL_TICK_MSEC : -1);
+	r = poll(fds, n, listener_timeout(listener));
 	if (r < 0)
 		return errno == EINTR ? 1 : -errno;
 	if (r > 0)
 		listener_read_control(listener);
+	else if (listener_wants_spare(listener) && listener_make_spare(listener) < 0)
+		listener->no_spares = true; /* the next connection tries again, and says so */
 	if (fds[0].revents) {
 		struct signalfd_siginfo infos[8];
 		ssize_t size = read(listener->signal_fd, infos, sizeof(infos));
@@ -513,7 +531,14 @@ int listener_run(const Options *options, char *const argv[])
 	const char *step;
 	int r;
 
-	listener = (Listener){ .options = options, .argv = argv, .signal_fd = -EBADF, .control_fd = -EBADF, .landlock_fd = -EBADF };
+	listener = (Listener){
+		.options = options,
+		.argv = argv,
+		.signal_fd = -EBADF,
+		.control_fd = -EBADF,
+		.landlock_fd = -EBADF,
+		.spare = SPARE_NONE,
+	};
 	children_init(&listener.children);
 	room_init(&listener.room);
 	r = listener_prepare(&listener, &step);

@@ -11,12 +11,10 @@
 #include "sshd-sub/worker.h"
 #include "shell/base/rate.h"
 #include "sshd-sub/guard.h"
+#include "sshd-sub/window.h"
 
 #include <string.h>
 #include <sys/socket.h>
-
-/* A peer that ignores the window makes libssh 0.10 buffer all it sends; honest ones stay below 1.3 MB. */
-#define UNREAD_MAX (2U * 1024 * 1024)
 
 bool pump_wants_output(const Channel *channel, bool is_stderr)
 {
@@ -182,7 +180,7 @@ uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n)
 {
 	size_t taken;
 
-	if (n > UNREAD_MAX)
+	if (n > window_bound(channel)) /* a peer that ignores the window makes libssh 0.10 buffer all it sends */
 		channel->worker->broken = true;
 	if (channel->state > CHANNEL_STARTING && channel->in_fd < 0)
 		return n;
@@ -191,6 +189,7 @@ uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n)
 		return 0;
 	}
 	taken = feed(channel, data, n);
+	channel->taken_n += taken;
 	channel->unread = taken < n;
 	return (uint32_t)taken;
 }
@@ -219,6 +218,24 @@ static int stage(Channel *channel)
 	channel->staged = data;
 	channel->staged_at = 0;
 	channel->staged_n = (size_t)n;
+	channel->taken_n += (size_t)n;
+	return 0;
+}
+
+int pump_stage(Channel *channel, const uint8_t *data, size_t n)
+{
+	if (channel->in_fd < 0)
+		return 0; /* it reads no more: the rest is nobody's */
+	channel->staged = malloc(n);
+	if (!channel->staged)
+		return -ENOMEM;
+	memcpy(channel->staged, data, n);
+	channel->staged_at = 0;
+	channel->staged_n = n;
+	channel->taken_n += n;
+	channel->unread = false;
+	if (!channel->in_blocked)
+		pump_input(channel);
 	return 0;
 }
 

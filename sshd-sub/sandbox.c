@@ -34,6 +34,8 @@ static const FilterRow rows[] = {
 		FILTER_EQUAL(2, TCP_QUICKACK)),
 	FILTER_ALLOW(setsockopt, "one segment for many packets", FILTER_EQUAL(1, IPPROTO_TCP),
 		FILTER_EQUAL(2, TCP_CORK)),
+	FILTER_ALLOW(prctl, "a spare gets its proper name", FILTER_EQUAL(0, PR_SET_NAME)),
+	FILTER_ALLOW(getsockopt, "how far the client is", FILTER_EQUAL(1, IPPROTO_TCP), FILTER_EQUAL(2, TCP_INFO)),
 	FILTER_ALLOW(getpid, "OpenSSL's generator asks whether it was forked"),
 	FILTER_ALLOW(getrandom, "OpenSSL's generator"),
 	FILTER_ALLOW(brk, "malloc"),
@@ -92,6 +94,7 @@ int sandbox_prepare(int *ret_landlock_fd)
 /* A sanitizer maps terabytes and opens /proc: sanitizer builds are for tests, and say so when they start. */
 int sandbox_apply(int landlock_fd)
 {
+	fd_close(landlock_fd);
 	return 0;
 }
 #else

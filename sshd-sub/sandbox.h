@@ -19,5 +19,5 @@
  */
 _must_check_ int sandbox_prepare(int *ret_landlock_fd);
 
-/* Context: worker, at its top, before it reads a byte. Returns 0 or a negative errno: then it must end. */
+/* Context: worker, at its top, before it reads a byte. Closes `landlock_fd`. Returns 0 or a negative errno: then it must end. */
 _must_check_ int sandbox_apply(int landlock_fd);

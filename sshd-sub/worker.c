@@ -13,14 +13,17 @@
 #include "sshd-sub/keepalive.h"
 #include "sshd-sub/sandbox.h"
 #include "sshd-sub/split.h"
+#include "sshd-sub/window.h"
 #include "sshd-sub/worker-auth.h"
 
 #include <libssh/server.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/rand.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #define INNER_ROUNDS 64
@@ -324,6 +327,7 @@ static void step_channels(void)
 	for (size_t i = 0; i < worker.n_channels;) {
 		Channel *channel = worker.channels[i];
 
+		window_widen(channel);
 		if (!(channel->forwards ? forwarding_step(channel) : channel_step(channel, now_usec))) {
 			i++;
 			continue;
@@ -333,24 +337,50 @@ static void step_channels(void)
 	}
 }
 
+/* Before anybody can see a difference: the random generator notices that it was forked, and seeds itself again. */
+static void warm_up(void)
+{
+	uint8_t byte;
+
+	(void)RAND_bytes(&byte, sizeof(byte));
+}
+
+static void wait_for_connection(void)
+{
+	static uint8_t payload[WIRE_PAYLOAD_MAX + 1];
+	int fds[WIRE_FDS_MAX];
+	WireHeader header;
+	size_t n_fds;
+
+	if (wire_receive(WORKER_HANDOFF_FD, &header, payload, fds, &n_fds, 0) <= 0)
+		_exit(0); /* the listener is gone, or found this one of no use */
+	if (header.type != WIRE_CONNECTION || n_fds != 1 || fds[0] != WORKER_CONNECTION_FD)
+		_exit(1);
+	(void)close(WORKER_HANDOFF_FD);
+	(void)prctl(PR_SET_NAME, "creel-sshd", 0, 0, 0);
+}
+
 _Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *options, const char *banner)
 {
 	bool exchanged = false;
 	sigset_t none;
 	int r;
 
+	(void)prctl(PR_SET_NAME, "creel-spare", 0, 0, 0);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	link_init(&worker.link, WORKER_LINK_FD);
 	worker.session = session;
 	worker.event = ssh_event_new();
 	if (!worker.event || sandbox_apply(landlock_fd) < 0)
-		worker_end(BYE_FAILED, "sandbox");
-	/* what remains: the connection, the link, standard descriptors, and the calls of sandbox.c's table */
+		_exit(1); /* the listener sees that its spare ended, and what that means */
+	/* what remains: the link, one connection, standard descriptors, and the calls of sandbox.c's table */
 
 	split_enter(SPLIT_WORKER, &worker.link);
 	auth_begin(&auth, session, &worker.link, banner);
 	guard_init(on_endless_write);
+	warm_up();
+	wait_for_connection();
 	keepalive_begin(&keepalive, options);
 	acks_with_answers();
 	r = ssh_handle_key_exchange(session);

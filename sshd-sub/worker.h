@@ -14,17 +14,23 @@
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 
-/* Where the listener's prepared session expects the connection, and where a worker's other descriptors are. */
+/*
+ * A worker's descriptors. The connection comes through the hand-off, and gets the first number that is free: the one that
+ * the listener's prepared session expects. The hand-off and Landlock's rules are closed by then.
+ */
 #define WORKER_CONNECTION_FD 3
 #define WORKER_LINK_FD 4
-#define WORKER_LANDLOCK_FD 5
+#define WORKER_HANDOFF_FD 5
+#define WORKER_LANDLOCK_FD 6
 
 /* Two packets of libssh 0.10, which sends at most the client's 32768 bytes less 10. */
 #define WORKER_CHUNK (2U * 32758U)
 
 /*
- * Context: a fresh child of the listener, which has the descriptors above and nothing else but the standard ones; the
- * sandbox is not on yet. `banner` is sent to whoever begins to log in, NULL: nothing. Does not return.
+ * Context: a fresh child of the listener, which has the link, the hand-off, the Landlock rules (-EBADF: none) and the
+ * standard descriptors, and nothing else; the sandbox is not on yet. Waits for its connection: one WIRE_CONNECTION message
+ * with the descriptor, or the end of the hand-off, which is its own. `banner` is sent to whoever begins to log in, NULL:
+ * nothing. Does not return.
  */
 _Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *options, const char *banner);
 
@@ -64,6 +70,8 @@ typedef struct Channel {
 	bool client_eof, eof_sent;
 	uint64_t silent_usec; /* when its output was seen closed; 0 before */
 	bool unread;     /* libssh holds input that we have not taken */
+	bool far;        /* may send more ahead: window.c */
+	size_t taken_n;  /* bytes of input since the window was looked at */
 	bool in_blocked; /* the pipe is full */
 	uint8_t *staged; /* taken from libssh, not yet written */
 	size_t staged_at, staged_n;
@@ -122,6 +130,8 @@ _must_check_ int channel_adopt_socket(Worker *worker, ssh_channel ssh, int fd);
 void pump_output(Channel *channel, bool is_stderr);
 /* Writes what libssh or we hold to the process's input, as far as it goes. */
 void pump_input(Channel *channel);
+/* Copies: bytes of the client's that are no longer in libssh, the next for the process. Returns 0 or -ENOMEM. */
+_must_check_ int pump_stage(Channel *channel, const uint8_t *data, size_t n);
 /* libssh's callback for data: returns how many bytes were taken. */
 uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n);
 /* Sends to the client; what libssh does not take stays pending. */

@@ -144,7 +144,8 @@ class Front:
         return {pid: all_of_them[pid][1] for pid in mine if pid in all_of_them and pid != self.server.pid}
 
     def workers(self):
-        return sorted(pid for pid, name in self.own().items() if name != "creel-monitor")
+        """Those that have a connection."""
+        return sorted(pid for pid, name in self.own().items() if name not in ("creel-monitor", "creel-spare"))
 
 
 @pytest.fixture(scope="module")

@@ -75,12 +75,23 @@ def test_rights_of_the_processes(front):
     client.communicate(b"")
 
 
+def uploads(front, control):
+    """Much, and a little more when all of that was read: then the worker asks how far the client is."""
+    client = front.popen("head -c 400000 >/dev/null; echo much; head -c 10 >/dev/null; echo more", *control)
+    for n, said in ((400000, b"much\n"), (10, b"more\n")):
+        client.stdin.write(bytes(n))
+        client.stdin.flush()
+        assert client.stdout.readline() == said
+    client.communicate()
+
+
 def use_everything(front):
     control = ["-o", f"ControlPath={front.folder}/all"]
     master = front.popen("cat", "-M", "-c", "aes128-gcm@openssh.com", "-o", "RekeyLimit=1M", *control)
     wait_until(lambda: front(None, "-O", "check", *control).returncode == 0)
     data = os.urandom(4 << 20)
     assert front("cat", *control, stdin=data).stdout == data
+    uploads(front, control)
     assert front("stty size; exit 3", "-tt", *control).returncode == 3
     assert front("fake-full", *control).returncode == 254
     assert front("kill -9 $$", *control).returncode == 255
@@ -117,6 +128,7 @@ def test_the_filter_is_what_was_measured():
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_until(lambda: int(fields(server.server.pid)["TracerPid"]) == tracer.pid, what="strace is there")
+        server("true")  # takes the worker that waited already, and was not traced
         use_everything(server)
         wait_until(lambda: not server.workers())
     finally:

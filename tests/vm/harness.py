@@ -171,10 +171,10 @@ class Machine:
         return self.root(f"cat /proc/{pid}/cgroup").text.partition("::")[2]
 
     def front_workers(self):
-        """Pids of creel-sshd's processes that serve a connection: neither a listener nor a monitor."""
+        """Pids of creel-sshd's processes that serve a connection: neither a listener, a monitor nor a spare."""
         listener = int(self.root.sh("systemctl show -P MainPID creel-sshd.service"))
         lines = (line.split() for line in self.root("ps -u creel-sshd -o pid=,comm=").text.splitlines())
-        return {int(pid) for pid, comm in lines if comm != "creel-monitor"} - {listener}
+        return {int(pid) for pid, comm in lines if comm not in ("creel-monitor", "creel-spare")} - {listener}
 
     # ---- the record --------------------------------------------------------------------------------------------------
     def now(self):
