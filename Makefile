@@ -54,7 +54,8 @@ all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/file.c shell/base/json.c shell/base/log.c shell/base/rate.c shell/base/str.c
+base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
+	    shell/base/str.c
 policy_src := shell/policy/check.c shell/policy/element.c shell/policy/policy.c shell/policy/source.c \
 	      shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c

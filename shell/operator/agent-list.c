@@ -71,11 +71,6 @@ static void write_agent(FILE *file, const Agent *agent, const char *state, const
 	(void)fputc('}', file);
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 static void list_line(const Agent *agent, const char *state, const LimitRow rows[static LIMIT_ROWS])
 {
 	char used[LIMIT_ROWS][24], limit[LIMIT_ROWS][24], uid[16] = "-";
@@ -92,7 +87,7 @@ static void list_line(const Agent *agent, const char *state, const LimitRow rows
 
 int agent_list_main(int argc, char **argv)
 {
-	_cleanup_(strlist_donep) StrList names = { 0 };
+	_cleanup_strlist_ StrList names = { 0 };
 	Reason reason = { "" };
 	bool json = false;
 	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };

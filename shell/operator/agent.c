@@ -77,14 +77,9 @@ static int is_policy(const struct dirent *entry)
 	return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 int agent_names(StrList *ret, Reason *ret_reason)
 {
-	_cleanup_(strlist_donep) StrList names = { 0 };
+	_cleanup_strlist_ StrList names = { 0 };
 	struct dirent **entries = NULL;
 	int n, r = 0;
 

@@ -67,14 +67,9 @@ static int apply_agent(const char *name)
 	return EXIT_FAILURE;
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 int policy_apply_main(int argc, char **argv)
 {
-	_cleanup_(strlist_donep) StrList names = { 0 };
+	_cleanup_strlist_ StrList names = { 0 };
 	_cleanup_close_ int lock_fd = -EBADF;
 	Reason reason = { "" };
 	int status = EXIT_SUCCESS;
