@@ -56,8 +56,8 @@ all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanit
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
 	    shell/base/str.c
-policy_src := shell/policy/check.c shell/policy/element.c shell/policy/policy.c shell/policy/source.c \
-	      shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
+policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
+	      shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c

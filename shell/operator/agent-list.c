@@ -17,7 +17,7 @@ static bool keeper_listens(uid_t uid)
 
 static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error)
 {
-	int r = agent->has_file ? policy_load("", agent->name, ret_policy, ret_error) : -ENOENT;
+	int r = policy_load("", agent->name, ret_policy, ret_error);
 
 	if (!agent->has_user)
 		return "no user";
@@ -185,7 +185,7 @@ int agent_show_main(int argc, char **argv)
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;
 	}
-	if (!agent.has_file) {
+	if (!agent.has_file && !agent.marked) {
 		(void)fprintf(stderr, "creelctl: there is no agent `%s`\n", name);
 		return EXIT_FAILURE;
 	}

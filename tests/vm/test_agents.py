@@ -169,6 +169,31 @@ def test_a_step_that_fails_leaves_nothing(vm, public, path):
     vm.root.sh("creelctl agent remove carol", timeout=120)
 
 
+def test_remove_of_an_agent_whose_file_is_gone(vm, key, public):
+    before = vm.root.sh("ls /etc/creel/provisioned")
+    vm.root.sh("creelctl agent add carol --key -", stdin=public)
+    uid = vm.root.sh("id -u carol")
+    assert vm.root.sh(f"cat /etc/creel/provisioned/{uid}") == "carol"
+    vm.root.sh("rm /etc/creel/agents/carol.conf")
+    done = untouched(vm, "creelctl agent add carol --key -", public)
+    assert "remove carol" in done.errors
+    vm.root.sh("creelctl agent remove carol", timeout=120)
+    assert vm.root("getent passwd carol").rc != 0
+    assert vm.root.sh("ls /etc/creel/provisioned") == before
+    assert vm.root("creelctl agent remove carol").rc != 0
+
+
+def test_a_mark_takes_no_other_user(vm):
+    """The user that was the agent is gone, and another one has its name."""
+    vm.root.sh("useradd --no-create-home carol && echo carol > /etc/creel/provisioned/59998")
+    try:
+        vm.root.sh("creelctl agent remove carol", timeout=120)
+        assert vm.root("getent passwd carol").rc == 0, "who was never made an agent stays"
+        assert vm.root("test -e /etc/creel/provisioned/59998").rc != 0
+    finally:
+        vm.root.sh("rm -f /etc/creel/provisioned/59998; userdel carol")
+
+
 def test_remove_of_what_is_no_agent(vm):
     for name in ("nobody-here", "root", "daemon"):
         untouched(vm, f"creelctl agent remove {name}")
