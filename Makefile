@@ -68,7 +68,8 @@ audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/audit.c shell/operator/command.c \
-		shell/operator/keytext.c shell/operator/policy-apply.c shell/operator/policy-verbs.c \
+		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
+		shell/operator/policy-verbs.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
@@ -113,7 +114,7 @@ creel_libs := libsystemd
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+unit_tests := test_base test_leftovers test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter
 test_base_src := $(audit_src) $(base_src)
@@ -129,6 +130,7 @@ test_key_options_libs := inih
 test_key_options_ldlibs := -lpam
 test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_keytext_libs := libsystemd inih
+test_leftovers_src := shell/operator/leftovers.c $(base_src)
 test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_operator_libs := libsystemd inih
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)

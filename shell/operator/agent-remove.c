@@ -8,6 +8,7 @@
  * could be read or owned by uid alone - files in shared folders, spools, the user's own journal - goes as
  * well, and a home that is kept becomes root's.
  */
+#include "shell/operator/leftovers.h"
 #include "shell/operator/operator.h"
 
 #include <fcntl.h>
@@ -27,30 +28,18 @@ static int lock_account(const char *name, Reason *ret_reason)
 /* Folders that everybody may write to. */
 static const char *const shared_folders[] = { "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock" };
 
+/* What a neighbour does in there, now or before, must not keep an agent from being removed. */
 static int remove_shared_files(uid_t uid, Reason *ret_reason)
 {
-	char uid_text[16];
-	int r;
-
-	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
 	for (size_t i = 0; i < ELEMENTSOF(shared_folders); i++) {
-		const char *const argv[] = {
-			FIND,
-			shared_folders[i],
-			"-xdev",
-			"-mindepth",
-			"1",
-			"-uid",
-			uid_text,
-			"-delete",
-			NULL,
-		};
+		int r = leftovers_remove(shared_folders[i], uid);
 
-		if (access(shared_folders[i], F_OK) < 0)
-			continue;
-		r = command_run(argv, ret_reason);
-		if (r)
-			return r;
+		if (r == -EAGAIN)
+			(void)fprintf(stderr,
+				"creelctl: %s: somebody moves folders about there; a file of uid %u may be left in one\n",
+				shared_folders[i], uid);
+		else if (r < 0)
+			return reason_set(ret_reason, r, "%s: %s", shared_folders[i], strerror(-r));
 	}
 	return 0;
 }

@@ -86,6 +86,23 @@ def test_remove_while_the_agent_is_logged_in(vm, key, public):
     assert vm.root("getent passwd carol").rc != 0
 
 
+def test_a_neighbours_file_does_not_keep_an_agent(vm, key, public):
+    """Bob puts something into a folder of carol's in /tmp that cannot be removed then: she goes, and his file stays his."""
+    vm.root.sh("creelctl agent add carol --key -", stdin=public)
+    uid = vm.root.sh("id -u carol")
+    as_carol(vm, key, "mkdir -p -m 0777 /tmp/carols/deep && chmod 0777 /tmp/carols && touch /tmp/carols/own /tmp/carols/deep/own").ok()
+    vm.bob.sh("echo bobs > /tmp/carols/deep/bobs")
+    vm.root.sh("creelctl agent remove carol", timeout=120)
+    try:
+        assert vm.root("getent passwd carol").rc != 0
+        assert vm.root.sh("stat -c '%U %a' /tmp/carols /tmp/carols/deep") == "root 1777\nroot 1777"
+        assert vm.root.sh("find /tmp/carols -type f -printf '%P %u\n'") == "deep/bobs bob"
+        assert vm.root.sh(f"find /tmp /var/tmp /dev/shm -xdev -uid {uid}") == ""
+        assert vm.bob.sh("cat /tmp/carols/deep/bobs && rm /tmp/carols/deep/bobs") == "bobs"
+    finally:
+        vm.root.sh("rm -rf /tmp/carols")
+
+
 def test_remove_ends_connections_that_run_nothing(vm, key, public):
     vm.root.sh("creelctl agent add carol --key -", stdin=public)
     since = vm.now()
