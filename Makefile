@@ -16,7 +16,8 @@
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
 #   make format      clang-format in place                    make compile_commands.json
 #
-# Variables: V=1 shows commands; CC=clang; SANITIZE=address,undefined; WERROR=1; BUILD=build
+# Variables: V=1 shows commands; CC=clang; SANITIZE=address,undefined; WERROR=1; BUILD=build. What was built with another
+# CC, SANITIZE, CFLAGS, LDFLAGS or PREFIX is built again.
 
 VERSION := 0.2.0
 BUILD ?= build
@@ -52,6 +53,13 @@ all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility
 	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' \
 	      -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+# What was built with other programs, flags or paths is built again; -Werror changes no object.
+stamp_text = $(subst ','\'',$(CC) $(filter-out -Werror,$(all_cflags)) $(all_ldflags) $(PREFIX))
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(stamp_text)' | cmp -s - $@ || printf '%s\n' '$(stamp_text)' >$@
+.PHONY: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
@@ -247,7 +255,7 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 fake-keeper_src := shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
@@ -255,7 +263,7 @@ $(BUILD)/%.o: %.c Makefile
 -include $(patsubst %.o,%.d,$(sort $(all_obj)))
 
 built_units := $(foreach f,$(unit_files),$(BUILD)/units/$(firstword $(subst :, ,$(f))))
-$(built_units): $(BUILD)/units/%: units/%.in Makefile
+$(built_units): $(BUILD)/units/%: units/%.in Makefile $(BUILD)/flags
 	$(call say,UNIT,$@)
 	@mkdir -p $(@D)
 	$(Q)sed 's|@libexecdir@|$(libexecdir)|g' $< >$@
@@ -284,11 +292,7 @@ front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper
 $(BUILD)/tests/test_generator: | $(BUILD)/creel-generator
 
 unit: $(unit_tests:%=$(BUILD)/tests/%)
-	@failed=0; for t in $^; do \
-		echo "$${t##*/}"; \
-		if $$t >$(BUILD)/tests/log 2>&1; then grep -E 'PASSED|FAILED|SKIPPED' $(BUILD)/tests/log; \
-		else cat $(BUILD)/tests/log; failed=1; fi; \
-	done; rm -f $(BUILD)/tests/log; exit $$failed
+	@tests/unit/run $^
 
 fuzz-corpora: $(fuzz_tests:%=$(BUILD)/tests/fuzz_%)
 	@for t in $(fuzz_tests); do $(BUILD)/tests/fuzz_$$t tests/fuzz/corpus/$$t; done >$(BUILD)/tests/fuzz.log; \
@@ -297,7 +301,7 @@ fuzz-corpora: $(fuzz_tests:%=$(BUILD)/tests/fuzz_%)
 
 # clang's libFuzzer instead of the replay program; what it finds stays in build/fuzz
 define fuzz_rules
-$$(BUILD)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(fuzz_$(1)_src) Makefile
+$$(BUILD)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(fuzz_$(1)_src) Makefile $$(BUILD)/flags
 	$$(call say,FUZZER,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)clang $$(all_cflags) -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ \
@@ -330,9 +334,9 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch]))
 program_src = $(sort $(foreach p,$(programs),$($(p)_src)))
-shell_scripts := .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
-.PHONY: layers check-layers lint lint-c lint-shell format
+.PHONY: layers check-layers check-flags lint lint-c lint-shell format
 # the data for check-layers
 layers:
 	$(foreach l,$(layers),$(info layer $(l): $(may_$(l))))
@@ -342,6 +346,10 @@ layers:
 
 check-layers:
 	$(Q)tests/lint/check-layers
+
+# a change of flags reaches a used build folder
+check-flags:
+	$(Q)tests/lint/check-flags
 
 lint: lint-shell lint-c
 
