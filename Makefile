@@ -17,7 +17,8 @@
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
 #   make format      clang-format in place                    make compile_commands.json
 #
-# Variables: V=1 shows commands; CC=clang; SANITIZE=address,undefined; WERROR=1; BUILD=build
+# Variables: V=1 shows commands; CC=clang; SANITIZE=address,undefined; WERROR=1; BUILD=build. What was built with another
+# CC, SANITIZE, CFLAGS, LDFLAGS or PREFIX is built again.
 
 VERSION := 0.2.0
 BUILD ?= build
@@ -54,10 +55,18 @@ all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility
 	      -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
+# What was built with other programs, flags or paths is built again; -Werror changes no object.
+stamp_text = $(subst ','\'',$(CC) $(filter-out -Werror,$(all_cflags)) $(all_ldflags) $(PREFIX))
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(stamp_text)' | cmp -s - $@ || printf '%s\n' '$(stamp_text)' >$@
+.PHONY: FORCE
+
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/file.c shell/base/json.c shell/base/log.c shell/base/rate.c shell/base/str.c
-policy_src := shell/policy/check.c shell/policy/element.c shell/policy/policy.c shell/policy/source.c \
-	      shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
+base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
+	    shell/base/str.c
+policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
+	      shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
@@ -68,7 +77,8 @@ audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/audit.c shell/operator/command.c \
-		shell/operator/keytext.c shell/operator/policy-apply.c shell/operator/policy-verbs.c \
+		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
+		shell/operator/policy-verbs.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
@@ -113,7 +123,7 @@ creel_libs := libsystemd
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+unit_tests := test_base test_leftovers test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter
 test_base_src := $(audit_src) $(base_src)
@@ -129,6 +139,7 @@ test_key_options_libs := inih
 test_key_options_ldlibs := -lpam
 test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_keytext_libs := libsystemd inih
+test_leftovers_src := shell/operator/leftovers.c $(base_src)
 test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_operator_libs := libsystemd inih
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
@@ -248,7 +259,7 @@ $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 delay-link_src := $(base_src)
 $(eval $(call test_rules,delay-link,tests/bench/delay-link.c,libsystemd))
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
@@ -256,7 +267,7 @@ $(BUILD)/%.o: %.c Makefile
 -include $(patsubst %.o,%.d,$(sort $(all_obj)))
 
 built_units := $(foreach f,$(unit_files),$(BUILD)/units/$(firstword $(subst :, ,$(f))))
-$(built_units): $(BUILD)/units/%: units/%.in Makefile
+$(built_units): $(BUILD)/units/%: units/%.in Makefile $(BUILD)/flags
 	$(call say,UNIT,$@)
 	@mkdir -p $(@D)
 	$(Q)sed 's|@libexecdir@|$(libexecdir)|g' $< >$@
@@ -285,11 +296,7 @@ front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
 $(BUILD)/tests/test_generator: | $(BUILD)/creel-generator
 
 unit: $(unit_tests:%=$(BUILD)/tests/%)
-	@failed=0; for t in $^; do \
-		echo "$${t##*/}"; \
-		if $$t >$(BUILD)/tests/log 2>&1; then grep -E 'PASSED|FAILED|SKIPPED' $(BUILD)/tests/log; \
-		else cat $(BUILD)/tests/log; failed=1; fi; \
-	done; rm -f $(BUILD)/tests/log; exit $$failed
+	@tests/unit/run $^
 
 fuzz-corpora: $(fuzz_tests:%=$(BUILD)/tests/fuzz_%)
 	@for t in $(fuzz_tests); do $(BUILD)/tests/fuzz_$$t tests/fuzz/corpus/$$t; done >$(BUILD)/tests/fuzz.log; \
@@ -298,7 +305,7 @@ fuzz-corpora: $(fuzz_tests:%=$(BUILD)/tests/fuzz_%)
 
 # clang's libFuzzer instead of the replay program; what it finds stays in build/fuzz
 define fuzz_rules
-$$(BUILD)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(fuzz_$(1)_src) Makefile
+$$(BUILD)/fuzz/fuzz_$(1): tests/fuzz/fuzz_$(1).c $$(fuzz_$(1)_src) Makefile $$(BUILD)/flags
 	$$(call say,FUZZER,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)clang $$(all_cflags) -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $$@ \
@@ -331,9 +338,9 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch]))
 program_src = $(sort $(foreach p,$(programs),$($(p)_src)))
-shell_scripts := .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
-.PHONY: layers check-layers lint lint-c lint-shell format
+.PHONY: layers check-layers check-flags lint lint-c lint-shell format
 # the data for check-layers
 layers:
 	$(foreach l,$(layers),$(info layer $(l): $(may_$(l))))
@@ -343,6 +350,10 @@ layers:
 
 check-layers:
 	$(Q)tests/lint/check-layers
+
+# a change of flags reaches a used build folder
+check-flags:
+	$(Q)tests/lint/check-flags
 
 lint: lint-shell lint-c
 

@@ -10,6 +10,7 @@
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/keeper.h"
+#include "shell/policy/agents.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -149,7 +150,7 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 	uint64_t uid;
 	int r;
 
-	r = str_to_u64(uid_text, IDENTITY_UID_MAX, &uid);
+	r = str_to_u64(uid_text, AGENT_UID_MAX, &uid);
 	if (r < 0) {
 		log_error("not an agent's uid: %s", uid_text);
 		return r;

@@ -63,6 +63,13 @@ uint64_t agents_memory(uint64_t total)
 	return left > total / 4 ? left : total / 4;
 }
 
+uint64_t front_memory(uint64_t total)
+{
+	if (total / 8 < FRONT_MEMORY_MIN)
+		return FRONT_MEMORY_MIN;
+	return total / 8 < FRONT_MEMORY_MAX ? total / 8 : FRONT_MEMORY_MAX;
+}
+
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -90,7 +97,8 @@ int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total)
 	if (r < 0)
 		return r;
 
-	text_add(&front, "# creel: [front] of creel.conf\n[Service]\n");
+	text_add(&front, "# creel: [front] of creel.conf, and its part of the machine's memory\n[Service]\n");
+	add_number(&front, "MemoryMax", front_memory(memory_total));
 	text_add(&front, "Environment=CREEL_UNAUTHENTICATED=%llu\n",
 		(unsigned long long)policy->unauthenticated);
 	/* whole seconds, rounded up: never less than was asked for */

@@ -12,6 +12,14 @@
 /* `total` bytes of memory minus MEMORY_RESERVED, but at least a quarter: a tiny machine still gets agents. */
 uint64_t agents_memory(uint64_t total);
 
+/*
+ * The front's part of `total` bytes: an eighth, which is some hundred connections on the smallest machine. What is above
+ * its share of MEMORY_RESERVED comes from the agents', whose processes the kernel ends first.
+ */
+#define FRONT_MEMORY_MIN (UINT64_C(128) << 20)
+#define FRONT_MEMORY_MAX (UINT64_C(1) << 30)
+uint64_t front_memory(uint64_t total);
+
 /* user.slice as a whole, and the front's settings. `policy`: the defaults. Returns 0 or a negative errno. */
 _must_check_ int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total);
 

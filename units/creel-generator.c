@@ -8,11 +8,11 @@
  * journal collects.
  *
  * The policy files are the only truth: an agent's units start because its file is there. A bad file disables
- * its agent, and that agent only.
+ * its agent, and that agent only; so does a file that is gone, of a uid that was made an agent.
  */
 #include "shell/base/file.h"
 #include "shell/base/str.h"
-#include "shell/policy/policy.h"
+#include "shell/policy/agents.h"
 #include "units/agent-units.h"
 
 #include <fcntl.h>
@@ -20,8 +20,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define UID_MIN 1000U
-#define UID_MAX 59999U /* Debian policy 9.2: users; above are dynamic and special ones */
 #define AGENTS_MAX 1024U
 
 static bool log_to_kernel;
@@ -97,6 +95,21 @@ static int find_uid(const char *root, const char *name, uid_t *ret)
 	return -ENOENT;
 }
 
+/* No user has it, for certain. */
+static bool uid_is_free(const char *root, uid_t uid)
+{
+	_cleanup_free_ char *path = str_format("%s/etc/passwd", root);
+	_cleanup_fclose_ FILE *file = path ? fopen(path, "re") : NULL;
+	struct passwd *entry;
+
+	if (!file)
+		return false;
+	while ((entry = fgetpwent(file)))
+		if (entry->pw_uid == uid)
+			return false;
+	return true;
+}
+
 typedef struct Generator {
 	const char *root;
 	int dir_fd;
@@ -106,12 +119,17 @@ typedef struct Generator {
 	bool failed;
 } Generator;
 
-static bool uid_is_new(Generator *generator, uid_t uid)
+static bool uid_seen(const Generator *generator, uid_t uid)
 {
 	for (size_t i = 0; i < generator->n_seen; i++)
 		if (generator->seen[i] == uid)
-			return false;
-	if (generator->n_seen >= AGENTS_MAX)
+			return true;
+	return false;
+}
+
+static bool uid_is_new(Generator *generator, uid_t uid)
+{
+	if (uid_seen(generator, uid) || generator->n_seen >= AGENTS_MAX)
 		return false;
 	generator->seen[generator->n_seen++] = uid;
 	return true;
@@ -136,9 +154,9 @@ static void generate_agent(Generator *generator, const char *name)
 		generator->failed |= r != -ENOENT;
 		return;
 	}
-	if (uid < UID_MIN || uid > UID_MAX) {
+	if (!agent_uid_in_range(uid)) {
 		say("%s: the uid of `%s` is %u, and agents have %u to %u: the file is refused", file, name,
-			uid, UID_MIN, UID_MAX);
+			uid, AGENT_UID_MIN, AGENT_UID_MAX);
 		return;
 	}
 	if (!uid_is_new(generator, uid)) {
@@ -162,43 +180,54 @@ static void generate_agent(Generator *generator, const char *name)
 	}
 }
 
-static int is_policy(const struct dirent *entry)
-{
-	size_t n = strlen(entry->d_name);
-
-	return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
-}
-
 static void generate_agents(Generator *generator)
 {
-	_cleanup_free_ char *path = str_format("%s%s/agents", generator->root, POLICY_DIR);
-	struct dirent **entries = NULL;
-	int n;
+	_cleanup_strlist_ StrList names = { 0 }, odd = { 0 };
+	int r;
 
-	if (!path) {
+	r = agents_list(generator->root, &names, &odd);
+	if (r < 0) {
+		say("%s/agents: %s", POLICY_DIR, strerror(-r));
 		generator->failed = true;
 		return;
 	}
-	n = scandir(path, &entries, is_policy, alphasort);
-	if (n < 0) {
-		if (errno != ENOENT) {
-			say("%s: %s", path, strerror(errno));
-			generator->failed = true;
-		}
+	for (size_t i = 0; i < odd.n; i++) {
+		char shown[128];
+
+		say("%s/agents: `%s.conf` is not named after an agent: the file is skipped", POLICY_DIR,
+			str_quote(odd.items[i], strlen(odd.items[i]), shown, sizeof(shown)));
+	}
+	for (size_t i = 0; i < names.n; i++)
+		generate_agent(generator, names.items[i]);
+}
+
+/* Who was an agent stays limited: the user, its lingering manager and its processes are there without the file, too. */
+static void generate_marked(Generator *generator)
+{
+	_cleanup_free_ AgentMark *marks = NULL;
+	size_t n = 0;
+	int r;
+
+	r = marks_list(generator->root, &marks, &n);
+	if (r < 0) {
+		say("%s: %s", POLICY_MARK_DIR, strerror(-r));
+		generator->failed = true;
 		return;
 	}
-	for (int i = 0; i < n; i++) {
-		char *name = entries[i]->d_name, shown[128];
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *file = str_format("%s/agents/%s.conf", POLICY_DIR, marks[i].name);
 
-		name[strlen(name) - strlen(".conf")] = '\0';
-		if (policy_name_valid(name))
-			generate_agent(generator, name);
-		else
-			say("%s/agents: `%s.conf` is not named after an agent: the file is skipped",
-				POLICY_DIR, str_quote(name, strlen(name), shown, sizeof(shown)));
-		free(entries[i]);
+		if (uid_seen(generator, marks[i].uid) || uid_is_free(generator->root, marks[i].uid))
+			continue;
+		say("uid %u is agent `%s` and has no policy: it is disabled; put %s/agents/%s.conf back, or use"
+		    " `creelctl agent remove %s`",
+			marks[i].uid, marks[i].name, POLICY_DIR, marks[i].name, marks[i].name);
+		r = file ? agent_units_refuse(generator->dir_fd, marks[i].uid, file, generator->memory) : -ENOMEM;
+		if (r < 0) {
+			say("uid %u: its units cannot be written: %s", marks[i].uid, strerror(-r));
+			generator->failed = true;
+		}
 	}
-	free(entries);
 }
 
 static void generate_machine(Generator *generator)
@@ -259,5 +288,6 @@ int main(int argc, char **argv)
 
 	generate_machine(&generator);
 	generate_agents(&generator);
+	generate_marked(&generator);
 	return generator.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -127,13 +127,3 @@ int file_replace_at(int dir_fd, const char *path, const char *content, size_t n,
 		(void)unlinkat(dir_fd, temporary, 0);
 	return r;
 }
-
-int fd_set_nonblock(int fd, int on)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0)
-		return -errno;
-	flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
-	return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
-}

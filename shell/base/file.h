@@ -27,6 +27,3 @@ _must_check_ int file_put_at(int dir_fd, const char *path, const char *value);
  * the old file or the new one. The folder must belong to root: no path of an agent's may be passed here.
  */
 _must_check_ int file_replace_at(int dir_fd, const char *path, const char *content, size_t n, mode_t mode);
-
-/* Sets or clears O_NONBLOCK. */
-_must_check_ int fd_set_nonblock(int fd, int on);

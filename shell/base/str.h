@@ -44,3 +44,5 @@ _must_check_ int strlist_add(StrList *list, const char *s);
 _must_check_ int strlist_push(StrList *list, char *s);
 bool strlist_contains(const StrList *list, const char *s);
 void strlist_done(StrList *list);
+
+#define _cleanup_strlist_ _cleanup_(strlist_done)

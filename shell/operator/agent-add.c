@@ -11,6 +11,7 @@
 #include "shell/operator/keytext.h"
 #include "shell/operator/operator.h"
 #include "shell/base/file.h"
+#include "shell/policy/agents.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -177,6 +178,10 @@ static int judge(Add *add, const char *name, Reason *ret_reason)
 		return reason_set(ret_reason, -EEXIST,
 			"%s is there already, without a user: `creelctl agent remove %s` clears it",
 			add->agent.file, name);
+	if (add->agent.marked)
+		return reason_set(ret_reason, -EEXIST,
+			"there was an agent `%s` whose policy file is gone: put it back, or `creelctl agent remove %s`",
+			name, name);
 	if (add->agent.has_user)
 		return reason_set(ret_reason, -EEXIST, "there is a user `%s` already, who is no agent", name);
 	if (getgrnam(name))
@@ -289,9 +294,21 @@ static int make_user(Add *add, Reason *ret_reason)
 	add->agent.uid = entry->pw_uid;
 	add->agent.gid = entry->pw_gid;
 	if (!agent_uid_valid(&add->agent))
-		return reason_set(ret_reason, -ERANGE, "useradd chose uid %u, and agents have 1000 to 59999",
-			entry->pw_uid);
+		return reason_set(ret_reason, -ERANGE, "useradd chose uid %u, and agents have %u to %u",
+			entry->pw_uid, AGENT_UID_MIN, AGENT_UID_MAX);
 	return 0;
+}
+
+static int mark_agent(Add *add, Reason *ret_reason)
+{
+	int r = mark_set("", add->agent.uid, add->agent.name);
+
+	return r < 0 ? reason_set(ret_reason, r, "%s/%u: %s", POLICY_MARK_DIR, add->agent.uid, strerror(-r)) : 0;
+}
+
+static int unmark_agent(Add *add, Reason *ret_reason)
+{
+	return agent_unmark(&add->agent, ret_reason);
 }
 
 /* useradd may fail with the user made and the home not: what counts is what is there. */
@@ -398,6 +415,7 @@ static const Step steps[] = {
 	{ "writing the policy", write_policy, remove_policy },
 	{ "writing the policy's key", write_policy_keys, remove_policy_keys },
 	{ "making the user", make_user, remove_user },
+	{ "remembering the agent", mark_agent, unmark_agent },
 	{ "filling the home", fill_home, NULL },
 	{ "reloading the units", reload_units, NULL },
 	{ "enabling lingering", enable_linger, end_units },

@@ -17,7 +17,7 @@ static bool keeper_listens(uid_t uid)
 
 static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error)
 {
-	int r = agent->has_file ? policy_load("", agent->name, ret_policy, ret_error) : -ENOENT;
+	int r = policy_load("", agent->name, ret_policy, ret_error);
 
 	if (!agent->has_user)
 		return "no user";
@@ -71,11 +71,6 @@ static void write_agent(FILE *file, const Agent *agent, const char *state, const
 	(void)fputc('}', file);
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 static void list_line(const Agent *agent, const char *state, const LimitRow rows[static LIMIT_ROWS])
 {
 	char used[LIMIT_ROWS][24], limit[LIMIT_ROWS][24], uid[16] = "-";
@@ -92,7 +87,7 @@ static void list_line(const Agent *agent, const char *state, const LimitRow rows
 
 int agent_list_main(int argc, char **argv)
 {
-	_cleanup_(strlist_donep) StrList names = { 0 };
+	_cleanup_strlist_ StrList names = { 0 };
 	Reason reason = { "" };
 	bool json = false;
 	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };
@@ -190,7 +185,7 @@ int agent_show_main(int argc, char **argv)
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;
 	}
-	if (!agent.has_file) {
+	if (!agent.has_file && !agent.marked) {
 		(void)fprintf(stderr, "creelctl: there is no agent `%s`\n", name);
 		return EXIT_FAILURE;
 	}

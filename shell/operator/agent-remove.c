@@ -2,12 +2,13 @@
 /*
  * creelctl agent remove: nothing of the agent stays but the record.
  *
- * The policy file is what says that this user is an agent, so it goes last: an interrupted removal can be run
- * again, and a user without such a file is never touched. Files are looked for only when no process of the
+ * The policy file and the mark are what says that this user is an agent, so they go last: an interrupted removal
+ * can be run again, and a user without either is never touched. Files are looked for only when no process of the
  * uid is left that could race with the search. uids come back: the next user may get this one, so whatever
  * could be read or owned by uid alone - files in shared folders, spools, the user's own journal - goes as
  * well, and a home that is kept becomes root's.
  */
+#include "shell/operator/leftovers.h"
 #include "shell/operator/operator.h"
 
 #include <fcntl.h>
@@ -27,30 +28,18 @@ static int lock_account(const char *name, Reason *ret_reason)
 /* Folders that everybody may write to. */
 static const char *const shared_folders[] = { "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock" };
 
+/* What a neighbour does in there, now or before, must not keep an agent from being removed. */
 static int remove_shared_files(uid_t uid, Reason *ret_reason)
 {
-	char uid_text[16];
-	int r;
-
-	(void)snprintf(uid_text, sizeof(uid_text), "%u", uid);
 	for (size_t i = 0; i < ELEMENTSOF(shared_folders); i++) {
-		const char *const argv[] = {
-			FIND,
-			shared_folders[i],
-			"-xdev",
-			"-mindepth",
-			"1",
-			"-uid",
-			uid_text,
-			"-delete",
-			NULL,
-		};
+		int r = leftovers_remove(shared_folders[i], uid);
 
-		if (access(shared_folders[i], F_OK) < 0)
-			continue;
-		r = command_run(argv, ret_reason);
-		if (r)
-			return r;
+		if (r == -EAGAIN)
+			(void)fprintf(stderr,
+				"creelctl: %s: somebody moves folders about there; a file of uid %u may be left in one\n",
+				shared_folders[i], uid);
+		else if (r < 0)
+			return reason_set(ret_reason, r, "%s: %s", shared_folders[i], strerror(-r));
 	}
 	return 0;
 }
@@ -183,14 +172,21 @@ static int remove_files(const Agent *agent, Reason *ret_reason)
 	r = unlink_quietly(keys, ret_reason);
 	if (r < 0)
 		return r;
-	return unlink_quietly(agent->file, ret_reason);
+	r = unlink_quietly(agent->file, ret_reason);
+	return r < 0 ? r : agent_unmark(agent, ret_reason);
+}
+
+/* The user itself goes as well: it is the one that was made an agent. */
+static bool agent_removable(const Agent *agent)
+{
+	return agent_uid_valid(agent) && (agent->has_file || agent->uid_marked);
 }
 
 static int remove_agent(const Agent *agent, bool keep, Reason *ret_reason)
 {
 	int r;
 
-	if (agent_uid_valid(agent)) {
+	if (agent_removable(agent)) {
 		r = lock_account(agent->name, ret_reason);
 		if (r)
 			return r;
@@ -231,14 +227,14 @@ int agent_remove_main(int argc, char **argv)
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;
 	}
-	if (!agent.has_file) {
+	if (!agent.has_file && !agent.marked) {
 		(void)fprintf(stderr, "creelctl: there is no agent `%s`\n", name);
 		return EXIT_FAILURE;
 	}
-	if (agent.has_user && !agent_uid_valid(&agent))
+	if (agent.has_user && !agent_removable(&agent))
 		(void)fprintf(stderr,
-			"creelctl: user %s has uid %u and is no agent's: only the policy file goes\n", name,
-			agent.uid);
+			"creelctl: user %s has uid %u and is no agent: only what %s says of it goes\n", name,
+			agent.uid, POLICY_DIR);
 	if (remove_agent(&agent, keep, &reason)) {
 		(void)fprintf(stderr,
 			"creelctl: %s\ncreelctl: the removal is not complete; it can be run again\n",

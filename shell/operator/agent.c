@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/operator/operator.h"
+#include "shell/policy/agents.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -9,12 +10,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define UID_MIN 1000U
-#define UID_MAX 59999U /* Debian policy 9.2 */
-
 bool agent_uid_valid(const Agent *agent)
 {
-	return agent->has_user && agent->uid >= UID_MIN && agent->uid <= UID_MAX;
+	return agent->has_user && agent_uid_in_range(agent->uid);
 }
 
 void agent_done(Agent *agent)
@@ -34,12 +32,33 @@ static bool account_expired(const char *name)
 	return entry && entry->sp_expire >= 0 && time(NULL) / 86400 >= entry->sp_expire;
 }
 
+/* Whether the name was provisioned, and whether as the uid that the user has now. */
+static int find_marks(Agent *agent)
+{
+	_cleanup_free_ AgentMark *marks = NULL;
+	size_t n = 0;
+	int r;
+
+	r = marks_list("", &marks, &n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(marks[i].name, agent->name) != 0)
+			continue;
+		agent->marked = true;
+		if (agent->has_user && marks[i].uid == agent->uid)
+			agent->uid_marked = true;
+	}
+	return 0;
+}
+
 int agent_find(const char *name, Agent *ret, Reason *ret_reason)
 {
 	_cleanup_(agent_done) Agent agent = { 0 };
 	const struct passwd *entry;
 	struct stat st;
 	char shown[128];
+	int r;
 
 	if (!policy_name_valid(name))
 		return reason_set(ret_reason, -EINVAL,
@@ -65,44 +84,57 @@ int agent_find(const char *name, Agent *ret, Reason *ret_reason)
 			return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 		agent.locked = account_expired(name);
 	}
+	r = find_marks(&agent);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s: %s", POLICY_MARK_DIR, strerror(-r));
 	*ret = agent;
 	agent = (Agent){ 0 };
 	return 0;
 }
 
-static int is_policy(const struct dirent *entry)
+static int by_name(const void *a, const void *b)
 {
-	size_t n = strlen(entry->d_name);
-
-	return n > 5 && entry->d_name[0] != '.' && strcmp(entry->d_name + n - 5, ".conf") == 0;
-}
-
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 int agent_names(StrList *ret, Reason *ret_reason)
 {
-	_cleanup_(strlist_donep) StrList names = { 0 };
-	struct dirent **entries = NULL;
-	int n, r = 0;
+	_cleanup_free_ AgentMark *marks = NULL;
+	_cleanup_strlist_ StrList names = { 0 };
+	size_t n = 0;
+	int r;
 
-	n = scandir(POLICY_DIR "/agents", &entries, is_policy, alphasort);
-	if (n < 0 && errno != ENOENT)
-		return reason_set(ret_reason, -errno, "%s/agents: %s", POLICY_DIR, strerror(errno));
-	for (int i = 0; i < n; i++) {
-		entries[i]->d_name[strlen(entries[i]->d_name) - strlen(".conf")] = '\0';
-		if (!r && policy_name_valid(entries[i]->d_name))
-			r = strlist_add(&names, entries[i]->d_name);
-		free(entries[i]);
-	}
-	free(entries);
+	r = agents_list("", &names, NULL);
 	if (r < 0)
-		return reason_set(ret_reason, r, "%s", strerror(-r));
+		return reason_set(ret_reason, r, "%s/agents: %s", POLICY_DIR, strerror(-r));
+	r = marks_list("", &marks, &n);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s: %s", POLICY_MARK_DIR, strerror(-r));
+	for (size_t i = 0; i < n; i++) {
+		if (!policy_name_valid(marks[i].name) || strlist_contains(&names, marks[i].name))
+			continue;
+		r = strlist_add(&names, marks[i].name);
+		if (r < 0)
+			return reason_set(ret_reason, r, "%s", strerror(-r));
+	}
+	if (names.n)
+		qsort(names.items, names.n, sizeof(char *), by_name);
 	*ret = names;
 	names = (StrList){ 0 };
 	return 0;
+}
+
+int agent_unmark(const Agent *agent, Reason *ret_reason)
+{
+	_cleanup_free_ AgentMark *marks = NULL;
+	size_t n = 0;
+	int r;
+
+	r = marks_list("", &marks, &n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (strcmp(marks[i].name, agent->name) == 0)
+			r = mark_clear("", marks[i].uid);
+	return r < 0 ? reason_set(ret_reason, r, "%s: %s", POLICY_MARK_DIR, strerror(-r)) : 0;
 }
 
 int agents_lock(int *ret_fd, Reason *ret_reason)

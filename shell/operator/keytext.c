@@ -4,6 +4,7 @@
  * keys are told apart by their armour, because pasting the wrong file is the usual mistake.
  */
 #include "shell/operator/keytext.h"
+#include "shell/base/base64.h"
 
 #include <string.h>
 
@@ -23,43 +24,6 @@ static bool is_one_of(const char *word, const char *const list[], size_t n)
 		if (strcmp(word, list[i]) == 0)
 			return true;
 	return false;
-}
-
-static int digit_of(char c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *found = c ? strchr(digits, c) : NULL;
-
-	return found ? (int)(found - digits) : -1;
-}
-
-/* Strict base64 (RFC 4648, padded). Returns the number of bytes in `out` (of 3/4 of the text's size), or
- * -EINVAL. */
-static ssize_t decode(const char *text, unsigned char *out)
-{
-	size_t n = strlen(text), used = 0;
-
-	if (!n || n % 4)
-		return -EINVAL;
-	for (size_t i = 0; i < n; i += 4) {
-		bool last = i + 4 == n;
-		int pad = last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2 : 1) : 0;
-		unsigned value = 0;
-
-		for (int k = 0; k < 4; k++) {
-			int digit = k >= 4 - pad ? 0 : digit_of(text[i + (size_t)k]);
-
-			if (digit < 0)
-				return -EINVAL;
-			value = value << 6 | (unsigned)digit;
-		}
-		out[used++] = (unsigned char)(value >> 16);
-		if (pad < 2)
-			out[used++] = (unsigned char)(value >> 8);
-		if (pad < 1)
-			out[used++] = (unsigned char)value;
-	}
-	return (ssize_t)used;
 }
 
 /* A blob is a row of strings, each behind its 32-bit length (RFC 4253 section 6.6); the first is the type. */
@@ -102,7 +66,7 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 	_cleanup_free_ unsigned char *blob = NULL;
 	char *type, *data, *comment, *key, shown[96];
 	const char *why;
-	ssize_t n;
+	size_t n;
 
 	line += strspn(line, " \t");
 	for (size_t i = strlen(line); i && strchr(" \t\r", line[i - 1]); i--)
@@ -130,13 +94,12 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 	data = strsep(&comment, " \t");
 	if (!data || !*data)
 		return reason_set(ret_reason, -EINVAL, "line %u: the key's data is missing", number);
-	blob = malloc(strlen(data) + 4);
+	blob = malloc(BASE64_DECODED_MAX(strlen(data)) + 1);
 	if (!blob)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	n = decode(data, blob);
-	if (n < 0)
+	if (base64_decode(data, strlen(data), false, blob, &n) < 0)
 		return reason_set(ret_reason, -EINVAL, "line %u: the key's data is not base64", number);
-	why = blob_refusal(type, blob, (size_t)n);
+	why = blob_refusal(type, blob, n);
 	if (why)
 		return reason_set(ret_reason, -EINVAL, "line %u: %s", number, why);
 
@@ -149,14 +112,9 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 	return 0;
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 int keytext_check(const char *text, size_t n, char **ret, Reason *ret_reason)
 {
-	_cleanup_(strlist_donep) StrList keys = { 0 };
+	_cleanup_strlist_ StrList keys = { 0 };
 	_cleanup_free_ char *copy = strndup(text, n), *all = NULL;
 	char *rest = copy, *line, *end;
 	unsigned number = 0;

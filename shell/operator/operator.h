@@ -54,7 +54,9 @@ typedef struct Agent {
 	char *name;
 	char *file; /* the policy file's path */
 	bool has_file;
+	bool marked; /* it was provisioned once (shell/policy/agents.h); an agent without a file is disabled */
 	bool has_user; /* the rest is valid only then */
+	bool uid_marked; /* ... as this very user */
 	uid_t uid;
 	gid_t gid;
 	char *home, *shell;
@@ -69,8 +71,11 @@ void agent_done(Agent *agent);
 /* The user exists and its uid is in the agents' range (1000 to 59999). */
 bool agent_uid_valid(const Agent *agent);
 
-/* Names of all policy files in /etc/creel/agents, sorted. */
+/* Names of all policy files in /etc/creel/agents and of all marks, sorted. */
 _must_check_ int agent_names(StrList *ret, Reason *ret_reason);
+
+/* Clears every mark with the agent's name. */
+_must_check_ int agent_unmark(const Agent *agent, Reason *ret_reason);
 
 /* One creelctl changes agents at a time: waits for the lock, which the returned descriptor holds. */
 _must_check_ int agents_lock(int *ret_fd, Reason *ret_reason);

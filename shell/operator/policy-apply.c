@@ -9,6 +9,7 @@
 #include "shell/operator/operator.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
+#include "shell/policy/agents.h"
 
 #include <string.h>
 
@@ -49,8 +50,17 @@ static int apply_agent(const char *name)
 	}
 	if (!agent_uid_valid(&agent)) {
 		(void)fprintf(stderr,
-			"creelctl: agent %s: there is no such user, or its uid is not an agent's\n", name);
+			"creelctl: agent %s: there is no such user, or its uid is not an agent's%s\n", name,
+			agent.has_file ? "" : "; `creelctl agent remove` clears what is left");
 		return EXIT_FAILURE;
+	}
+	/* one that was made by hand, or by a version that remembered nobody */
+	if (agent.has_file && !agent.uid_marked) {
+		r = mark_set("", agent.uid, name);
+		if (r < 0) {
+			(void)fprintf(stderr, "creelctl: %s/%u: %s\n", POLICY_MARK_DIR, agent.uid, strerror(-r));
+			return EXIT_FAILURE;
+		}
 	}
 	r = policy_load("", name, &policy, &error);
 	if (r < 0)
@@ -67,14 +77,9 @@ static int apply_agent(const char *name)
 	return EXIT_FAILURE;
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 int policy_apply_main(int argc, char **argv)
 {
-	_cleanup_(strlist_donep) StrList names = { 0 };
+	_cleanup_strlist_ StrList names = { 0 };
 	_cleanup_close_ int lock_fd = -EBADF;
 	Reason reason = { "" };
 	int status = EXIT_SUCCESS;

@@ -69,14 +69,9 @@ static int check_file(const char *path)
 	return EXIT_SUCCESS;
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 static int check_all(void)
 {
-	_cleanup_(strlist_donep) StrList names = { 0 };
+	_cleanup_strlist_ StrList names = { 0 };
 	_cleanup_(policy_freep) Policy *policy = NULL;
 	PolicyError error = { "" };
 	Reason reason = { "" };

@@ -2,6 +2,7 @@
 /* The kernel's own numbers: what is enforced, not what was meant. */
 #include "shell/operator/operator.h"
 #include "shell/base/file.h"
+#include "shell/base/keyed.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -16,34 +17,24 @@ static uint64_t read_number(int dir_fd, const char *file, uint64_t missing)
 	return value;
 }
 
-/* "usage_usec N" of cpu.stat. */
 static uint64_t read_cpu_usage(int dir_fd)
 {
-	char text[1024], *line, *end;
+	char text[1024];
 	uint64_t value;
 
-	if (file_get_at(dir_fd, "cpu.stat", text, sizeof(text)) < 0)
+	if (file_get_at(dir_fd, "cpu.stat", text, sizeof(text)) < 0 || keyed_u64(text, "usage_usec", &value) < 0)
 		return 0;
-	line = strstr(text, "usage_usec ");
-	if (!line)
-		return 0;
-	line += strlen("usage_usec ");
-	end = strchr(line, '\n');
-	if (end)
-		*end = '\0';
-	return str_to_u64(line, UINT64_MAX - 1, &value) < 0 ? 0 : value;
+	return value;
 }
 
-/* cpu.max is "QUOTA PERIOD" or "max PERIOD", in microseconds: as CPU time a second. */
 static uint64_t read_cpu_limit(int dir_fd)
 {
-	unsigned long long quota, period;
+	uint64_t limit;
 	char text[64];
 
-	if (file_get_at(dir_fd, "cpu.max", text, sizeof(text)) < 0 ||
-		sscanf(text, "%llu %llu", &quota, &period) != 2 || !period)
+	if (file_get_at(dir_fd, "cpu.max", text, sizeof(text)) < 0 || cpu_max_parse(text, &limit) < 0)
 		return UINT64_MAX;
-	return (uint64_t)((__uint128_t)quota * 1000000 / period);
+	return limit;
 }
 
 void usage_read(uid_t uid, LimitRow ret[static LIMIT_ROWS])

@@ -125,8 +125,8 @@ typedef struct PolicyError {
 _must_check_ int policy_load(const char *root, const char *name, Policy **ret, PolicyError *ret_error);
 
 /*
- * A number that changes when creel.conf, the agent's file or the folder of profiles was changed, made or removed: for
- * those who hold a policy for long and must not miss an edit. To be taken before policy_load(). Three lstat(2), never fails.
+ * A number that changes when creel.conf, the agent's file or a profile was changed, made or removed: for those who hold a
+ * policy for long and must not miss an edit. To be taken before policy_load(). One lstat(2) a file, never fails.
  */
 uint64_t policy_stamp(const char *root, const char *name);
 

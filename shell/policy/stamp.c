@@ -6,8 +6,11 @@
  */
 #include "shell/policy/policy.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define FNV_START UINT64_C(14695981039346656037)
 
 /* FNV-1a, 64 bits: told apart must be changes, not attacks; the files are root's. */
 static uint64_t mix(uint64_t stamp, const void *data, size_t n)
@@ -19,12 +22,12 @@ static uint64_t mix(uint64_t stamp, const void *data, size_t n)
 	return stamp;
 }
 
-static uint64_t mix_file(uint64_t stamp, const char *path)
+static uint64_t mix_file(uint64_t stamp, int dir_fd, const char *path)
 {
 	struct stat st;
 	uint64_t parts[8] = { 0 };
 
-	if (lstat(path, &st) < 0) {
+	if (fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		parts[0] = (uint64_t)errno;
 	} else {
 		parts[1] = st.st_dev;
@@ -38,18 +41,40 @@ static uint64_t mix_file(uint64_t stamp, const char *path)
 	return mix(stamp, parts, sizeof(parts));
 }
 
+/*
+ * Every profile, because which ones count is written inside the files that name them. An edit in place leaves the folder
+ * as it was; so each file is looked at, and their sum does not depend on the order in which the folder lists them.
+ */
+static uint64_t mix_profiles(uint64_t stamp, const char *root)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	uint64_t sum = 0, count = 0;
+	struct dirent *entry;
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s%s", root, POLICY_PROFILE_DIR);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		sum += mix_file(mix(FNV_START, entry->d_name, strlen(entry->d_name)), dirfd(dir), entry->d_name);
+		count++;
+	}
+	stamp = mix(stamp, &count, sizeof(count));
+	return mix(stamp, &sum, sizeof(sum));
+}
+
 uint64_t policy_stamp(const char *root, const char *name)
 {
-	uint64_t stamp = UINT64_C(14695981039346656037);
+	uint64_t stamp = FNV_START;
 	char path[4096];
 
 	(void)snprintf(path, sizeof(path), "%s%s/creel.conf", root, POLICY_DIR);
-	stamp = mix_file(stamp, path);
-	(void)snprintf(path, sizeof(path), "%s%s", root, POLICY_PROFILE_DIR);
-	stamp = mix_file(stamp, path);
+	stamp = mix_file(stamp, AT_FDCWD, path);
+	stamp = mix_profiles(stamp, root);
 	if (name && policy_name_valid(name)) {
 		(void)snprintf(path, sizeof(path), "%s%s/agents/%s.conf", root, POLICY_DIR, name);
-		stamp = mix_file(stamp, path);
+		stamp = mix_file(stamp, AT_FDCWD, path);
 	}
 	return stamp;
 }

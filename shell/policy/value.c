@@ -245,14 +245,9 @@ static char *next_element(char **rest)
 	return start;
 }
 
-static void strlist_donep(StrList *list)
-{
-	strlist_done(list);
-}
-
 static int list_parse(const PolicyKey *key, const char *text, StrList *ret, char *reason, size_t size)
 {
-	_cleanup_(strlist_donep) StrList list = { 0 };
+	_cleanup_strlist_ StrList list = { 0 };
 	_cleanup_free_ char *copy = strdup(text);
 	char shown[96];
 	char *rest = copy, *element;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/run/leaf.h"
 #include "shell/base/file.h"
+#include "shell/base/keyed.h"
 #include "shell/base/str.h"
 
 #include <fcntl.h>
@@ -153,40 +154,22 @@ int leaf_number(int leaf_fd, const char *file, uint64_t *ret)
 	return str_to_u64(text, UINT64_MAX, ret);
 }
 
-static const char *keyed_find(const char *text, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		if (*line == '\n')
-			line++;
-		if (strncmp(line, key, n) == 0 && line[n] == ' ')
-			return line + n + 1;
-	}
-	return NULL;
-}
-
 static uint64_t keyed_value(const char *text, const char *key)
 {
-	const char *value = keyed_find(text, key);
+	uint64_t value;
 
-	return value ? strtoull(value, NULL, 10) : 0;
+	return keyed_u64(text, key, &value) < 0 ? 0 : value;
 }
 
 int leaf_keyed(int leaf_fd, const char *file, const char *key, uint64_t *ret)
 {
 	char text[8192];
-	const char *value;
 	int r;
 
 	r = file_get_at(leaf_fd, file, text, sizeof(text));
 	if (r < 0)
 		return r;
-	value = keyed_find(text, key);
-	if (!value)
-		return -ENODATA;
-	*ret = strtoull(value, NULL, 10);
-	return 0;
+	return keyed_u64(text, key, ret);
 }
 
 #define REFUSED_CGROUPS_MAX 256

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/session/identity.h"
+#include "shell/policy/agents.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -15,7 +16,7 @@ int identity_load(uid_t uid, Identity **ret)
 	int n_groups = GROUPS_MAX;
 	struct passwd *pw;
 
-	if (uid < IDENTITY_UID_MIN || uid > IDENTITY_UID_MAX)
+	if (!agent_uid_in_range(uid))
 		return -EPERM;
 	errno = 0;
 	pw = getpwuid(uid);

@@ -17,10 +17,6 @@ typedef struct Identity {
 	char *shell;
 } Identity;
 
-/* Agents are ordinary users: below this a uid belongs to the system (Debian policy 9.2). */
-#define IDENTITY_UID_MIN 1000U
-#define IDENTITY_UID_MAX 59999U
-
 /* Returns 0, -ENOENT (no such user), -EPERM (uid outside the agents' range), -ENOMEM, -EIO. */
 _must_check_ int identity_load(uid_t uid, Identity **ret);
 

@@ -4,6 +4,7 @@
  * part, and check that the type in front names the type inside the blob.
  */
 #include "shell/session/keys.h"
+#include "shell/base/base64.h"
 #include "shell/base/file.h"
 #include "shell/base/str.h"
 
@@ -59,43 +60,6 @@ static bool is_key_type(const char *p, size_t n)
 		if (strlen(key_types[i]) == n && memcmp(key_types[i], p, n) == 0)
 			return true;
 	return false;
-}
-
-static int base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* The text is the base64 form of exactly these bytes. */
-static bool base64_equals(const char *p, size_t n, const uint8_t *blob, size_t blob_n)
-{
-	uint32_t bits = 0;
-	unsigned int have = 0;
-	size_t at = 0;
-
-	while (n > 0 && p[n - 1] == '=')
-		n--;
-	for (size_t i = 0; i < n; i++) {
-		int digit = base64_digit(p[i]);
-
-		if (digit < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)digit;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			if (at >= blob_n || blob[at++] != (uint8_t)(bits >> have))
-				return false;
-			bits &= (1U << have) - 1;
-		}
-	}
-	return at == blob_n && bits == 0;
 }
 
 /* The blob starts with its type as a string (RFC 4253 section 6.6). */

@@ -13,12 +13,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
+
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 # a sanitizer is several times slower, and counts nothing that a time limit could be set for
 SLOW = 5 if "asan" in BUILD.name else 1

@@ -2,6 +2,8 @@
 #include "tests/unit/unit.h"
 
 #include "shell/audit/record.h"
+#include "shell/base/base64.h"
+#include "shell/base/keyed.h"
 #include "shell/base/rate.h"
 #include "shell/base/str.h"
 
@@ -73,12 +75,86 @@ static void test_entry_newline(void **state)
 	entry_done(&entry);
 }
 
+static void test_base64(void **state)
+{
+	static const struct {
+		const char *text;
+		bool lines;
+		const char *data; /* NULL: refused */
+	} cases[] = {
+		/* RFC 4648 section 10 */
+		{ "", false, "" },
+		{ "Zg==", false, "f" },
+		{ "Zm8=", false, "fo" },
+		{ "Zm9v", false, "foo" },
+		{ "Zm9vYg==", false, "foob" },
+		{ "+/+/", false, "\xfb\xff\xbf" },
+		{ "Zm\n9v\r\nYg==\n", true, "foob" },
+		{ "Zm9v\n", false, NULL },
+		{ "Zg", false, NULL },
+		{ "Zg=", false, NULL },
+		{ "Zh==", false, NULL }, /* spare bits */
+		{ "Zm9=", false, NULL },
+		{ "Z===", false, NULL },
+		{ "=m9v", false, NULL },
+		{ "Zg==Zm9v", false, NULL },
+		{ "Z=9v", false, NULL },
+		{ "Zm9-", false, NULL },
+		{ "Zm 9", true, NULL },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		size_t n = strlen(cases[i].text), got = 99;
+		uint8_t data[32];
+		int r = base64_decode(cases[i].text, n, cases[i].lines, data, &got);
+
+		assert_int_equal(r, cases[i].data ? 0 : -EBADMSG);
+		assert_int_equal(got, cases[i].data ? strlen(cases[i].data) : 99);
+		if (cases[i].data)
+			assert_memory_equal(data, cases[i].data, got);
+		if (cases[i].lines)
+			continue;
+		if (cases[i].data)
+			assert_true(base64_equals(cases[i].text, n, data, got));
+		else
+			assert_false(base64_equals(cases[i].text, n, (const uint8_t *)"foob", n == 8 ? 4 : n ? 1 : 0));
+	}
+	assert_false(base64_equals("Zm9v", 4, (const uint8_t *)"fop", 3));
+	assert_false(base64_equals("Zm9v", 4, (const uint8_t *)"fo", 2));
+	assert_false(base64_equals("Zm9v", 4, (const uint8_t *)"foob", 4));
+}
+
+static void test_keyed(void **state)
+{
+	static const char text[] = "usage_usec 12\nuser_usec 7\nodd x\n";
+	uint64_t value = 99;
+
+	assert_int_equal(keyed_u64(text, "usage_usec", &value), 0);
+	assert_int_equal(value, 12);
+	assert_int_equal(keyed_u64(text, "user_usec", &value), 0);
+	assert_int_equal(value, 7);
+	assert_int_equal(keyed_u64(text, "user", &value), -ENODATA);
+	assert_int_equal(keyed_u64("", "user", &value), -ENODATA);
+	assert_int_equal(keyed_u64(text, "odd", &value), -EINVAL);
+	assert_int_equal(value, 7);
+
+	assert_int_equal(cpu_max_parse("75000 100000", &value), 0);
+	assert_int_equal(value, 750000);
+	assert_int_equal(cpu_max_parse("max 100000\n", &value), 0);
+	assert_true(value == UINT64_MAX);
+	assert_int_equal(cpu_max_parse("1 0", &value), -EINVAL);
+	assert_int_equal(cpu_max_parse("75000", &value), -EINVAL);
+	assert_int_equal(cpu_max_parse("-1 100000", &value), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_quote),
 		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_keyed),
 		cmocka_unit_test(test_entry_newline),
 	};
 

@@ -144,7 +144,8 @@ static void test_nothing(void **state)
 	assert_int_equal(generate(), 0);
 	/* 1536 MiB - 384 MiB */
 	assert_has("/out/user.slice" DROP_IN, "MemoryMax=1207959552\n");
-	assert_has("/out/creel-sshd.service" DROP_IN, "[Service]\n");
+	/* 1536 MiB / 8 */
+	assert_has("/out/creel-sshd.service" DROP_IN, "[Service]\nMemoryMax=201326592\n");
 	assert_missing("/out/multi-user.target.wants");
 	assert_missing("/out/user-1000.slice.d");
 }
@@ -249,6 +250,48 @@ static void test_alias(void **state)
 	assert_has("/out/creel-keeper@1000.service" DROP_IN, "AssertPathExists=");
 }
 
+/* Deleting or renaming an agent's file must not lift its limits. */
+static void test_file_gone(void **state)
+{
+	_cleanup_free_ char *path = path_of(ALICE), *aside = path_of(ALICE ".saved");
+
+	forget_agents();
+	write_file(ALICE, "[limits]\nmemory = 512M\n");
+	write_file(BOB, "");
+	write_file("/etc/creel/provisioned/1000", "alice\n");
+	write_file("/etc/creel/provisioned/1001", "bob\n");
+	write_file("/etc/creel/provisioned/1002", "gone\n"); /* no such user: nothing can run */
+	write_file("/etc/creel/provisioned/1", "daemon\n");
+	write_file("/etc/creel/provisioned/1000.new", "x\n");
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=50\n");
+	assert_missing("/out/creel-keeper@1000.service.d");
+
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(generate(), 0);
+	assert_has("/said", "uid 1000 is agent `alice` and has no policy: it is disabled");
+	assert_has("/out/user-1000.slice" DROP_IN, "\nMemoryMax=1207959552\nMemorySwapMax=0\nTasksMax=1\n");
+	assert_has("/out/user@1000.service" DROP_IN, "[Unit]\nAssertPathExists=" ALICE "/is-refused\n");
+	assert_has("/out/creel-keeper@1000.socket" DROP_IN, "AssertPathExists=");
+	assert_has("/out/user-1001.slice" DROP_IN, "\nTasksMax=50\n");
+	assert_missing("/out/creel-keeper@1001.service.d");
+	assert_missing("/out/user-1002.slice.d");
+	assert_missing("/out/user-1.slice.d");
+
+	/* a mark that says nothing is one still, and the whole folder of policies may be gone */
+	write_file("/etc/creel/provisioned/1000", "");
+	assert_int_equal(unlink(aside), 0);
+	path[strlen(path) - strlen("/alice.conf")] = '\0';
+	{
+		_cleanup_free_ char *command = str_format("rm -rf '%s'", path);
+
+		assert_int_equal(system(command), 0);
+	}
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=1\n");
+	assert_has("/out/user-1001.slice" DROP_IN, "\nTasksMax=1\n");
+}
+
 /* Without knowing the machine it says so, fails, and still writes every limit. */
 static void test_no_memory(void **state)
 {
@@ -271,6 +314,17 @@ static void test_agents_memory(void **state)
 	assert_true(agents_memory(0) == 0);
 }
 
+static void test_front_memory(void **state)
+{
+	assert_true(front_memory(UINT64_C(2) << 30) == UINT64_C(256) << 20);
+	assert_true(front_memory(UINT64_C(512) << 20) == UINT64_C(128) << 20);
+	assert_true(front_memory(0) == UINT64_C(128) << 20);
+	assert_true(front_memory(UINT64_C(64) << 30) == UINT64_C(1) << 30);
+	/* together with the agents' part there is always room for the system */
+	for (uint64_t total = UINT64_C(512) << 20; total <= UINT64_C(2) << 30; total <<= 1)
+		assert_true(agents_memory(total) + front_memory(total) + (UINT64_C(128) << 20) <= total);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,8 +334,10 @@ int main(void)
 		cmocka_unit_test(test_system_refused),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_alias),
+		cmocka_unit_test(test_file_gone),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_agents_memory),
+		cmocka_unit_test(test_front_memory),
 	};
 
 	return cmocka_run_group_tests_name("generator", tests, set_up, tear_down);

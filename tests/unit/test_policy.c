@@ -601,6 +601,16 @@ static void test_stamp(void **state)
 	remove_file(POLICY_DIR "/creel.conf");
 	remove_file(POLICY_DIR "/agents/bob.conf");
 	assert_true(policy_stamp(root, "bob") == before);
+
+	/* a profile that is made, edited in place, removed */
+	write_text(POLICY_PROFILE_DIR "/stamped.conf", "[limits]\n");
+	after = policy_stamp(root, "bob");
+	assert_true(after != before);
+	assert_true(policy_stamp(root, "bob") == after);
+	write_text(POLICY_PROFILE_DIR "/stamped.conf", "[limits]\nmemory = 1G\n");
+	assert_true(policy_stamp(root, "bob") != after);
+	remove_file(POLICY_PROFILE_DIR "/stamped.conf");
+	assert_true(policy_stamp(root, "bob") == before);
 }
 
 static void test_names(void **state)

@@ -13,13 +13,13 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parent.parent)]
 
 import machine  # noqa: E402
 from harness import PROBE_DIR, wait_until  # noqa: E402
+from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 PATIENCE = 300  # seconds for one test, its fixtures apart: whatever hangs, the run goes on
-SKIPS = pathlib.Path(__file__).resolve().parent / "skips.txt"
 
 
 def pytest_addoption(parser):
@@ -74,22 +74,6 @@ def vm(suite_vm):
         wait_until(lambda: not surplus(before, holdings(suite_vm)), 30, "nothing is left")
     except AssertionError:
         pytest.fail("left behind: " + "; ".join(surplus(before, holdings(suite_vm))))
-
-
-def skip_reason(item):
-    """From rows of NODE-ID or a prefix of it, a blank, the reason."""
-    name = item.nodeid.split("tests/vm/")[-1]
-    rows = (line.split(None, 1) for line in SKIPS.read_text().splitlines() if line and not line.startswith("#"))
-    return next((row[1] for row in rows if len(row) == 2 and name.startswith(row[0])), None)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A skip that is not listed with its reason is a failure."""
-    report = (yield).get_result()
-    if report.skipped and not skip_reason(item):
-        report.outcome = "failed"
-        report.longrepr = f"{item.name} was skipped and is not listed in tests/vm/skips.txt: {call.excinfo.value}"
 
 
 @pytest.hookimpl(hookwrapper=True)

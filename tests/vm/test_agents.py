@@ -86,6 +86,23 @@ def test_remove_while_the_agent_is_logged_in(vm, key, public):
     assert vm.root("getent passwd carol").rc != 0
 
 
+def test_a_neighbours_file_does_not_keep_an_agent(vm, key, public):
+    """Bob puts something into a folder of carol's in /tmp that cannot be removed then: she goes, and his file stays his."""
+    vm.root.sh("creelctl agent add carol --key -", stdin=public)
+    uid = vm.root.sh("id -u carol")
+    as_carol(vm, key, "mkdir -p -m 0777 /tmp/carols/deep && chmod 0777 /tmp/carols && touch /tmp/carols/own /tmp/carols/deep/own").ok()
+    vm.bob.sh("echo bobs > /tmp/carols/deep/bobs")
+    vm.root.sh("creelctl agent remove carol", timeout=120)
+    try:
+        assert vm.root("getent passwd carol").rc != 0
+        assert vm.root.sh("stat -c '%U %a' /tmp/carols /tmp/carols/deep") == "root 1777\nroot 1777"
+        assert vm.root.sh("find /tmp/carols -type f -printf '%P %u\n'") == "deep/bobs bob"
+        assert vm.root.sh(f"find /tmp /var/tmp /dev/shm -xdev -uid {uid}") == ""
+        assert vm.bob.sh("cat /tmp/carols/deep/bobs && rm /tmp/carols/deep/bobs") == "bobs"
+    finally:
+        vm.root.sh("rm -rf /tmp/carols")
+
+
 def test_remove_ends_connections_that_run_nothing(vm, key, public):
     vm.root.sh("creelctl agent add carol --key -", stdin=public)
     since = vm.now()
@@ -186,6 +203,31 @@ def test_a_step_that_fails_leaves_nothing(vm, public, path):
         vm.root.sh(f"chattr -i {path}")
     vm.root.sh("creelctl agent add carol --key -", stdin=public)
     vm.root.sh("creelctl agent remove carol", timeout=120)
+
+
+def test_remove_of_an_agent_whose_file_is_gone(vm, key, public):
+    before = vm.root.sh("ls /etc/creel/provisioned")
+    vm.root.sh("creelctl agent add carol --key -", stdin=public)
+    uid = vm.root.sh("id -u carol")
+    assert vm.root.sh(f"cat /etc/creel/provisioned/{uid}") == "carol"
+    vm.root.sh("rm /etc/creel/agents/carol.conf")
+    done = untouched(vm, "creelctl agent add carol --key -", public)
+    assert "remove carol" in done.errors
+    vm.root.sh("creelctl agent remove carol", timeout=120)
+    assert vm.root("getent passwd carol").rc != 0
+    assert vm.root.sh("ls /etc/creel/provisioned") == before
+    assert vm.root("creelctl agent remove carol").rc != 0
+
+
+def test_a_mark_takes_no_other_user(vm):
+    """The user that was the agent is gone, and another one has its name."""
+    vm.root.sh("useradd --no-create-home carol && echo carol > /etc/creel/provisioned/59998")
+    try:
+        vm.root.sh("creelctl agent remove carol", timeout=120)
+        assert vm.root("getent passwd carol").rc == 0, "who was never made an agent stays"
+        assert vm.root("test -e /etc/creel/provisioned/59998").rc != 0
+    finally:
+        vm.root.sh("rm -f /etc/creel/provisioned/59998; userdel carol")
 
 
 def test_remove_of_what_is_no_agent(vm):

@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import Host, wait_until
+from harness import Host, marker, wait_until
 
 BOB = "/etc/creel/agents/bob.conf"
 DEFAULTS = "/etc/creel/creel.conf"
@@ -126,6 +126,37 @@ def test_a_bad_policy_keeps_the_agent_out_of_the_other_door_or_limited(vm, saved
     vm.write(BOB, "[limits]\nmemroy = 1G\n")
     vm.root.sh("systemctl daemon-reload")
     assert vm.root.sh(f"systemctl show -P TasksMax user-{uid}.slice") != "infinity"
+
+
+def test_a_policy_file_that_is_gone_lifts_no_limit(vm, saved):
+    """The user, its processes and its lingering manager are still there: they stay limited, and nothing new starts."""
+    uid = vm.uid("bob")
+    cgroup = f"/sys/fs/cgroup/user.slice/user-{uid}.slice"
+    number = marker()
+    with vm.bob.start(f"echo in; exec sleep {number}") as client:
+        assert client.stdout.readline() == b"in\n"
+        vm.root.sh(f"mv {BOB} /root/bob.gone && systemctl daemon-reload")
+        assert vm.root.sh(f"cat {cgroup}/pids.max") == "1"
+        assert vm.root.sh(f"cat {cgroup}/memory.max") != "max"
+        assert vm.alive(f"sleep {number}"), "what runs goes on"
+        assert vm.bob("echo in").rc == 255
+        assert vm.agent.sh("echo in") == "in", "nobody else is touched"
+        applied = vm.root("creelctl policy apply")
+        assert applied.rc != 0 and "bob" in applied.errors
+        assert vm.root.sh(f"cat {cgroup}/pids.max") == "1"
+        row, = (line for line in vm.root.sh("creelctl agent list").splitlines() if line.startswith("bob "))
+        assert "bad policy" in row
+    vm.root.sh(f"systemctl stop user@{uid}.service")
+    assert vm.root(f"systemctl start user@{uid}.service").rc != 0
+    vm.root.sh(f"mv /root/bob.gone {BOB} && systemctl reset-failed && creelctl policy apply")
+    assert vm.bob.sh("echo back") == "back"
+    assert vm.root.sh(f"cat {cgroup}/pids.max") != "1"
+
+
+def test_a_hand_made_agent_is_remembered_by_policy_apply(vm, saved):
+    uid = vm.uid("bob")
+    vm.root.sh(f"rm /etc/creel/provisioned/{uid}; creelctl policy apply")
+    assert vm.root.sh(f"cat /etc/creel/provisioned/{uid}") == "bob"
 
 
 def test_a_bad_default_closes_all_agents_and_not_the_operator(vm, saved):
