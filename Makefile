@@ -61,7 +61,7 @@ bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/confine.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c
+run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/listening.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c
@@ -114,7 +114,7 @@ creel_dir := $(bindir)
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
-	      test_peer test_filter
+	      test_peer test_filter test_listening
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -149,6 +149,7 @@ test_modes_src := sshd-sub/modes.c
 test_modes_libs := libssh
 test_sftp_window_src := sshd-sub/sftp-window.c
 test_peer_src := sshd-sub/peer.c
+test_listening_src := shell/run/listening.c $(base_src)
 test_filter_src := $(filter_src) $(base_src)
 test_filter_libs := libseccomp
 

@@ -10,6 +10,7 @@
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/run/birth.h"
+#include "shell/run/listening.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -30,7 +31,11 @@
 typedef struct Target {
 	struct sockaddr_storage addresses[2];
 	size_t n;
+	bool own; /* only if the agent itself listens there */
 } Target;
+
+/* The connector's answer besides errnos, none of which is as large. */
+#define ANSWER_NOT_OWN 255
 
 struct Forward {
 	struct Forward *next;
@@ -138,6 +143,20 @@ static int connect_to(const struct sockaddr_storage *address, int *ret_fd)
 	return 0;
 }
 
+/*
+ * Asked right before the connect. Between the two the listener may change hands; who can bring that about runs as the
+ * agent, and may connect to any loopback port without us.
+ */
+static int check_owner(const struct sockaddr_storage *address)
+{
+	uid_t uid;
+	int r = listening_uid(address, &uid);
+
+	if (r < 0)
+		return r == -ENOENT ? -ECONNREFUSED : r;
+	return uid == geteuid() ? 0 : -ANSWER_NOT_OWN;
+}
+
 /* Answers on its standard input: the socket, or one byte with the errno. */
 static int connect_and_send(const void *argument)
 {
@@ -145,8 +164,11 @@ static int connect_and_send(const void *argument)
 	int fd = -EBADF, r = -ECONNREFUSED;
 	unsigned char error;
 
-	for (size_t i = 0; i < target->n && r == -ECONNREFUSED; i++)
-		r = connect_to(&target->addresses[i], &fd);
+	for (size_t i = 0; i < target->n && r == -ECONNREFUSED; i++) {
+		r = target->own ? check_owner(&target->addresses[i]) : 0;
+		if (!r)
+			r = connect_to(&target->addresses[i], &fd);
+	}
 	if (!r)
 		return send_fd(STDIN_FILENO, fd) < 0;
 	error = (unsigned char)-r;
@@ -191,6 +213,13 @@ static int receive_answer(int fd, int *ret_fd)
 	return 0;
 }
 
+static const char *failure_text(int r)
+{
+	return r == -ANSWER_NOT_OWN
+		? "the port is not in the policy's ports.forward, and it is not the agent who listens there"
+		: strerror(-r);
+}
+
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	Forward *forward = userdata;
@@ -199,9 +228,11 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
 
 	if (r == -EAGAIN || r == -EINTR)
 		return 0;
-	keeper_record_forward(forward->session, forward->host, forward->port, r < 0 ? strerror(-r) : NULL);
+	keeper_record_forward(forward->session, forward->host, forward->port, r < 0 ? failure_text(r) : NULL);
 	if (r == 0)
 		r = sd_bus_reply_method_return(forward->call, "h", connected_fd);
+	else if (r == -ANSWER_NOT_OWN)
+		r = sd_bus_reply_method_errorf(forward->call, KEEPER_ERROR_DENIED, "%s", failure_text(r));
 	else
 		r = sd_bus_reply_method_errorf(forward->call, KEEPER_ERROR_FAILED, "port %u: %s", forward->port,
 			strerror(-r));
@@ -279,7 +310,7 @@ static void connector_abort(Forward *forward)
 /* NULL: it may be tried. */
 static const char *judge(const Session *session, const char *host, uint32_t port, Target *ret)
 {
-	const Policy *policy = session->keeper->policy;
+	const PortList *allowed = &session->keeper->policy->forward;
 
 	if (port == 0 || port > UINT16_MAX || parse_target(host, (uint16_t)port, ret) < 0)
 		return "only this machine's loopback can be forwarded to";
@@ -287,7 +318,8 @@ static const char *judge(const Session *session, const char *host, uint32_t port
 		return "this key may not forward ports";
 	if (!key_permits(&session->options, host, (uint16_t)port))
 		return "the port is not in this key's permitopen";
-	if (!port_list_contains(&policy->forward, (uint16_t)port))
+	ret->own = !port_list_contains(allowed, (uint16_t)port);
+	if (ret->own && !allowed->own)
 		return "the port is not in the policy's ports.forward";
 	return NULL;
 }
