@@ -7,17 +7,16 @@
  * socketpair, or nothing; the caller's reply waits for that.
  */
 #include "shell/keeper/keeper.h"
+#include "shell/keeper/target.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/run/birth.h"
 #include "shell/run/listening.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -26,13 +25,6 @@
 /* Loopback answers at once, or its listener's queue is full. The front's worker waits for this: not for long. */
 #define CONNECT_TIMEOUT_SEC 2
 #define FORWARDS_PENDING_MAX 16U
-
-/* One address, or two that are tried in turn. */
-typedef struct Target {
-	struct sockaddr_storage addresses[2];
-	size_t n;
-	bool own; /* only if the agent itself listens there */
-} Target;
 
 /* The connector's answer besides errnos, none of which is as large. */
 #define ANSWER_NOT_OWN 255
@@ -63,48 +55,6 @@ static Forward *forward_free(Forward *forward)
 	return NULL;
 }
 DEFINE_CLEANUP(Forward, forward_free)
-
-/* ---- what may be reached ---- */
-
-/* `localhost` is not looked up: it means 127.0.0.1, and ::1 when nobody listens there. */
-static int parse_target(const char *host, uint16_t port, Target *ret)
-{
-	const bool by_name = strcasecmp(host, "localhost") == 0;
-	struct in_addr a4 = { htonl(INADDR_LOOPBACK) };
-	struct in6_addr a6 = in6addr_loopback;
-	Target target = { 0 };
-
-	if (by_name || (inet_pton(AF_INET, host, &a4) == 1 && (ntohl(a4.s_addr) >> 24) == 127))
-		*(struct sockaddr_in *)&target.addresses[target.n++] =
-			(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = a4 };
-	if (by_name || (inet_pton(AF_INET6, host, &a6) == 1 && IN6_IS_ADDR_LOOPBACK(&a6)))
-		*(struct sockaddr_in6 *)&target.addresses[target.n++] =
-			(struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = a6 };
-	if (!target.n)
-		return -EPERM;
-	*ret = target;
-	return 0;
-}
-
-/* permitopen="host:port" of the key; without any, the policy alone decides. */
-static bool key_permits(const KeyOptions *options, const char *host, uint16_t port)
-{
-	for (size_t i = 0; i < options->permit_open.n; i++) {
-		const char *item = options->permit_open.items[i], *colon = strrchr(item, ':');
-		size_t n = (size_t)(colon - item);
-		uint64_t number;
-
-		if (n > 1 && item[0] == '[' && item[n - 1] == ']') {
-			item++;
-			n -= 2;
-		}
-		if (strlen(host) != n || strncmp(host, item, n) != 0)
-			continue;
-		if (strcmp(colon + 1, "*") == 0 || (str_to_u64(colon + 1, 65535, &number) == 0 && number == port))
-			return true;
-	}
-	return options->permit_open.n == 0;
-}
 
 /* ---- in the child, as the agent ---- */
 
@@ -307,23 +257,6 @@ static void connector_abort(Forward *forward)
 		(void)waitid(P_PIDFD, (id_t)forward->pid_fd, &info, WEXITED);
 }
 
-/* NULL: it may be tried. */
-static const char *judge(const Session *session, const char *host, uint32_t port, Target *ret)
-{
-	const PortList *allowed = &session->keeper->policy->forward;
-
-	if (port == 0 || port > UINT16_MAX || parse_target(host, (uint16_t)port, ret) < 0)
-		return "only this machine's loopback can be forwarded to";
-	if (!session->options.forwarding)
-		return "this key may not forward ports";
-	if (!key_permits(&session->options, host, (uint16_t)port))
-		return "the port is not in this key's permitopen";
-	ret->own = !port_list_contains(allowed, (uint16_t)port);
-	if (ret->own && !allowed->own)
-		return "the port is not in the policy's ports.forward";
-	return NULL;
-}
-
 int forward_start(Session *session, const char *host, uint32_t port, sd_bus_message *call, sd_bus_error *ret_error)
 {
 	const char *refusal;
@@ -334,7 +267,7 @@ int forward_start(Session *session, const char *host, uint32_t port, sd_bus_mess
 		return -ENOMEM;
 	forward->answer_fd = forward->leaf_fd = forward->pid_fd = -EBADF;
 	forward->session = session;
-	refusal = judge(session, host, port, &forward->target);
+	refusal = target_judge(&session->options, &session->keeper->policy->forward, host, port, &forward->target);
 	if (refusal) {
 		keeper_record_forward(session, host, port, refusal);
 		return sd_bus_error_set(ret_error, KEEPER_ERROR_DENIED, refusal);

@@ -154,9 +154,12 @@ def test_a_closed_channel_hangs_up_its_command_only(front):
     assert client.stdout.readline() == b"ready\n"
     wait_until(lambda: front.runs(nap))
     client.kill()
-    client.communicate()
-    wait_until(lambda: not front.runs(nap), 5)
+    client.wait()
+    # OpenSSH's master (9.2) may forget to send the close until something wakes it: it counts on its eow@openssh.com for
+    # that, which it sends to OpenSSH's servers only. Meanwhile it holds the killed client's stderr.
     assert front("echo on", *control).stdout == b"on\n"
+    wait_until(lambda: not front.runs(nap), 5)
+    assert front("echo still on", *control).stdout == b"still on\n"
     front(None, "-O", "exit", *control)
     master.communicate()
 
