@@ -71,7 +71,7 @@ bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/confine.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c
+run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/listening.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c
@@ -82,7 +82,7 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c
+	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c shell/keeper/target.c
 units_src := units/agent-units.c units/unit-dir.c
 sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/forwarding.c \
 	    sshd-sub/guard.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c \
@@ -125,7 +125,7 @@ creel_dir := $(bindir)
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_leftovers test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
-	      test_peer test_filter
+	      test_peer test_filter test_listening test_target
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -161,10 +161,14 @@ test_modes_src := sshd-sub/modes.c
 test_modes_libs := libssh
 test_sftp_window_src := sshd-sub/sftp-window.c
 test_peer_src := sshd-sub/peer.c
+test_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
+test_target_libs := inih
+test_target_ldlibs := -lpam
+test_listening_src := shell/run/listening.c $(base_src)
 test_filter_src := $(filter_src) $(base_src)
 test_filter_libs := libseccomp
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
@@ -180,6 +184,16 @@ fuzz_userauth_src := sshd-sub/userauth.c sshd-sub/blob.c $(base_src)
 fuzz_userauth_libs := libcrypto
 fuzz_hostkey_src := sshd-sub/hostkey.c sshd-sub/blob.c $(base_src)
 fuzz_hostkey_libs := libcrypto
+# for targets that look at the log's lines themselves
+silent_src := $(filter-out shell/base/log.c,$(base_src))
+fuzz_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
+fuzz_target_libs := inih
+fuzz_target_ldlibs := -lpam
+fuzz_bus_keeper_src := shell/keeper/methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
+fuzz_bus_keeper_libs := inih
+fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
+			sshd-sub/monitor-login.c sshd-sub/userauth.c sshd-sub/blob.c sshd-sub/wire.c $(audit_src) $(silent_src)
+fuzz_bus_monitor_libs := libcrypto
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------

@@ -182,8 +182,12 @@ static int peer_start(Peer *peer, int fd)
 	r = sd_id128_randomize(&id);
 	if (r >= 0)
 		r = sd_bus_set_server(peer->bus, 1, id);
+	/*
+	 * Only the front gets descriptors from us, and who may get some may send some: libsystemd 252 loses those of a message
+	 * that it drops as malformed, so that a peer could fill our table with them.
+	 */
 	if (r >= 0)
-		r = sd_bus_negotiate_fds(peer->bus, 1);
+		r = sd_bus_negotiate_fds(peer->bus, peer->kind == PEER_FRONT);
 	if (r >= 0)
 		r = sd_bus_start(peer->bus);
 	if (r >= 0)

@@ -7,16 +7,16 @@
  * socketpair, or nothing; the caller's reply waits for that.
  */
 #include "shell/keeper/keeper.h"
+#include "shell/keeper/target.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/run/birth.h"
+#include "shell/run/listening.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -26,11 +26,8 @@
 #define CONNECT_TIMEOUT_SEC 2
 #define FORWARDS_PENDING_MAX 16U
 
-/* One address, or two that are tried in turn. */
-typedef struct Target {
-	struct sockaddr_storage addresses[2];
-	size_t n;
-} Target;
+/* The connector's answer besides errnos, none of which is as large. */
+#define ANSWER_NOT_OWN 255
 
 struct Forward {
 	struct Forward *next;
@@ -58,48 +55,6 @@ static Forward *forward_free(Forward *forward)
 	return NULL;
 }
 DEFINE_CLEANUP(Forward, forward_free)
-
-/* ---- what may be reached ---- */
-
-/* `localhost` is not looked up: it means 127.0.0.1, and ::1 when nobody listens there. */
-static int parse_target(const char *host, uint16_t port, Target *ret)
-{
-	const bool by_name = strcasecmp(host, "localhost") == 0;
-	struct in_addr a4 = { htonl(INADDR_LOOPBACK) };
-	struct in6_addr a6 = in6addr_loopback;
-	Target target = { 0 };
-
-	if (by_name || (inet_pton(AF_INET, host, &a4) == 1 && (ntohl(a4.s_addr) >> 24) == 127))
-		*(struct sockaddr_in *)&target.addresses[target.n++] =
-			(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = a4 };
-	if (by_name || (inet_pton(AF_INET6, host, &a6) == 1 && IN6_IS_ADDR_LOOPBACK(&a6)))
-		*(struct sockaddr_in6 *)&target.addresses[target.n++] =
-			(struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = a6 };
-	if (!target.n)
-		return -EPERM;
-	*ret = target;
-	return 0;
-}
-
-/* permitopen="host:port" of the key; without any, the policy alone decides. */
-static bool key_permits(const KeyOptions *options, const char *host, uint16_t port)
-{
-	for (size_t i = 0; i < options->permit_open.n; i++) {
-		const char *item = options->permit_open.items[i], *colon = strrchr(item, ':');
-		size_t n = (size_t)(colon - item);
-		uint64_t number;
-
-		if (n > 1 && item[0] == '[' && item[n - 1] == ']') {
-			item++;
-			n -= 2;
-		}
-		if (strlen(host) != n || strncmp(host, item, n) != 0)
-			continue;
-		if (strcmp(colon + 1, "*") == 0 || (str_to_u64(colon + 1, 65535, &number) == 0 && number == port))
-			return true;
-	}
-	return options->permit_open.n == 0;
-}
 
 /* ---- in the child, as the agent ---- */
 
@@ -138,6 +93,20 @@ static int connect_to(const struct sockaddr_storage *address, int *ret_fd)
 	return 0;
 }
 
+/*
+ * Asked right before the connect. Between the two the listener may change hands; who can bring that about runs as the
+ * agent, and may connect to any loopback port without us.
+ */
+static int check_owner(const struct sockaddr_storage *address)
+{
+	uid_t uid;
+	int r = listening_uid(address, &uid);
+
+	if (r < 0)
+		return r == -ENOENT ? -ECONNREFUSED : r;
+	return uid == geteuid() ? 0 : -ANSWER_NOT_OWN;
+}
+
 /* Answers on its standard input: the socket, or one byte with the errno. */
 static int connect_and_send(const void *argument)
 {
@@ -145,8 +114,11 @@ static int connect_and_send(const void *argument)
 	int fd = -EBADF, r = -ECONNREFUSED;
 	unsigned char error;
 
-	for (size_t i = 0; i < target->n && r == -ECONNREFUSED; i++)
-		r = connect_to(&target->addresses[i], &fd);
+	for (size_t i = 0; i < target->n && r == -ECONNREFUSED; i++) {
+		r = target->own ? check_owner(&target->addresses[i]) : 0;
+		if (!r)
+			r = connect_to(&target->addresses[i], &fd);
+	}
 	if (!r)
 		return send_fd(STDIN_FILENO, fd) < 0;
 	error = (unsigned char)-r;
@@ -191,6 +163,13 @@ static int receive_answer(int fd, int *ret_fd)
 	return 0;
 }
 
+static const char *failure_text(int r)
+{
+	return r == -ANSWER_NOT_OWN
+		? "the port is not in the policy's ports.forward, and it is not the agent who listens there"
+		: strerror(-r);
+}
+
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	Forward *forward = userdata;
@@ -199,9 +178,11 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
 
 	if (r == -EAGAIN || r == -EINTR)
 		return 0;
-	keeper_record_forward(forward->session, forward->host, forward->port, r < 0 ? strerror(-r) : NULL);
+	keeper_record_forward(forward->session, forward->host, forward->port, r < 0 ? failure_text(r) : NULL);
 	if (r == 0)
 		r = sd_bus_reply_method_return(forward->call, "h", connected_fd);
+	else if (r == -ANSWER_NOT_OWN)
+		r = sd_bus_reply_method_errorf(forward->call, KEEPER_ERROR_DENIED, "%s", failure_text(r));
 	else
 		r = sd_bus_reply_method_errorf(forward->call, KEEPER_ERROR_FAILED, "port %u: %s", forward->port,
 			strerror(-r));
@@ -276,22 +257,6 @@ static void connector_abort(Forward *forward)
 		(void)waitid(P_PIDFD, (id_t)forward->pid_fd, &info, WEXITED);
 }
 
-/* NULL: it may be tried. */
-static const char *judge(const Session *session, const char *host, uint32_t port, Target *ret)
-{
-	const Policy *policy = session->keeper->policy;
-
-	if (port == 0 || port > UINT16_MAX || parse_target(host, (uint16_t)port, ret) < 0)
-		return "only this machine's loopback can be forwarded to";
-	if (!session->options.forwarding)
-		return "this key may not forward ports";
-	if (!key_permits(&session->options, host, (uint16_t)port))
-		return "the port is not in this key's permitopen";
-	if (!port_list_contains(&policy->forward, (uint16_t)port))
-		return "the port is not in the policy's ports.forward";
-	return NULL;
-}
-
 int forward_start(Session *session, const char *host, uint32_t port, sd_bus_message *call, sd_bus_error *ret_error)
 {
 	const char *refusal;
@@ -302,7 +267,7 @@ int forward_start(Session *session, const char *host, uint32_t port, sd_bus_mess
 		return -ENOMEM;
 	forward->answer_fd = forward->leaf_fd = forward->pid_fd = -EBADF;
 	forward->session = session;
-	refusal = judge(session, host, port, &forward->target);
+	refusal = target_judge(&session->options, &session->keeper->policy->forward, host, port, &forward->target);
 	if (refusal) {
 		keeper_record_forward(session, host, port, refusal);
 		return sd_bus_error_set(ret_error, KEEPER_ERROR_DENIED, refusal);

@@ -36,6 +36,7 @@ typedef struct PortRange {
 typedef struct PortList {
 	PortRange *ranges;
 	size_t n;
+	bool own; /* and those that the agent itself listens on */
 } PortList;
 
 typedef struct Policy {
@@ -156,5 +157,5 @@ bool policy_row(const Policy *policy, size_t index, const char **ret_section, co
 /* Names of agents and profiles: [a-z_][a-z0-9_-]*, at most POLICY_NAME_MAX bytes. */
 bool policy_name_valid(const char *name);
 
-/* `port` lies in one of the ranges. */
+/* `port` lies in one of the ranges; `own` is not looked at. */
 bool port_list_contains(const PortList *ports, uint16_t port);

@@ -73,7 +73,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("ports", "listen"), .type = TYPE_PORTS, AT(listen), .min = 1024, .max = 65535,
 		.fallback = "3000-9000" },
 	{ KEY("ports", "forward"), .type = TYPE_PORTS, AT(forward), .min = 1, .max = 65535,
-		.fallback = "3000-9000", .enforced = true },
+		.own = true, .fallback = "3000-9000", .enforced = true },
 
 	{ KEY("network", "mode"), WORD(network, words_network, "full") },
 	{ KEY("network", "allowed_hosts"), LIST(allowed_hosts, ELEMENT_HOST, "") },

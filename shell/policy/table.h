@@ -47,6 +47,7 @@ typedef struct PolicyKey {
 	KeyScope scope;
 	bool enforced;        /* by this version */
 	bool unlimited;       /* `max` is allowed */
+	bool own;             /* of TYPE_PORTS: the word `own` is allowed */
 	size_t offset;        /* in Policy */
 	uint64_t min, max;    /* of numbers, both included */
 	const char *fallback; /* the built-in value, in the file's notation */

@@ -306,6 +306,7 @@ static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, ch
 	_cleanup_free_ PortRange *ranges = NULL;
 	char *rest = copy, *element;
 	size_t n = 0, kept = 0;
+	bool own = false;
 	int r;
 
 	if (!copy)
@@ -318,6 +319,10 @@ static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, ch
 		char *dash = strchr(element, '-');
 		PortRange range = { 0 }, *bigger;
 
+		if (key->own && strcmp(element, "own") == 0) {
+			own = true;
+			continue;
+		}
 		if (dash)
 			*dash = '\0';
 		r = port_scan(key, element, &range.first, reason, size);
@@ -352,6 +357,7 @@ static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, ch
 	}
 	ret->ranges = TAKE_PTR(ranges);
 	ret->n = kept;
+	ret->own = own;
 	return 0;
 }
 
@@ -456,10 +462,10 @@ static char *list_text(const StrList *list)
 static char *ports_text(const PortList *ports)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t room = ports->n * 12 + 1, used = 0;
+	size_t room = ports->n * 12 + sizeof(",own"), used = 0;
 
 	if (!ports->n)
-		return strdup("none");
+		return strdup(ports->own ? "own" : "none");
 	text = calloc(1, room);
 	if (!text)
 		return NULL;
@@ -470,6 +476,8 @@ static char *ports_text(const PortList *ports)
 		if (range.last != range.first)
 			used += (size_t)snprintf(text + used, room - used, "-%u", range.last);
 	}
+	if (ports->own)
+		(void)snprintf(text + used, room - used, ",own");
 	return TAKE_PTR(text);
 }
 

@@ -29,6 +29,7 @@
 
 #define SFTP_SERVER "/usr/lib/openssh/sftp-server"
 #define PIPE_SIZE (256 * 1024)
+#define TEST_RUN "CREEL_TEST_RUN" /* by this variable tests find what they started */
 
 typedef struct Process {
 	struct Process *next;
@@ -208,6 +209,7 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 _Noreturn static void process_become(const char *kind, const char *command, char *const *environment, bool terminal,
 	const char *term, const int fds[static 3])
 {
+	const char *run = getenv(TEST_RUN);
 	sigset_t none;
 
 	(void)sigemptyset(&none);
@@ -224,6 +226,8 @@ _Noreturn static void process_become(const char *kind, const char *command, char
 	(void)setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
 	(void)setenv("HOME", fake.user->pw_dir, 1);
 	(void)setenv("USER", fake.user->pw_name, 1);
+	if (run)
+		(void)setenv(TEST_RUN, run, 1);
 	if (terminal)
 		(void)setenv("TERM", term, 1);
 	for (; environment && *environment; environment++)

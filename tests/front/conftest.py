@@ -3,11 +3,20 @@
 
 Started as root, server and keeper run as `nobody`; else as the user who runs the tests. Nothing outside of a temporary
 folder is touched.
+
+Runs may go on beside each other: all that a front starts (keeper, its commands and theirs, clients) inherits a variable
+of the front's own, and only by that it is found; nothing of it outlives the front.
 """
 
+import atexit
+import contextlib
+import ctypes
+import functools
+import itertools
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -27,6 +36,11 @@ from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa:
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 # a sanitizer is several times slower, and counts nothing that a time limit could be set for
 SLOW = 5 if "asan" in BUILD.name else 1
+MARK = "CREEL_TEST_RUN"  # fake-keeper hands it on
+COMPLAINTS = r".*(?:Sanitizer|runtime error).*"
+numbers = itertools.count(1)
+libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 
 def wait_until(condition, timeout=10.0, what=""):
@@ -57,20 +71,56 @@ def processes(uid):
     return found
 
 
+def end_with_the_tests():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def free_port():
+    """One that the kernel does not give to connections (ip_local_port_range), so that nobody takes it between two starts."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def keygen(path, *options):
+    subprocess.run(["ssh-keygen", "-q", "-N", "", "-f", str(path), *options], check=True)
+
+
+@functools.cache
+def key_folder():
+    folder = tempfile.mkdtemp(prefix="creel-front-keys-", dir="/tmp")
+    atexit.register(shutil.rmtree, folder)
+    return pathlib.Path(folder)
+
+
+@functools.cache
+def made_key(name, kind):
+    """Both halves; made once a run, because an RSA key takes seconds."""
+    keygen(key_folder() / name, "-t", kind)
+    return key_folder() / name, key_folder() / f"{name}.pub"
+
+
 class Front:
     """A server and its keeper. `log` is what the server and the keeper wrote."""
 
     def __init__(self, folder, *options):
         self.folder = pathlib.Path(folder)
         self.options = options
+        self.mark = f"{os.getpid()}-{next(numbers)}"
+        self.environment = {**os.environ, "CREEL_DEBUG": "1", MARK: self.mark}
+        self.clients = []
         root = os.getuid() == 0
         self.user = pwd.getpwnam("nobody") if root else pwd.getpwuid(os.getuid())
         self.identity = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if root else {}
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         for name, kind in (("host", "ed25519"), ("id", "ed25519"), ("id_ecdsa", "ecdsa"), ("id_rsa", "rsa"), ("id_bad", "ed25519")):
-            self.keygen(name, "-t", kind)
+            for path in made_key(name, kind):
+                shutil.copy(path, self.folder)
         keys = self.folder / "keys"
         keys.write_text("".join((self.folder / f"{name}.pub").read_text() for name in ("id", "id_ecdsa", "id_rsa")))
         self.keepers = self.folder / "keepers"
@@ -88,7 +138,7 @@ class Front:
         self.start()
 
     def keygen(self, name, *options):
-        subprocess.run(["ssh-keygen", "-q", "-N", "", "-f", str(self.folder / name), *options], check=True)
+        keygen(self.folder / name, *options)
 
     @property
     def log(self):
@@ -101,7 +151,7 @@ class Front:
     def launch(self, *argv):
         with self.log_path.open("a") as log:
             return subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                    cwd="/", env={**os.environ, "CREEL_DEBUG": "1"}, **self.identity)
+                                    cwd="/", env=self.environment, preexec_fn=end_with_the_tests, **self.identity)
 
     def start_keeper(self):
         path = self.keepers / str(self.user.pw_uid) / "keeper.sock"
@@ -115,11 +165,65 @@ class Front:
         wait_until(lambda: self.log.count("creel-sshd: serving") > said or self.server.poll() is not None,
                    what=f"server: {self.log}")
 
+    def started(self):
+        """What this front and its clients started and what still lives of it: pid -> (name, command line)."""
+        needle, found = b"\0%s=%s\0" % (MARK.encode(), self.mark.encode()), {}
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if needle in b"\0" + (entry / "environ").read_bytes():
+                    found[int(entry.name)] = ((entry / "comm").read_text().strip(),
+                                              (entry / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode())
+            except OSError:
+                continue  # gone, or (without root) a process of the server's, which is not dumpable
+        return found
+
+    def runs(self, command):
+        return [pid for pid, (_, line) in self.started().items() if line == command]
+
+    @staticmethod
+    def nap():
+        """A command that does not end by itself and is like no other."""
+        return f"sleep 600.{next(numbers):06}"
+
+    def sweep(self):
+        """Ends clients and commands, as a test that failed leaves them; server and keeper go on."""
+        for client in self.clients:
+            if client.poll() is None:
+                client.kill()
+            client.wait()
+        self.clients = []
+
+        def rest():
+            pids = [pid for pid, (name, _) in self.started().items()
+                    if not name.startswith("creel-") and pid not in (self.keeper.pid, self.server.pid)]
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return pids
+
+        wait_until(lambda: not rest(), what="commands end")
+
     def stop(self):
+        """Ends all of it. Whoever does not end by itself when the clients have gone is a fault."""
+        self.sweep()
+        own = self.own()
         for process in (self.server, self.keeper):
-            if process.poll() is None:
-                process.terminate()
-            process.wait(10)
+            process.terminate()
+            process.send_signal(signal.SIGCONT)
+            process.wait(10 * SLOW)
+
+        def left():
+            return sorted(pid for pid in {*self.started(), *own} if pid in processes(self.user.pw_uid))
+
+        try:
+            wait_until(lambda: not left(), what="workers and monitor end")
+        finally:
+            for pid in left():
+                os.kill(pid, signal.SIGKILL)
+        complaints = re.findall(COMPLAINTS, self.log)
+        assert not complaints, complaints
 
     def argv(self, command=None, *options, user=None, key="id", program="ssh"):
         # the first of two settings wins
@@ -132,11 +236,13 @@ class Front:
 
     def __call__(self, command=None, *options, stdin=b"", timeout=60, **how):
         return subprocess.run(self.argv(command, *options, **how), input=stdin, capture_output=True, check=False,
-                              timeout=timeout * SLOW)
+                              timeout=timeout * SLOW, env=self.environment)
 
     def popen(self, command=None, *options, **how):
-        return subprocess.Popen(self.argv(command, *options, **how), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE)
+        client = subprocess.Popen(self.argv(command, *options, **how), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=self.environment)
+        self.clients.append(client)
+        return client
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
@@ -160,15 +266,16 @@ def front(request):
     front = Front(folder, *getattr(request.module, "OPTIONS", ()))
     yield front
     front.stop()
-    crashed = re.findall(r".*(?:CRASHED|broke the rules|Sanitizer|runtime error).*", front.log)
+    crashed = re.findall(r".*(?:CRASHED|broke the rules).*", front.log)
     shutil.rmtree(folder)
     assert not crashed, crashed
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(front):
-    """No worker and no command lives on after a test."""
+    """No worker lives on when the clients have gone, and no command after a test."""
     yield
+    front.sweep()
     wait_until(lambda: not front.workers(), what=f"workers end; {front.log[-2000:]}")
 
 

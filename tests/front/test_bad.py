@@ -137,35 +137,41 @@ def test_a_flood_of_refusals_is_counted_not_written(front):
 
 
 def test_a_killed_client_hangs_up_its_command(front):
-    client = front.popen("trap '' USR1; exec sleep 98765")
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^sleep 98765"], capture_output=True).stdout)
+    nap = front.nap()
+    client = front.popen(f"trap '' USR1; exec {nap}")
+    wait_until(lambda: front.runs(nap))
     client.kill()
     client.communicate()
-    wait_until(lambda: not subprocess.run(["pgrep", "-f", "^sleep 98765"], capture_output=True).stdout, 5)
+    wait_until(lambda: not front.runs(nap), 5)
 
 
 def test_a_closed_channel_hangs_up_its_command_only(front):
     control = ["-o", f"ControlPath={front.folder}/control2"]
     master = front.popen("cat", "-M", *control)
     wait_until(lambda: front(None, "-O", "check", *control).returncode == 0)
-    client = front.popen("echo ready; exec sleep 98764", *control)
+    nap = front.nap()
+    client = front.popen(f"echo ready; exec {nap}", *control)
     assert client.stdout.readline() == b"ready\n"
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^sleep 98764"], capture_output=True).stdout)
+    wait_until(lambda: front.runs(nap))
     client.kill()
-    client.communicate()
-    wait_until(lambda: not subprocess.run(["pgrep", "-f", "^sleep 98764"], capture_output=True).stdout, 5)
+    client.wait()
+    # OpenSSH's master (9.2) may forget to send the close until something wakes it: it counts on its eow@openssh.com for
+    # that, which it sends to OpenSSH's servers only. Meanwhile it holds the killed client's stderr.
     assert front("echo on", *control).stdout == b"on\n"
+    wait_until(lambda: not front.runs(nap), 5)
+    assert front("echo still on", *control).stdout == b"still on\n"
     front(None, "-O", "exit", *control)
     master.communicate()
 
 
 def test_a_killed_worker_hangs_up(front):
-    client = front.popen("exec sleep 98763")
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^sleep 98763"], capture_output=True).stdout)
+    nap = front.nap()
+    client = front.popen(f"exec {nap}")
+    wait_until(lambda: front.runs(nap))
     (worker,) = front.workers()
     os.kill(worker, signal.SIGKILL)
     client.communicate()
-    wait_until(lambda: not subprocess.run(["pgrep", "-f", "^sleep 98763"], capture_output=True).stdout, 5)
+    wait_until(lambda: not front.runs(nap), 5)
     works(front)
 
 

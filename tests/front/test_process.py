@@ -99,7 +99,7 @@ def use_everything(front):
                    input=b"ls /\n", capture_output=True)
     client = front.popen("sleep 60", *control)
     client.kill()
-    client.communicate()
+    client.wait()  # the master may hold its stderr for long: test_bad.py
     front(None, "-O", "exit", *control)
     master.communicate()
     for key in ("id_rsa", "id_ecdsa", "id_bad"):

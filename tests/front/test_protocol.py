@@ -227,12 +227,12 @@ def test_a_limits_kill_says_so_twice(front):
 @pytest.mark.parametrize("fresh", [("-a", "1", "-c", "2")], indirect=True)
 def test_a_dead_client_is_noticed_and_a_quiet_one_stays(fresh):
     quiet = fresh.popen("echo ready; cat")
-    dead = fresh.popen("echo ready; exec sleep 98761")
+    nap = fresh.nap()
+    dead = fresh.popen(f"echo ready; exec {nap}")
     for client in (quiet, dead):
         assert client.stdout.readline() == b"ready\n"
     dead.send_signal(signal.SIGSTOP)
-    wait_until(lambda: not subprocess.run(["pgrep", "-f", "^sleep 98761"], capture_output=True).stdout, 20,
-               "the command of the dead client ends")
+    wait_until(lambda: not fresh.runs(nap), 20, "the command of the dead client ends")
     assert quiet.communicate(b"on", timeout=10 * SLOW)[0] == b"on" and quiet.returncode == 0
     dead.kill()
     dead.communicate()
@@ -240,7 +240,7 @@ def test_a_dead_client_is_noticed_and_a_quiet_one_stays(fresh):
 
 @pytest.mark.parametrize("fresh", [("-a", "1", "-c", "2")], indirect=True)
 def test_a_dead_client_is_noticed_while_its_command_writes(fresh):
-    dead = fresh.popen("echo ready; while echo 98760; do sleep 0.1; done")
+    dead = fresh.popen("echo ready; while echo on; do sleep 0.1; done")
     assert dead.stdout.readline() == b"ready\n"
     dead.send_signal(signal.SIGSTOP)
     wait_until(lambda: not fresh.workers(), 20, "the worker of the dead client ends")

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import wait_until
-from test_keys import optioned  # noqa: F401
+from test_keys import POLICY, optioned  # noqa: F401
 from test_login import keys  # noqa: F401
 
 PORT, OTHER = 3456, 2999  # inside and outside of the policy's ports.forward
@@ -75,6 +75,34 @@ def test_nobody_listens(vm):
     since = vm.now()
     assert "Connection refused" in reason(through(vm, PORT + 1))
     assert "refused" in vm.record(since, "forward", result="refused")["CREEL_REASON"]
+
+
+@pytest.fixture
+def own(vm):
+    """The policy's ports.forward is the word alone; the file is put back."""
+    vm.root.sh(f"cp -p {POLICY} /root/policy.saved; sed -i '/^forward *=/d' {POLICY}; "
+               f"printf '\\n[ports]\\nforward = own\\n' >> {POLICY}; creelctl policy check")
+    yield
+    vm.root.sh(f"cp -p /root/policy.saved {POLICY}")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_own_ports(vm, own, address):
+    with serving(vm, address=address):
+        assert through(vm, host="::1" if address == "::1" else "127.0.0.1").stdout == b"HELLO"
+
+
+def test_own_ports_are_no_others(vm, own):
+    """Neither a neighbour's nor the system's; and where nobody listens, nothing is."""
+    since = vm.now()
+    with serving(vm, host=vm.bob):
+        assert "not the agent" in reason(through(vm))
+        assert "not the agent" in vm.record(since, "forward", result="refused")["CREEL_REASON"]
+        with serving(vm, address="127.0.0.2"):
+            assert through(vm, host="127.0.0.2").stdout == b"HELLO"
+            assert "not the agent" in reason(through(vm))
+    assert "not the agent" in reason(through(vm, 22))
+    assert "Connection refused" in reason(through(vm))
 
 
 def test_options_of_the_key(vm, optioned):  # noqa: F811

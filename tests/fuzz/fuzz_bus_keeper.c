@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a keeper reads from its socket: the bytes of a peer, through sd-bus, the table of calls and shell/keeper/methods.c.
+ * Behind those is no keeper but the functions below, which check that what reaches them is in the bounds that bus.h
+ * promises, and that it came from whom the table names.
+ *
+ * Input: who the peer is (1 byte), how many descriptors come with the first message (1 byte), D-Bus messages. From the front
+ * no descriptors come: the server takes them from it alone, because it must send it some, and libsystemd (252) loses those
+ * of a message that it drops.
+ */
+#include "shell/base/log.h"
+#include "shell/bus/bus.h"
+#include "shell/keeper/keeper.h"
+#include "shell/keeper/target.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define ROUNDS_MAX 1000
+#define FDS_MAX 8U
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static Identity identity = { .name = (char *)"agent" };
+static Policy policy;
+static Keeper keeper;
+static Session session; /* the one that Login opens */
+static Channel channels[KEEPER_CHANNELS_MAX];
+static PeerKind kind;
+static bool logged_in;
+
+static void expect(bool condition)
+{
+	if (!condition)
+		__builtin_trap();
+}
+
+static void expect_text(const char *text, size_t most)
+{
+	expect(text && strlen(text) <= most);
+}
+
+/* ---- what methods.c and the server call ---- */
+
+/* In place of shell/base/log.c: what a peer said must have been quoted. */
+void log_line(int level, const char *format, ...)
+{
+	char line[2048];
+	va_list ap;
+
+	va_start(ap, format);
+	(void)vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	for (const char *c = line; *c; c++)
+		expect(isprint((unsigned char)*c));
+}
+
+int keys_authorize(const Identity *who, const Policy *rules, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options,
+	KeyReason *ret_reason)
+{
+	expect(kind == PEER_FRONT && blob_n <= KEEPER_KEY_BLOB_MAX);
+	/* the blob's end says what becomes of it */
+	if (!blob_n || blob[blob_n - 1] == 'u')
+		return KEY_UNKNOWN;
+	if (blob[blob_n - 1] == 'r') {
+		(void)snprintf(ret_reason->text, sizeof(ret_reason->text), "refused");
+		return KEY_REFUSED;
+	}
+	if (key_options_parse((const char *)blob, blob_n - 1, ret_options, ret_reason) < 0)
+		*ret_options = KEY_OPTIONS_NONE;
+	return KEY_ALLOWED;
+}
+
+bool key_is_security_key(const uint8_t *blob, size_t blob_n)
+{
+	return blob_n && blob[0] == 's';
+}
+
+int account_check(Account *account, const char *address, const char **ret_reason)
+{
+	expect_text(address, 64);
+	*ret_reason = "expired";
+	return address[0] == '9';
+}
+
+uint64_t keeper_count_sessions(const Keeper *k)
+{
+	return logged_in;
+}
+
+void keeper_refresh_policy(Keeper *k)
+{
+}
+
+void keeper_load_policy(Keeper *k)
+{
+	expect(kind == PEER_ROOT);
+	k->policy = k->policy ? NULL : &policy; /* both happen */
+}
+
+int keeper_append_limits(Keeper *k, sd_bus_message *reply)
+{
+	expect(kind != PEER_FRONT);
+	return sd_bus_message_append(reply, "a(ssss)", 1, "a", "b", "c", "d");
+}
+
+void keeper_record_login(Keeper *k, const Session *s, const char *algorithm)
+{
+	expect(s == &session);
+	expect_text(algorithm, 64);
+}
+
+void keeper_record_refusal(Keeper *k, const char *user, const char *peer, const char *key, const char *reason)
+{
+	expect(kind == PEER_FRONT);
+	expect_text(user, KEEPER_USER_MAX);
+	expect_text(peer, 128);
+	expect(peer[0] && strspn(peer, "0123456789abcdefABCDEF.:% ") == strlen(peer));
+	if (key)
+		expect_text(key, 64);
+	expect_text(reason, sizeof(keeper.key_reason.text) + 260);
+}
+
+int session_new(Keeper *k, Peer *front, const char *peer, const char *key, KeyOptions *options, Session **ret)
+{
+	expect(kind == PEER_FRONT && front->kind == PEER_FRONT);
+	expect_text(peer, 128);
+	expect_text(key, 64);
+	if (logged_in) {
+		key_options_done(options);
+		return -EMFILE;
+	}
+	logged_in = true;
+	session = (Session){ .keeper = k, .front = front, .id = "s1", .options = *options };
+	*options = (KeyOptions){ 0 };
+	*ret = &session;
+	return 0;
+}
+
+Session *session_find(Keeper *k, const char *id)
+{
+	return logged_in && strcmp(id, session.id) == 0 ? &session : NULL;
+}
+
+Channel *session_channel(Session *s, uint32_t number)
+{
+	for (Channel *channel = s->channels; channel; channel = channel->next)
+		if (channel->number == number)
+			return channel;
+	return NULL;
+}
+
+void session_hang_up(Session *s)
+{
+	expect(kind == PEER_FRONT);
+	s->over = true;
+}
+
+void session_collect(Session *s)
+{
+	expect(s->over);
+	key_options_done(&s->options);
+	logged_in = false;
+}
+
+int channel_start(Session *s, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n, sd_bus_error *ret_error)
+{
+	size_t n = 0;
+
+	expect(kind == PEER_FRONT && s == &session && s->n_channels < KEEPER_CHANNELS_MAX);
+	expect(!request->terminal || s->options.terminal);
+	expect(request->kind && *request->kind);
+	expect_text(request->command, KEEPER_COMMAND_MAX);
+	expect_text(request->term, KEEPER_TERM_MAX);
+	expect(request->modes_n <= KEEPER_MODES_MAX && (request->modes || !request->modes_n));
+	for (char *const *variable = request->environment; variable && *variable; variable++, n++)
+		expect_text(*variable, KEEPER_ENVIRONMENT_BYTES);
+	expect(n <= KEEPER_ENVIRONMENT_MAX);
+
+	if (request->command[0] == 'f')
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_FULL, "full");
+	if (session_channel(s, request->number))
+		return sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "taken");
+	n = request->terminal ? 1 : 3;
+	for (size_t i = 0; i < n; i++) {
+		ret_fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+		expect(ret_fds[i] >= 0);
+	}
+	*ret_n = n;
+	channels[s->n_channels] = (Channel){ .session = s, .next = s->channels, .number = request->number };
+	s->channels = &channels[s->n_channels++];
+	return 0;
+}
+
+int channel_signal(Channel *channel, const char *name)
+{
+	expect(kind == PEER_FRONT && channel->session == &session);
+	return strcmp(name, "TERM") == 0 ? 0 : strcmp(name, "KILL") == 0 ? -ESRCH : -EINVAL;
+}
+
+void channel_hang_up(Channel *channel)
+{
+	expect(kind == PEER_FRONT && channel->session == &session);
+	channel->hung_up = true;
+}
+
+int forward_start(Session *s, const char *host, uint32_t port, sd_bus_message *call, sd_bus_error *ret_error)
+{
+	const PortList any = { .own = true };
+	Target target;
+	const char *refusal;
+
+	expect(kind == PEER_FRONT && s == &session);
+	expect_text(host, KEEPER_HOST_MAX);
+	refusal = target_judge(&s->options, &any, host, port, &target);
+	if (refusal)
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_DENIED, refusal);
+	return sd_bus_reply_method_return(call, "h", STDIN_FILENO);
+}
+
+/* ---- the peer ---- */
+
+static void on_peer_gone(void *userdata, Peer *peer)
+{
+	if (logged_in && session.front == peer)
+		session.front = NULL;
+}
+
+static struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+static int listen_once(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t n = sizeof(address);
+
+	/* a name in the abstract namespace, by the kernel's choice (unix(7), autobind) */
+	expect(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)) == 0 && listen(fd, 4) == 0);
+	expect(getsockname(fd, (struct sockaddr *)&address, &n) == 0);
+	return fd;
+}
+
+static int connect_there(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	/* autobind makes five hexadecimal digits behind the NUL */
+	expect(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(sa_family_t) + 6) == 0);
+	return fd;
+}
+
+static void send_all(int fd, const uint8_t *data, size_t n, size_t n_fds)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { .iov_base = (void *)data, .iov_len = n };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	int fds[FDS_MAX] = { 0 }; /* standard input, some times over */
+
+	if (n_fds) {
+		message.msg_control = control.space;
+		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
+	}
+	if (n)
+		(void)!sendmsg(fd, &message, MSG_NOSIGNAL); /* what does not fit into the socket is cut: an input, too */
+}
+
+static void authenticate(int fd)
+{
+	char uid[16], line[128];
+	int n = 0, at;
+
+	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)geteuid());
+	at = snprintf(line, sizeof(line), "%cAUTH EXTERNAL ", 0);
+	for (; uid[n]; n++)
+		at += snprintf(line + at, sizeof(line) - (size_t)at, "%02x", (unsigned int)uid[n]);
+	at += snprintf(line + at, sizeof(line) - (size_t)at, "\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
+	send_all(fd, (const uint8_t *)line, (size_t)at, 0);
+}
+
+static void serve(int listen_fd, const uint8_t *data, size_t n, size_t n_fds)
+{
+	const uid_t nobody = (uid_t)-2, me = geteuid();
+	ServerConfig config = {
+		.front_uid = kind == PEER_FRONT ? me : nobody,
+		.agent_uid = kind == PEER_AGENT ? me : nobody,
+		.methods = keeper_methods,
+		.keeper = &keeper,
+		.peer_gone = on_peer_gone,
+	};
+	sd_event *event = NULL;
+	Server *server = NULL;
+	int fd;
+
+	expect(sd_event_new(&event) >= 0);
+	expect(server_new(event, fcntl(listen_fd, F_DUPFD_CLOEXEC, 3), &config, &server) >= 0);
+	fd = connect_there();
+	authenticate(fd);
+	send_all(fd, data, n, n_fds);
+	expect(shutdown(fd, SHUT_WR) == 0);
+	for (int i = 0; i < ROUNDS_MAX && sd_event_run(event, 0) > 0; i++)
+		;
+	(void)close(fd);
+	for (int i = 0; i < ROUNDS_MAX && sd_event_run(event, 0) > 0; i++)
+		;
+	server_free(server);
+	sd_event_unref(event);
+}
+
+static unsigned int count_fds(void)
+{
+	DIR *folder_of_fds = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	expect(folder_of_fds);
+	while (readdir(folder_of_fds))
+		n++;
+	(void)closedir(folder_of_fds);
+	return n;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	static const PeerKind kinds[] = { PEER_FRONT, PEER_FRONT, PEER_AGENT, PEER_ROOT };
+	static int listen_fd = -EBADF;
+	unsigned int n_fds;
+
+	if (n < 2)
+		return 0;
+	if (listen_fd < 0) {
+		(void)setenv("SYSTEMD_LOG_LEVEL", "emerg", 1);
+		listen_fd = listen_once();
+	}
+	kind = kinds[data[0] % ELEMENTSOF(kinds)];
+	if (kind == PEER_ROOT && geteuid() != 0)
+		return 0;
+	policy.sessions = 2;
+	keeper = (Keeper){ .identity = &identity, .policy = &policy };
+	logged_in = false;
+	n_fds = count_fds();
+	serve(listen_fd, data + 2, n - 2, kind == PEER_FRONT ? 0 : data[1] % (FDS_MAX + 1));
+	if (logged_in)
+		key_options_done(&session.options);
+	expect(count_fds() == n_fds); /* nothing that came or was made stays open */
+	return 0;
+}
