@@ -246,7 +246,8 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 	server->peers = peer;
 	r = peer_start(peer, TAKE_FD(peer_fd));
 	if (r < 0) {
-		log_error("cannot serve a connection: %s", strerror(-r));
+		/* or out of memory; sd-bus reads the first bytes at once */
+		complain(server, peer, "its first bytes are no D-Bus", strerror(-r));
 		peer_free(TAKE_PTR(peer));
 		return 0;
 	}

@@ -125,7 +125,7 @@ def test_a_keeper_that_dies_in_a_hang_up_finishes_it_when_it_is_back(vm):
         terminal.line("trap : HUP TERM")
         terminal.line(f"setsid -w true; while :; do sleep {dies}; done")
         wait_until(lambda: all_alive(vm, [dies, lives]))
-        with vm.root.start(python(MURDER, uid, f"creel-keeper@{uid}.service")) as murderer:
+        with vm.root.start(python(MURDER, str(uid), f"creel-keeper@{uid}.service")) as murderer:
             assert murderer.stdout.readline() == b"ready\n"
             terminal.kill()
             assert murderer.stdout.readline() == b"killed\n"
