@@ -84,7 +84,7 @@ files_install()
 		removed=$((removed + 1))
 	done
 
-	apply text_put "${list%$'\n'}" "$files_list" 644 || :
+	apply text_put "${list%$'\n'}" "$files_list" 644 || [ $? = 1 ] || fail "$files_list cannot be written"
 	if [ $((written + removed)) -gt 0 ]; then
 		files_changed=1
 		changed "files: $written of ${#names[@]} installed, $removed removed"

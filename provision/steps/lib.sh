@@ -88,17 +88,18 @@ file_put()
 	mv -fT "$new" "$2"
 }
 
-# text_put TEXT DESTINATION MODE: returns 1 when nothing differed
+# text_put TEXT DESTINATION MODE: returns 1 when nothing differed, 2 when it could not be written (said on stderr). Callers
+# tell them apart, and so the shell does not end at the first failure in here: each has its own `|| return`.
 text_put()
 {
 	if [ -f "$2" ] && [ "$(cat "$2")" = "$1" ] && [ "$(stat -c %a "$2")" = "$3" ]; then
 		return 1
 	fi
 	[ -z "$dry_run" ] || return 0
-	mkdir -p "$(dirname "$2")"
-	printf '%s\n' "$1" >"$2.creel-new"
-	chmod "$3" "$2.creel-new"
-	mv -fT "$2.creel-new" "$2"
+	mkdir -p "$(dirname "$2")" || return 2
+	printf '%s\n' "$1" >"$2.creel-new" || return 2
+	chmod "$3" "$2.creel-new" || return 2
+	mv -fT "$2.creel-new" "$2" || return 2
 }
 
 report_end()

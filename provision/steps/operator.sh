@@ -139,9 +139,9 @@ operator_listen()
 		lines+=$'\n'"Port $port"
 		sockets+=$'\n'"ListenStream=$port"
 	done
-	text_put "$lines" "$operator_dropin" 644 || :
+	text_put "$lines" "$operator_dropin" 644 || [ $? = 1 ] || return 1
 	# also where ssh.service is in use: an ssh.socket that is enabled besides must not race for port 22 at boot
-	text_put "$sockets" "$operator_socket_dropin" 644 || :
+	text_put "$sockets" "$operator_socket_dropin" 644 || [ $? = 1 ] || return 1
 	[ -z "$offline" ] || return 0
 	mkdir -p /run/sshd
 	sshd -t || return 1

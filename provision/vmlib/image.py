@@ -39,7 +39,10 @@ def base_inputs():
 
 
 def provision_inputs():
-    paths = [PROVISION / "provision.sh", *(PROVISION / "steps").iterdir(), *(PROVISION / "packages").iterdir()]
+    """All that provision-tree.sh copies into the tree, or runs."""
+    paths = [PROVISION / "provision.sh", PROVISION / "image" / "provision-tree.sh"]
+    for folder in ("steps", "packages", "config"):
+        paths += (PROVISION / folder).rglob("*")
     return hash_files(paths, TOP)
 
 

@@ -55,6 +55,20 @@ class TestInOrder:
     def test_it_refuses_unknown_words(self, stock):
         assert provision(stock, "--no-such-option").rc != 0
 
+    def test_a_dry_run_says_what_would_change_and_changes_nothing(self, stock):
+        state = ("ls -A /etc/creel /var/lib/creel /usr/libexec/creel 2>&1; getent passwd creel-sshd; ss -Hltn | sort; "
+                 "sha256sum /etc/ssh/sshd_config /etc/ssh/sshd_config.d/* 2>&1; dpkg-query -W | sha256sum; "
+                 "systemctl list-unit-files --no-legend 'creel*'; systemctl show -P MainPID ssh.service")
+        before = stock.root.sh(state)
+        done = provision(stock, "--dry-run")
+        assert done.rc == 0, done.out[-3000:] + done.err[-3000:]
+        lines = done.text.splitlines()
+        for thing in ("files:", "host key:", "configuration:", "OpenSSH: to port 2222", "creel-sshd"):
+            assert any(line.split()[:2] == ["would", "do"] and thing in line for line in lines), (thing, lines)
+        assert not any(line.split()[:1] == ["changed"] for line in lines)
+        assert lines[-1].endswith("to be changed")
+        assert stock.root.sh(state) == before
+
     def test_live_without_losing_the_connection(self, stock):
         """The script runs over the very sshd that it moves to another port; another login stands open beside it."""
         with stock.operator.start("echo open; cat") as witness:
@@ -86,6 +100,18 @@ class TestInOrder:
         assert stock.root.sh("sha256sum /etc/creel/ssh_host_ed25519_key") == before, "the host key stays"
         assert stock.root.sh(state) == "", "no file was written"
         assert stock.root.sh("systemctl show -P MainPID ssh.service creel-sshd.service") == pids, "nothing was restarted"
+
+    def test_a_list_that_cannot_be_written_is_a_failure(self, stock):
+        """What was installed must be known the next time; a list that does not differ is no failure (above)."""
+        place = "/var/lib/creel"
+        stock.root.sh(f"echo 0 /nonexistent/file >> {place}/installed && chattr +i {place}")
+        try:
+            done = provision(stock)
+        finally:
+            stock.root.sh(f"chattr -i {place}")
+        assert done.rc == 1 and f"{place}/installed cannot be written" in done.errors
+        assert provision(stock).rc == 0
+        assert stock.root("grep nonexistent /var/lib/creel/installed").rc == 1
 
     def test_an_agent_can_be_added_and_logs_in(self, stock, tmp_path):
         key = tmp_path / "key"
