@@ -66,6 +66,17 @@ def during(vm, seconds):
     return times
 
 
+def assert_quick(times, idle):
+    """At most five times the idle time: the median, and each of them but one, for a machine has other things to do once."""
+    times = sorted(times)
+    assert len(times) >= 3, "too few to say anything"
+    assert statistics.median(times) <= 5 * idle and times[-2] <= 5 * idle, (idle, times)
+
+
+def told(what, times, idle):
+    print(f"idle {idle:.2f} s, during {what} {statistics.median(times):.2f} s, at most {max(times):.2f} s, {len(times)} times")
+
+
 def tasks(vm):
     return int(in_slice(vm, "pids.current"))
 
@@ -171,36 +182,47 @@ def clean_up_as_agent(vm):
     assert done.rc == 0, done
 
 
-def manager_back(vm):
-    """The clean-up killed the user manager too."""
-    vm.root.sh(f"systemctl restart user@{vm.uid()}.service", timeout=120)
-    assert vm.agent("systemctl --user is-system-running").text in ("running", "degraded", "starting")
+def manager_restarts(vm):
+    return int(vm.root.sh(f"systemctl show -P NRestarts user@{vm.uid()}.service"))
+
+
+def manager_back(vm, restarts):
+    """The clean-up killed the user manager too; nobody starts it but systemd."""
+    unit = f"user@{vm.uid()}.service"
+    wait_until(lambda: manager_restarts(vm) > restarts and vm.root(f"systemctl is-active {unit}").text == "active", 120,
+               f"{unit} comes back by itself")
+    wait_until(lambda: vm.agent("systemctl --user is-system-running").text in ("running", "degraded", "starting"))
 
 
 def test_fork_bomb_over_ssh(vm, idle):
+    restarts = manager_restarts(vm)
     with vm.agent.start(FORK_BOMB):
         wait_until(lambda: tasks(vm) >= 49, what="the bomb fills the slice")
         times = during(vm, BOMB_SECONDS)
         assert tasks(vm) <= 50
-        assert statistics.median(times) <= 5 * idle, (idle, times)
+        assert_quick(times, idle)
         clean_up_as_agent(vm)
         calm(vm, 20)
     assert vm.agent.sh("echo after") == "after"
-    manager_back(vm)
-    print(f"idle {idle:.2f} s, during the fork bomb {statistics.median(times):.2f} s")
+    manager_back(vm, restarts)
+    told("the fork bomb", times, idle)
 
 
 def test_fork_bomb_as_a_user_service(vm, idle):
+    restarts = manager_restarts(vm)
     vm.agent.sh(f"systemd-run --user --unit=bomb --collect bash -c '{FORK_BOMB}; exec sleep 1000'")
     try:
         wait_until(lambda: tasks(vm) >= 49, what="the bomb fills the slice")
         times = during(vm, BOMB_SECONDS)
-        assert statistics.median(times) <= 5 * idle, (idle, times)
+        assert_quick(times, idle)
         clean_up_as_agent(vm)
         calm(vm, 20)
-    finally:
-        manager_back(vm)
-    print(f"idle {idle:.2f} s, during the service's fork bomb {statistics.median(times):.2f} s")
+        manager_back(vm, restarts)
+    except BaseException:
+        # the bomb must not outlive a test that failed
+        vm.root(f"systemctl restart user@{vm.uid()}.service", timeout=120)
+        raise
+    told("the service's fork bomb", times, idle)
 
 
 def oom_kills(vm):
@@ -215,12 +237,12 @@ def test_memory_bomb_over_ssh(vm, idle):
         while time.monotonic() < end:
             times.append(root_true(vm))
         wait_until(lambda: oom_kills(vm) > before, 120, "the kernel ends it within the slice")
-        assert statistics.median(times) <= 5 * idle, (idle, times)
+        assert_quick(times, idle)
         assert vm.agent.sh("echo in", timeout=120) == "in"
     entry = vm.record(since, "command", agent="agent", result="hangup", timeout=60)
     assert int(entry["CREEL_OOM_KILLS"]) >= 1
     assert vm.root.sh("systemctl is-active ssh.service creel-sshd.service").split() == ["active"] * 2
-    print(f"idle {idle:.2f} s, during the memory bomb {statistics.median(times):.2f} s")
+    told("the memory bomb", times, idle)
 
 
 def test_memory_bomb_is_told_to_the_client(vm):
@@ -234,7 +256,7 @@ def test_memory_bomb_as_a_user_service(vm, idle):
     try:
         times = during(vm, BOMB_SECONDS)
         wait_until(lambda: oom_kills(vm) > before, 120)
-        assert statistics.median(times) <= 5 * idle, (idle, times)
+        assert_quick(times, idle)
         assert vm.bob.sh("echo bob") == "bob"
     finally:
         vm.agent("systemctl --user stop membomb; systemctl --user reset-failed", timeout=120)
@@ -267,4 +289,4 @@ def test_cpu_hog_does_not_stop_the_operator(vm, idle):
     times = during(vm, 8)
     for thread in threads:
         thread.join()
-    assert statistics.median(times) <= 5 * idle, (idle, times)
+    assert_quick(times, idle)
