@@ -6,7 +6,7 @@
  *
  * limits.tasks bounds threads and is a backstop; limits.processes is what people count. Until processes can
  * be counted soundly, the kernel's task count stands in for them, and the smaller of the two is set
- * (units/creel-generator.c).
+ * (units/agent-units.c).
  */
 #include "shell/policy/table.h"
 
