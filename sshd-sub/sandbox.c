@@ -90,8 +90,8 @@ int sandbox_prepare(int *ret_landlock_fd)
 	return 0;
 }
 
-#ifdef __SANITIZE_ADDRESS__
-/* A sanitizer maps terabytes and opens /proc: sanitizer builds are for tests, and say so when they start. */
+#ifdef CREEL_ADDRESS_SANITIZER
+/* The sanitizer maps terabytes, and a fault's report opens /proc: its builds are for tests, and say so when they start. */
 int sandbox_apply(int landlock_fd)
 {
 	fd_close(landlock_fd);

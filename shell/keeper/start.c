@@ -118,6 +118,8 @@ static int choose_subsystem(const Policy *policy, const char *name, Program *ret
 	for (char *rest = ret->words, *word; (word = strsep(&rest, " "));)
 		if (*word && n < ELEMENTSOF(ret->arguments) - 1)
 			ret->arguments[n++] = word;
+	if (!n)
+		return -ENOENT;
 	ret->path = ret->arguments[0];
 	if (strrchr(ret->path, '/'))
 		ret->arguments[0] = strrchr(ret->path, '/') + 1;
@@ -310,8 +312,9 @@ int channel_start(Session *session, const ChannelRequest *asked, int ret_fds[sta
 	int r;
 
 	r = choose_program(keeper->policy, request, &program);
-	if (!r)
-		r = channel_make(session, request->kind, strdup(request->command), &channel);
+	if (r < 0)
+		return start_failed(r, request, ret_error);
+	r = channel_make(session, request->kind, strdup(request->command), &channel);
 	if (r < 0)
 		return start_failed(r, request, ret_error);
 	channel->number = request->number;

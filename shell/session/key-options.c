@@ -82,16 +82,17 @@ static bool apply_flag(KeyOptions *options, const char *name, size_t n)
 
 /* ---- values ---- */
 
-/* "VALUE" with \" for a quote inside. Returns how long it is in the text, 0 when the closing quote is missing. */
+/* "VALUE" with \" for a quote inside. Returns how long it is in the text, 0 when a quote is missing. */
 static size_t read_quoted(const char *text, size_t n, char **ret)
 {
-	char *value = malloc(n + 1);
 	size_t used = 0;
+	char *value;
 
-	if (!value || n < 2 || text[0] != '"') {
-		free(value);
+	if (n < 2 || text[0] != '"')
 		return 0;
-	}
+	value = malloc(n + 1);
+	if (!value)
+		return 0; /* refuses the key, too */
 	for (size_t i = 1; i < n; i++) {
 		if (text[i] == '\\' && i + 1 < n && text[i + 1] == '"') {
 			value[used++] = '"';
@@ -280,6 +281,8 @@ static bool in_network(const char *address, const char *network)
 	if (!base)
 		return false;
 	slash = strchr(base, '/');
+	if (!slash)
+		return false;
 	*slash = '\0';
 	for (int i = 0; i < 2; i++) {
 		int family = i ? AF_INET6 : AF_INET;

@@ -34,8 +34,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
-# a sanitizer is several times slower, and counts nothing that a time limit could be set for
-SLOW = 5 if "asan" in BUILD.name else 1
+# a sanitizer is slower, and counts nothing that a time limit could be set for
+SLOW = 2 if "asan" in BUILD.name else 1
 MARK = "CREEL_TEST_RUN"  # fake-keeper hands it on
 COMPLAINTS = r".*(?:Sanitizer|runtime error).*"
 numbers = itertools.count(1)

@@ -288,7 +288,7 @@ def test_rekey_by_the_client_under_load(front):
 @pytest.mark.parametrize("fresh", [("-r", "1048576")], indirect=True)
 def test_rekey_by_the_server_under_load(fresh, limit, cipher):
     """By the server alone, and by both ends, which may begin at the same time."""
-    data = os.urandom((16 << 20) // SLOW)
+    data = os.urandom(16 << 20)
     client = fresh.popen("cat", "-c", cipher, "-o", f"RekeyLimit={'default none' if limit == 'none' else limit}",
                          "-o", "LogLevel=DEBUG1")
     out, err = client.communicate(data, timeout=120 * SLOW)
