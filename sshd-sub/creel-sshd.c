@@ -23,7 +23,7 @@
 static int usage(void)
 {
 	(void)fprintf(stderr, "usage: creel-sshd [-g seconds] [-u connections] [-a seconds] [-c count] [-r bytes] "
-			"[-b bannerfile] [-k keyfile] [-K folder] [-l port]\n");
+			"[-o 0|1] [-b bannerfile] [-k keyfile] [-K folder] [-l port]\n");
 	return 2;
 }
 
@@ -38,7 +38,7 @@ static int parse(int argc, char *argv[], Options *ret)
 	uint64_t number;
 	int option;
 
-	while ((option = getopt(argc, argv, "g:u:a:c:r:b:k:K:l:m")) != -1)
+	while ((option = getopt(argc, argv, "g:u:a:c:r:o:b:k:K:l:m")) != -1)
 		switch (option) {
 		case 'g':
 			if (str_to_u64(optarg, GRACE_MAX, &number) < 0 || !number)
@@ -64,6 +64,11 @@ static int parse(int argc, char *argv[], Options *ret)
 			if (str_to_u64(optarg, UINT64_MAX, &number) < 0 || (number && number < REKEY_MIN))
 				return -EINVAL;
 			options.rekey_bytes = number;
+			break;
+		case 'o':
+			if (str_to_u64(optarg, 1, &number) < 0)
+				return -EINVAL;
+			options.older_clients = number;
 			break;
 		case 'b':
 			options.banner_path = *optarg ? optarg : NULL;

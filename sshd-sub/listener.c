@@ -242,7 +242,7 @@ static int listener_prepare(Listener *listener, const char **ret_step)
 	hollow = hostkey_write_hollow(public);
 	if (!hollow)
 		return -ENOMEM;
-	r = offer_new(hollow, &listener->offer);
+	r = offer_new(hollow, listener->options->older_clients, &listener->offer);
 	if (r < 0)
 		return r;
 	*ret_step = "self-test";

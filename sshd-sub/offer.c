@@ -12,10 +12,13 @@
 	"mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"                     \
 	"curve25519-sha256,curve25519-sha256@libssh.org"
 #define OFFER_MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com"
+/* libssh2 before 1.11 knows neither encrypt-then-MAC nor a cipher that needs no MAC */
+#define OFFER_MACS_OLDER OFFER_MACS ",hmac-sha2-256,hmac-sha2-512"
 
-int offer_new(const char *key, ssh_bind *ret)
+int offer_new(const char *key, bool older_clients, ssh_bind *ret)
 {
 	_cleanup_(ssh_bind_freep) ssh_bind offer = ssh_bind_new();
+	const char *macs = older_clients ? OFFER_MACS_OLDER : OFFER_MACS;
 	bool no = false;
 	ssh_key hostkey = NULL;
 	const struct {
@@ -28,8 +31,8 @@ int offer_new(const char *key, ssh_bind *ret)
 		{ SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, "ssh-ed25519" },
 		{ SSH_BIND_OPTIONS_CIPHERS_C_S, OFFER_CIPHERS },
 		{ SSH_BIND_OPTIONS_CIPHERS_S_C, OFFER_CIPHERS },
-		{ SSH_BIND_OPTIONS_HMAC_C_S, OFFER_MACS },
-		{ SSH_BIND_OPTIONS_HMAC_S_C, OFFER_MACS },
+		{ SSH_BIND_OPTIONS_HMAC_C_S, macs },
+		{ SSH_BIND_OPTIONS_HMAC_S_C, macs },
 		{ SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES, USERAUTH_ALGORITHMS },
 	};
 

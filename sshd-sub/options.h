@@ -14,6 +14,7 @@ typedef struct Options {
 	unsigned int keepalives;       /* so many unanswered: it is gone */
 	uint64_t rekey_bytes;          /* new keys after so many; 0: when the cipher needs them */
 	const char *banner_path;       /* a text for whoever begins to log in, NULL: none */
+	bool older_clients;            /* offer what they need: see offer.c */
 	bool monitor;                  /* be the monitor; given by the listener only */
 	uint16_t port;                 /* to listen on, loopback; 0: sockets come from systemd */
 } Options;

@@ -109,8 +109,8 @@ int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total)
 			? 0
 			: (unsigned long long)((policy->keepalive_usec + 999999) / 1000000),
 		(unsigned long long)policy->keepalive_count);
-	text_add(&front, "Environment=CREEL_REKEY=%llu\n",
-		policy->rekey == POLICY_UNLIMITED ? 0 : (unsigned long long)policy->rekey);
+	text_add(&front, "Environment=CREEL_REKEY=%llu CREEL_OLDER_CLIENTS=%d\n",
+		policy->rekey == POLICY_UNLIMITED ? 0 : (unsigned long long)policy->rekey, policy->older_clients);
 	return write_drop_in(dir_fd, &front, "creel-sshd.service");
 }
 

@@ -5,7 +5,7 @@
  * Transport: D-Bus, point to point (no broker), on the unix stream socket KEEPER_SOCKET of one agent. The socket is
  * mode 0660, owned by the agent, group creel-sshd: other agents get EACCES from the kernel. The keeper reads the
  * peer's uid by SO_PEERCRED and knows three kinds: the front (user creel-sshd), its own agent, root.
- * Who may call what is one table: shell/bus/access.c.
+ * Who may call what is one table: shell/keeper/methods.c.
  *
  * Interface org.creel.Keeper1 on object /org/creel/Keeper:
  *

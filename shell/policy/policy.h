@@ -79,6 +79,7 @@ typedef struct Policy {
 	uint64_t keepalive_usec;  /* silence of a client before it is asked; POLICY_UNLIMITED: never */
 	uint64_t keepalive_count; /* unanswered: it is gone */
 	uint64_t rekey;           /* bytes; POLICY_UNLIMITED: when the cipher needs it */
+	bool older_clients;       /* offer MACs of before encrypt-then-MAC too */
 
 	/* [exec] */
 	StrList bash_allow, bash_deny, languages;

@@ -99,6 +99,7 @@ const PolicyKey policy_keys[] = {
 		.enforced = true },
 	{ KEY("front", "rekey"), SIZE(rekey, 1 * M, 64 * T, "max"), .unlimited = true, .scope = SCOPE_SYSTEM,
 		.enforced = true },
+	{ KEY("front", "older_clients"), FLAG(older_clients, "no"), .scope = SCOPE_SYSTEM, .enforced = true },
 
 	{ KEY("exec", "bash_allow"), LIST(bash_allow, ELEMENT_COMMAND, "") },
 	{ KEY("exec", "bash_deny"), LIST(bash_deny, ELEMENT_COMMAND, "") },

@@ -47,6 +47,7 @@ def test_what_is_not_offered(front, option):
 def test_weak_macs_are_not_offered(front):
     assert front("true", "-c", "aes128-ctr", "-m", "hmac-sha1-etm@openssh.com").returncode == 255
     assert front("true", "-c", "aes128-ctr", "-m", "hmac-sha2-256-etm@openssh.com").returncode == 0
+    assert front("true", "-c", "aes128-ctr", "-m", "hmac-sha2-256").returncode == 255
 
 
 def test_compression_is_declined(front):

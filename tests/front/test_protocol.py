@@ -380,6 +380,32 @@ def test_the_offer(front):
     assert (kex[0] == "mlkem768x25519-sha256") == (libssh_version() >= (0, 12)), kex
 
 
+def test_older_clients(tmp_path):
+    """libssh2 before 1.11 knows no MAC of the plain offer. Others still choose the better ones."""
+    from conftest import Front
+    import shutil
+    import tempfile
+
+    folder = tempfile.mkdtemp(prefix="creel-front-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    data = os.urandom(300_000)
+    with open(os.path.join(folder, "data"), "wb") as file:
+        file.write(data)
+    server = Front(folder, "-o", "1")
+    try:
+        argv = ["curl", "-sS", "--insecure", "--key", f"{folder}/id", "--pubkey", f"{folder}/id.pub", "-u", f"{server.user.pw_name}:",
+                f"sftp://127.0.0.1:{server.port}{folder}/data"]
+        done = subprocess.run(argv, capture_output=True, timeout=60 * SLOW)
+        assert done.stdout == data, done.stderr
+        for mac in ("hmac-sha2-256", "hmac-sha2-512"):
+            assert server("cat", "-c", "aes128-ctr", "-m", mac, stdin=data).stdout == data
+        done = server("true", "-c", "aes128-ctr", "-o", "LogLevel=DEBUG1")
+        assert done.returncode == 0 and done.stderr.count(b"MAC: hmac-sha2-256-etm@openssh.com") == 2
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
 # ---- the banner ----
 
 def test_no_banner_without_policy(front):

@@ -216,7 +216,7 @@ static void test_system_refused(void **state)
 	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=1\n");
 	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_GRACE=20\n");
 	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_KEEPALIVE=60 CREEL_KEEPALIVES=5\n");
-	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_REKEY=0\n");
+	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_REKEY=0 CREEL_OLDER_CLIENTS=0\n");
 	assert_has("/out/user.slice" DROP_IN, "MemoryMax=1207959552\n");
 }
 

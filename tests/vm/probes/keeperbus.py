@@ -114,8 +114,9 @@ def dial(path):
     return peer
 
 
-def authenticate(peer):
-    peer.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")
+def authenticate(peer, uid=None):
+    uid = os.getuid() if uid is None else uid
+    peer.sendall(b"\0AUTH EXTERNAL " + str(uid).encode().hex().encode() + b"\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")
     answer = b""
     while answer.count(b"\r\n") < 2:
         data = peer.recv(1024)
@@ -205,17 +206,20 @@ def speak(path, verb, arguments):
     return receive(peer, rest)
 
 
+def failure(problem):
+    """What an OSError says of the other end."""
+    if isinstance(problem, (ConnectionResetError, BrokenPipeError)):
+        return {"closed": True}
+    if isinstance(problem, TimeoutError):
+        return {"timeout": True}
+    return {"errno": errno.errorcode.get(problem.errno, str(problem.errno)), "text": str(problem)}
+
+
 def main():
     try:
         answer = speak(sys.argv[1], sys.argv[2], sys.argv[3:])
-    except ConnectionResetError:
-        answer = {"closed": True}
-    except BrokenPipeError:
-        answer = {"closed": True}
-    except TimeoutError:
-        answer = {"timeout": True}
     except OSError as problem:
-        answer = {"errno": errno.errorcode.get(problem.errno, str(problem.errno)), "text": str(problem)}
+        answer = failure(problem)
     print(json.dumps(answer))
 
 
