@@ -7,6 +7,7 @@
 #include "tests/unit/unit.h"
 
 #include "shell/base/file.h"
+#include "shell/policy/agents.h"
 #include "shell/policy/policy.h"
 #include "shell/policy/table.h"
 
@@ -619,6 +620,58 @@ static void test_stamp(void **state)
 	assert_true(policy_stamp(root, "bob") == before);
 }
 
+/* Which agents there are, and who was one. */
+static void test_agents(void **state)
+{
+	_cleanup_strlist_ StrList names = { 0 }, odd = { 0 };
+	_cleanup_free_ AgentMark *marks = NULL, *fewer = NULL;
+	size_t n = 99;
+
+	write_text(POLICY_DIR "/agents/bob.conf", "");
+	write_text(POLICY_DIR "/agents/alice.conf", "");
+	write_text(POLICY_DIR "/agents/Alice.conf", "");
+	write_text(POLICY_DIR "/agents/.bob.conf", "");
+	write_text(POLICY_DIR "/agents/bob.keys", "");
+	assert_int_equal(agents_list(root, &names, &odd), 0);
+	assert_int_equal(names.n, 2);
+	assert_string_equal(names.items[0], "alice");
+	assert_string_equal(names.items[1], "bob");
+	assert_int_equal(odd.n, 1);
+	assert_string_equal(odd.items[0], "Alice");
+	remove_file(POLICY_DIR "/agents/bob.conf");
+	remove_file(POLICY_DIR "/agents/alice.conf");
+	remove_file(POLICY_DIR "/agents/Alice.conf");
+	remove_file(POLICY_DIR "/agents/.bob.conf");
+	remove_file(POLICY_DIR "/agents/bob.keys");
+
+	assert_int_equal(marks_list(root, &marks, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(mark_clear(root, 1000), 0);
+	assert_int_equal(mark_set(root, 1001, "bob"), 0);
+	assert_int_equal(mark_set(root, 1000, "alice"), 0);
+	assert_int_equal(mark_set(root, 1000, "carol"), 0);
+	write_text(POLICY_MARK_DIR "/59999", "../../x\n");
+	write_text(POLICY_MARK_DIR "/60000", "dave\n");
+	write_text(POLICY_MARK_DIR "/999", "dave\n");
+	assert_int_equal(marks_list(root, &marks, &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(marks[0].uid, 1000);
+	assert_string_equal(marks[0].name, "carol");
+	assert_string_equal(marks[1].name, "bob");
+	/* it says nobody's name, and counts */
+	assert_int_equal(marks[2].uid, 59999);
+	assert_string_equal(marks[2].name, "?");
+	assert_int_equal(mark_clear(root, 1000), 0);
+	assert_int_equal(mark_clear(root, 59999), 0);
+	assert_int_equal(marks_list(root, &fewer, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(fewer[0].uid, 1001);
+	assert_int_equal(mark_clear(root, 1001), 0);
+
+	assert_true(agent_uid_in_range(1000) && agent_uid_in_range(59999));
+	assert_false(agent_uid_in_range(999) || agent_uid_in_range(60000) || agent_uid_in_range(0));
+}
+
 static void test_names(void **state)
 {
 	static const char *const good[] = { "a", "_x", "agent", "a-b_c9",
@@ -661,6 +714,7 @@ int main(void)
 		cmocka_unit_test(test_profiles),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_agents),
 		cmocka_unit_test(test_manual),
 		cmocka_unit_test(test_stamp),
 	};
