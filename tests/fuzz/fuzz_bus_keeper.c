@@ -169,11 +169,20 @@ void session_collect(Session *s)
 	logged_in = false;
 }
 
+unsigned int session_running(const Session *s)
+{
+	unsigned int n = 0;
+
+	for (const Channel *channel = s->channels; channel; channel = channel->next)
+		n++;
+	return n;
+}
+
 int channel_start(Session *s, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n, sd_bus_error *ret_error)
 {
 	size_t n = 0;
 
-	expect(kind == PEER_FRONT && s == &session && s->n_channels < KEEPER_CHANNELS_MAX);
+	expect(kind == PEER_FRONT && s == &session && session_running(s) < KEEPER_CHANNELS_MAX);
 	expect(!request->terminal || s->options.terminal);
 	expect(request->kind && *request->kind);
 	expect_text(request->command, KEEPER_COMMAND_MAX);
@@ -193,8 +202,9 @@ int channel_start(Session *s, const ChannelRequest *request, int ret_fds[static 
 		expect(ret_fds[i] >= 0);
 	}
 	*ret_n = n;
-	channels[s->n_channels] = (Channel){ .session = s, .next = s->channels, .number = request->number };
-	s->channels = &channels[s->n_channels++];
+	n = session_running(s);
+	channels[n] = (Channel){ .session = s, .next = s->channels, .number = request->number };
+	s->channels = &channels[n];
 	return 0;
 }
 
