@@ -78,6 +78,7 @@ int connection_tell(Connection *connection, WireType type, uint32_t number, uint
 static void connection_free(Connection *connection)
 {
 	*connection->link = connection->next;
+	sd_event_source_disable_unref(connection->end_source);
 	free(connection->key);
 	free(connection->session);
 	free(connection);
