@@ -186,7 +186,7 @@ static int walk_once(const char *folder, uid_t uid, bool *ret_found)
 	walk.dev = st.st_dev;
 	st.st_uid = (uid_t)-1; /* the shared folder itself is nobody's to take */
 	r = place_enter(&walk, TAKE_FD(fd), &st);
-	while (r >= 0) {
+	while (r >= 0 && walk.n) {
 		Place *place = &walk.places[walk.n - 1];
 
 		if (place->next < place->names.n)

@@ -59,12 +59,12 @@ static void mark_read(int dir_fd, const char *file, AgentMark *mark)
 	_cleanup_free_ char *text = NULL;
 	size_t n = 0;
 
-	(void)strcpy(mark->name, "?");
+	(void)snprintf(mark->name, sizeof(mark->name), "?");
 	if (file_read_at(dir_fd, file, O_NOFOLLOW, POLICY_NAME_MAX + 1, &text, &n) < 0)
 		return;
 	text[strcspn(text, "\n")] = '\0';
 	if (policy_name_valid(text))
-		(void)strcpy(mark->name, text);
+		(void)snprintf(mark->name, sizeof(mark->name), "%s", text);
 }
 
 int marks_list(const char *root, AgentMark **ret, size_t *ret_n)
