@@ -550,7 +550,7 @@ int listener_run(const Options *options, char *const argv[])
 		return 1;
 	if (listener.landlock_fd < 0)
 		log_notice("this kernel has no Landlock: workers are held by the system-call filter alone");
-#ifdef __SANITIZE_ADDRESS__
+#ifdef CREEL_ADDRESS_SANITIZER
 	log_warning("sanitizer build: workers are NOT confined");
 #endif
 	(void)malloc_trim(0); /* what the self-test left free is then empty, not copied by every worker that uses it */
