@@ -47,4 +47,5 @@ def main():
         client.wait()
 
 
-main()
+if __name__ == "__main__":
+    main()
