@@ -212,16 +212,18 @@ class Front:
         for process in (self.server, self.keeper):
             process.terminate()
             process.send_signal(signal.SIGCONT)
-            process.wait(10 * SLOW)
 
         def left():
             return sorted(pid for pid in {*self.started(), *own} if pid in processes(self.user.pw_uid))
 
         try:
+            for process in (self.server, self.keeper):
+                process.wait(10 * SLOW)
             wait_until(lambda: not left(), what="workers and monitor end")
         finally:
             for pid in left():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         complaints = re.findall(COMPLAINTS, self.log)
         assert not complaints, complaints
 

@@ -37,7 +37,7 @@ class FarFront(Front):
             return subprocess.Popen(["/bin/sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"', "sh", *map(str, argv)],
                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", pass_fds=[3],
                                     preexec_fn=lambda: os.dup2(listening.fileno(), 3),
-                                    env={**os.environ, "CREEL_DEBUG": "1"}, **self.identity)
+                                    env=self.environment, **self.identity)
 
     def far_argv(self, command):
         argv = self.argv(command)

@@ -89,8 +89,8 @@ def test_a_stopped_spare_delays_its_connection_only(fresh):
 
 def test_a_crash_makes_another_layout_and_another_spare(fresh):
     spare = the_spare(fresh)
-    os.kill(spare, signal.SIGSEGV)
-    wait_until(lambda: "worker of nobody yet CRASHED with SIGSEGV" in fresh.log, what=fresh.log[-500:])
+    os.kill(spare, signal.SIGTRAP)
+    wait_until(lambda: "worker of nobody yet CRASHED with SIGTRAP" in fresh.log, what=fresh.log[-500:])
     wait_until(lambda: fresh.log.count("creel-sshd: serving") == 2, what="a new instance")
     assert fresh("echo on").stdout == b"on\n"
 
