@@ -283,10 +283,10 @@ def nothing_left(front):
 
 @pytest.fixture
 def fresh(request):
-    """A server of the test's own."""
+    """A server of the test's own, for what would spoil the module's: it ends, or its lines about refusals are used up."""
     folder = tempfile.mkdtemp(prefix="creel-front-", dir="/tmp")
     os.chmod(folder, 0o755)
-    front = Front(folder, *getattr(request, "param", ()))
+    front = Front(folder, *getattr(request, "param", getattr(request.module, "OPTIONS", ())))
     yield front
     front.stop()
     shutil.rmtree(folder)

@@ -104,15 +104,15 @@ def test_no_login_within_the_grace_time(front):
     assert "no login within 3 s" in line
 
 
-def test_half_open_connections_do_not_keep_others_out(front):
-    lurkers = [front.connect() for _ in range(120)]
+def test_half_open_connections_do_not_keep_others_out(fresh):
+    lurkers = [fresh.connect() for _ in range(120)]
     began = time.monotonic()
-    works(front)
+    works(fresh)
     assert time.monotonic() - began < 15 * SLOW
     for lurker in lurkers:
         lurker.close()
-    wait_until(lambda: not front.workers())
-    works(front)
+    wait_until(lambda: not fresh.workers())
+    works(fresh)
 
 
 def test_200_at_once_and_none_is_lost(front):
@@ -122,18 +122,18 @@ def test_200_at_once_and_none_is_lost(front):
     assert not bad, bad[:3]
 
 
-def test_a_flood_of_refusals_is_counted_not_written(front):
-    before = front.log.count("\n")
+def test_a_flood_of_refusals_is_counted_not_written(fresh):
+    before = fresh.log.count("\n")
     for _ in range(30):
-        batch = [front.connect() for _ in range(30)]
+        batch = [fresh.connect() for _ in range(30)]
         for one in batch:
             one.close()
-    wait_until(lambda: not front.workers(), 60)
+    wait_until(lambda: not fresh.workers(), 60)
     time.sleep(0.5)
-    front.connect().close()
-    assert front.log.count("\n") - before < 300
-    wait_until(lambda: "lines about refused connections were left out" in front.log)
-    works(front)
+    fresh.connect().close()
+    assert fresh.log.count("\n") - before < 300
+    wait_until(lambda: "lines about refused connections were left out" in fresh.log)
+    works(fresh)
 
 
 def test_a_killed_client_hangs_up_its_command(front):
