@@ -370,7 +370,11 @@ check-layers:
 check-flags:
 	$(Q)tests/lint/check-flags
 
-lint: lint-shell lint-c
+lint: lint-format lint-shell lint-c
+
+lint-format:
+	$(call say,FORMAT,$(words $(c_files)) files)
+	$(Q)clang-format --dry-run --Werror $(c_files)
 
 lint-shell:
 	$(call say,LINT,shell scripts)

@@ -40,9 +40,8 @@ static void show_row(const char *name, const char *limit, const char *use, const
 	bool cpu = strcmp(name, "cpu_usec") == 0;
 	char used[32], of[32];
 
-	(void)printf("%-12s %10s %10s%s  %s\n", cpu ? "cpu" : name,
-		number_text(name, use, used, sizeof(used)), number_text(name, limit, of, sizeof(of)),
-		cpu && strcmp(limit, "max") != 0 ? "/s" : "  ", origin);
+	(void)printf("%-12s %10s %10s%s  %s\n", cpu ? "cpu" : name, number_text(name, use, used, sizeof(used)),
+		number_text(name, limit, of, sizeof(of)), cpu && strcmp(limit, "max") != 0 ? "/s" : "  ", origin);
 }
 
 static void put_number(bool *first, const char *key, const char *number)
@@ -105,8 +104,7 @@ static int limits_main(int argc, char **argv)
 	}
 	r = keeper_connect(getuid(), &bus);
 	if (r >= 0)
-		r = sd_bus_call_method(
-			bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Limits", &error, &reply, "");
+		r = sd_bus_call_method(bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Limits", &error, &reply, "");
 	if (r >= 0)
 		r = show_limits(reply, json);
 	if (r < 0) {

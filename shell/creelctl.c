@@ -13,8 +13,7 @@ typedef struct Verb {
 } Verb;
 
 static const Verb verbs[] = {
-	{ "agent", "add", true, agent_add_main,
-		"NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
+	{ "agent", "add", true, agent_add_main, "NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
 		"make a user and its keeper, all or nothing" },
 	{ "agent", "remove", true, agent_remove_main, "NAME [--keep-home]",
 		"end all that it runs, remove all that it has" },
@@ -24,17 +23,15 @@ static const Verb verbs[] = {
 	{ "agent", "unlock", true, agent_unlock_main, "NAME", "allow logins again" },
 	{ "policy", "check", false, policy_check_main, "[FILE|NAME]",
 		"read policies as creel does; say what is wrong" },
-	{ "policy", "show", false, policy_show_main, "[NAME] [--json]",
-		"effective values, and where each came from" },
+	{ "policy", "show", false, policy_show_main, "[NAME] [--json]", "effective values, and where each came from" },
 	{ "policy", "apply", true, policy_apply_main, "", "make edited policies take effect" },
-	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]",
-		"the last entries of the record" },
+	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]", "the last entries of the record" },
 };
 
 static void print_verb(FILE *file, const Verb *verb)
 {
-	(void)fprintf(file, "  creelctl %s%s%s%s%s\n", verb->noun, verb->verb ? " " : "",
-		verb->verb ? verb->verb : "", *verb->arguments ? " " : "", verb->arguments);
+	(void)fprintf(file, "  creelctl %s%s%s%s%s\n", verb->noun, verb->verb ? " " : "", verb->verb ? verb->verb : "",
+		*verb->arguments ? " " : "", verb->arguments);
 }
 
 static void print_help(FILE *file)

@@ -7,10 +7,10 @@
 #include "sshd-sub/allow.h"
 
 typedef struct Row {
-	unsigned int states;     /* AllowState bits */
-	uint32_t most_before;    /* times before login */
-	uint32_t most;           /* times in all */
-	uint32_t min, max;       /* bytes of payload */
+	unsigned int states;  /* AllowState bits */
+	uint32_t most_before; /* times before login */
+	uint32_t most;        /* times in all */
+	uint32_t min, max;    /* bytes of payload */
 } Row;
 
 static const Row rows[WIRE_TYPES] = {

@@ -30,7 +30,7 @@ uint32_t blob_get_u32(Blob *blob)
 	if (!slice.n)
 		return 0;
 	return (uint32_t)slice.data[0] << 24 | (uint32_t)slice.data[1] << 16 | (uint32_t)slice.data[2] << 8 |
-		slice.data[3];
+	       slice.data[3];
 }
 
 Slice blob_get_string(Blob *blob)

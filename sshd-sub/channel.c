@@ -21,7 +21,7 @@
 
 #define DRAIN_SILENCE_USEC (150U * 1000U)
 #define DRAIN_MOST_USEC (1000U * 1000U)
-#define SILENT_USEC (200U * 1000U) /* from closed output to our end of the stream: an exit mostly follows at once */
+#define SILENT_USEC (200U * 1000U)     /* from closed output to our end of the stream: an exit mostly follows at once */
 #define DRAIN_PIPE_MAX (1024U * 1024U) /* no pipe holds more: what is read beyond it was written after the exit */
 #define STATUS_NOT_STARTED 254U        /* as the VM's programs use it; 255 would be ssh's own */
 
@@ -119,8 +119,8 @@ static int on_pty(ssh_session session, ssh_channel ssh, const char *term, int co
 	return 0;
 }
 
-static int on_window_change(ssh_session session, ssh_channel ssh, int columns, int rows, int x_pixels, int y_pixels,
-	void *userdata)
+static int on_window_change(
+	ssh_session session, ssh_channel ssh, int columns, int rows, int x_pixels, int y_pixels, void *userdata)
 {
 	Channel *channel = userdata;
 	struct winsize size;
@@ -336,7 +336,7 @@ static bool output_over(const Channel *channel, uint64_t now_usec)
 static bool output_closed(const Channel *channel)
 {
 	return channel->state == CHANNEL_RUNNING && !channel->terminal && !channel->pending && channel->out_fd < 0 &&
-		channel->err_fd < 0;
+	       channel->err_fd < 0;
 }
 
 uint64_t channel_deadline(const Channel *channel)
@@ -385,8 +385,8 @@ static void channel_send_end(Channel *channel)
 	} else if (channel->how == EXIT_SIGNAL) {
 		const char *name = sigabbrev_np((int)channel->code);
 
-		(void)ssh_channel_request_send_exit_signal(channel->ssh, name ? name : "KILL", channel->core,
-			channel->note ? channel->note : "", "");
+		(void)ssh_channel_request_send_exit_signal(
+			channel->ssh, name ? name : "KILL", channel->core, channel->note ? channel->note : "", "");
 	}
 	channel_end_output(channel);
 	(void)ssh_channel_close(channel->ssh);

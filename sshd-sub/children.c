@@ -14,8 +14,8 @@ void children_init(Children *children)
 	children->end = &children->first;
 }
 
-int children_add(Children *children, pid_t pid, int connection_fd, const char *peer, const PeerSource *source,
-	uint32_t id)
+int children_add(
+	Children *children, pid_t pid, int connection_fd, const char *peer, const PeerSource *source, uint32_t id)
 {
 	Child *child = calloc(1, sizeof(*child));
 
@@ -83,7 +83,7 @@ static bool child_overdue(const Child *child)
 	if (getsockopt(child->connection_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
 		return false;
 	return info.tcpi_last_data_recv >=
-		(info.tcpi_bytes_received ? CHILD_IDLE_PATIENCE_MSEC : CHILD_SILENT_PATIENCE_MSEC);
+	       (info.tcpi_bytes_received ? CHILD_IDLE_PATIENCE_MSEC : CHILD_SILENT_PATIENCE_MSEC);
 }
 
 unsigned int children_count_source(const Children *children, const PeerSource *source)

@@ -43,8 +43,8 @@ typedef struct Children {
 void children_init(Children *children);
 
 /* Takes `connection_fd` on success. Returns 0 or -ENOMEM. */
-_must_check_ int children_add(Children *children, pid_t pid, int connection_fd, const char *peer,
-		const PeerSource *source, uint32_t id);
+_must_check_ int children_add(
+	Children *children, pid_t pid, int connection_fd, const char *peer, const PeerSource *source, uint32_t id);
 /* The worker with that number logged in. */
 void children_admit(Children *children, uint32_t id);
 /* NULL: none of ours. */

@@ -23,7 +23,7 @@
 static int usage(void)
 {
 	(void)fprintf(stderr, "usage: creel-sshd [-g seconds] [-u connections] [-a seconds] [-c count] [-r bytes] "
-			"[-o 0|1] [-b bannerfile] [-k keyfile] [-K folder] [-l port]\n");
+			      "[-o 0|1] [-b bannerfile] [-k keyfile] [-K folder] [-l port]\n");
 	return 2;
 }
 
@@ -104,8 +104,9 @@ int main(int argc, char *argv[])
 	if (parse(argc, argv, &options) < 0)
 		return usage();
 	if (geteuid() == 0) {
-		log_error("this program must not be root: it runs as a user of its own and gets its key and its sockets "
-			  "handed");
+		log_error(
+			"this program must not be root: it runs as a user of its own and gets its key and its sockets "
+			"handed");
 		return 1;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);

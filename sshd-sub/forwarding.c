@@ -86,7 +86,8 @@ int forwarding_on_message(ssh_session session, ssh_message message, void *userda
 	if (type == SSH_REQUEST_CHANNEL_OPEN && subtype == SSH_CHANNEL_DIRECT_TCPIP)
 		return forwarding_open(userdata, message);
 	if (type == SSH_REQUEST_CHANNEL_OPEN)
-		return refuse(session, "creel: no such kind of channel here: sessions, and local forwarding to loopback ports");
+		return refuse(session,
+			"creel: no such kind of channel here: sessions, and local forwarding to loopback ports");
 	if (type == SSH_REQUEST_GLOBAL && subtype == SSH_GLOBAL_REQUEST_TCPIP_FORWARD)
 		return refuse(session, "creel: remote forwarding is not possible here");
 	if (type == SSH_REQUEST_CHANNEL && subtype == SSH_CHANNEL_REQUEST_X11)

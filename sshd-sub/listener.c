@@ -39,8 +39,8 @@
 #include <systemd/sd-daemon.h>
 
 #define LISTENING_MAX 8U
-#define ACCEPT_ROUND 16U        /* accepted before signals are looked at again */
-#define FULL_TICK_MSEC 200U     /* while the bound is reached */
+#define ACCEPT_ROUND 16U    /* accepted before signals are looked at again */
+#define FULL_TICK_MSEC 200U /* while the bound is reached */
 #define DROP_ROUND 16U
 #define BANNER_MAX (16U * 1024)
 /* From the last connection to the next spare: forking at once takes time from the worker that has just begun. */
@@ -56,7 +56,7 @@ typedef struct Listener {
 	int signal_fd, control_fd, landlock_fd;
 	pid_t monitor_pid;
 	ssh_bind offer;
-	char *banner; /* the text itself, NULL: none */
+	char *banner;        /* the text itself, NULL: none */
 	ssh_session session; /* for the next worker; the listener itself never uses it */
 	Children children;
 	Room room; /* accepted, and not served yet */
@@ -254,13 +254,15 @@ static int listener_prepare(Listener *listener, const char **ret_step)
 	if (r < 0)
 		return r;
 	*ret_step = "session";
-	r = offer_session_new(listener->offer, WORKER_CONNECTION_FD, listener->options->rekey_bytes, &listener->session);
+	r = offer_session_new(
+		listener->offer, WORKER_CONNECTION_FD, listener->options->rekey_bytes, &listener->session);
 	return r < 0 ? r : listener_read_banner(listener, ret_step);
 }
 
 static int listener_make_spare(Listener *listener)
 {
-	return spare_make(&listener->spare, listener->session, listener->landlock_fd, listener->options, listener->banner);
+	return spare_make(
+		&listener->spare, listener->session, listener->landlock_fd, listener->options, listener->banner);
 }
 
 /* Tells the monitor of a worker. What that said meanwhile waits in its link. */
@@ -423,8 +425,12 @@ static int listener_reap(Listener *listener)
 			return -ECHILD;
 		}
 		if (is_crash(status)) {
-			log_line(LOG_CRIT, "worker of %s CRASHED with SIG%s: a fault of ours, or somebody tried to make one",
-				child ? child->peer : pid == listener->spare.pid ? "nobody yet" : "an earlier instance", sigabbrev_np(WTERMSIG(status)));
+			log_line(LOG_CRIT,
+				"worker of %s CRASHED with SIG%s: a fault of ours, or somebody tried to make one",
+				child                        ? child->peer
+				: pid == listener->spare.pid ? "nobody yet"
+							     : "an earlier instance",
+				sigabbrev_np(WTERMSIG(status)));
 			listener->crashed = true;
 		}
 		if (child)
@@ -455,7 +461,7 @@ static void listener_read_control(Listener *listener)
 static bool listener_wants_spare(const Listener *listener)
 {
 	return !spare_waits(&listener->spare) && !listener->no_spares &&
-		listener->children.unauthenticated < listener->options->unauthenticated;
+	       listener->children.unauthenticated < listener->options->unauthenticated;
 }
 
 static int listener_timeout(const Listener *listener)

@@ -52,8 +52,8 @@ static int task_refuse(Connection *connection, uint32_t number, const char *why)
 	return connection_tell(connection, WIRE_REFUSED, number, 0, &payload, NULL, 0);
 }
 
-static int task_report_exit(Connection *connection, uint32_t number, WireExit how, uint32_t code, bool core,
-	const char *note)
+static int task_report_exit(
+	Connection *connection, uint32_t number, WireExit how, uint32_t code, bool core, const char *note)
 {
 	uint8_t buffer[WIRE_TEXT_MAX + 32];
 	WireWriter payload = { .data = buffer, .room = sizeof(buffer) };
@@ -243,8 +243,10 @@ int task_on_exited(sd_bus_message *message, void *userdata, sd_bus_error *error)
 		return 1; /* closed meanwhile */
 	task_free(task);
 	r = task_report_exit(connection, number,
-		strcmp(how, "exit") == 0 ? EXIT_STATUS : strcmp(how, "signal") == 0 ? EXIT_SIGNAL : EXIT_UNKNOWN, code,
-		core, note);
+		strcmp(how, "exit") == 0     ? EXIT_STATUS
+		: strcmp(how, "signal") == 0 ? EXIT_SIGNAL
+					     : EXIT_UNKNOWN,
+		code, core, note);
 	if (r < 0)
 		connection_end(connection, NULL);
 	return 1;

@@ -122,8 +122,8 @@ static int keeper_connect(KeeperLink *keeper)
 		n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%u/keeper.sock", options->keepers,
 			(unsigned int)keeper->uid);
 	else
-		n = snprintf(address.sun_path, sizeof(address.sun_path), KEEPER_SOCKET_FORMAT,
-			(unsigned int)keeper->uid);
+		n = snprintf(
+			address.sun_path, sizeof(address.sun_path), KEEPER_SOCKET_FORMAT, (unsigned int)keeper->uid);
 	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -143,11 +143,11 @@ static int keeper_connect(KeeperLink *keeper)
 	if (r >= 0)
 		r = sd_bus_start(bus);
 	if (r >= 0)
-		r = sd_bus_match_signal(bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected",
-			on_disconnected, keeper);
+		r = sd_bus_match_signal(
+			bus, NULL, NULL, NULL, "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, keeper);
 	if (r >= 0)
-		r = sd_bus_match_signal(bus, NULL, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", task_on_exited,
-			keeper);
+		r = sd_bus_match_signal(
+			bus, NULL, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", task_on_exited, keeper);
 	if (r >= 0)
 		r = sd_bus_attach_event(bus, keeper->monitor->event, SD_EVENT_PRIORITY_NORMAL);
 	if (r < 0)

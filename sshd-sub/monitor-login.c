@@ -113,7 +113,7 @@ static int on_login(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 	connection->slot = sd_bus_slot_unref(connection->slot);
 	if (sd_bus_message_is_method_error(answer, NULL)) {
 		connection->keeper_knows = sd_bus_message_is_method_error(answer, KEEPER_ERROR_DENIED) ||
-			sd_bus_message_is_method_error(answer, KEEPER_ERROR_POLICY);
+					   sd_bus_message_is_method_error(answer, KEEPER_ERROR_POLICY);
 		if (!connection->keeper_knows)
 			login_failed(connection, "Login", answer);
 		if (connection->over)
@@ -141,8 +141,8 @@ static int on_login(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 	connection->state = STATE_ENTERED;
 	login_forget_key(connection);
 	connection_admitted(connection);
-	if (connection_tell(connection, WIRE_VERDICT, 0, VERDICT_YES | (terminal ? 0 : VERDICT_NO_TERMINAL), NULL, NULL,
-		    0) < 0)
+	if (connection_tell(
+		    connection, WIRE_VERDICT, 0, VERDICT_YES | (terminal ? 0 : VERDICT_NO_TERMINAL), NULL, NULL, 0) < 0)
 		connection_end(connection, NULL);
 	return 1;
 }
@@ -187,8 +187,7 @@ static int on_authorize(sd_bus_message *answer, void *userdata, sd_bus_error *er
 	else if (sd_bus_message_read(answer, "b", &yes) < 0)
 		yes = 0;
 	else
-		monitor->answer_usec =
-			(monitor->answer_usec * 7 + clock_monotonic_usec() - connection->asked_usec) / 8;
+		monitor->answer_usec = (monitor->answer_usec * 7 + clock_monotonic_usec() - connection->asked_usec) / 8;
 
 	if (!yes)
 		login_forget_key(connection);

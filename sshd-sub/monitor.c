@@ -176,8 +176,8 @@ static void grace_arm(Monitor *monitor)
 		if (r >= 0)
 			r = sd_event_source_set_enabled(monitor->grace_source, SD_EVENT_ONESHOT);
 	} else {
-		r = sd_event_add_time(monitor->event, &monitor->grace_source, CLOCK_MONOTONIC, due_usec, 0, on_grace,
-			monitor);
+		r = sd_event_add_time(
+			monitor->event, &monitor->grace_source, CLOCK_MONOTONIC, due_usec, 0, on_grace, monitor);
 	}
 	if (r < 0)
 		log_error("cannot set the grace timer: %s", strerror(-r));
@@ -313,8 +313,9 @@ static int hostkey_load(const Options *options, EVP_PKEY **ret)
 	}
 	if (r < 0)
 		log_error("host key %s: %s", path,
-			r == -EBADMSG ? "not an OpenSSH key file" :
-			r == -EKEYREJECTED ? "not an unencrypted ed25519 key" : strerror(-r));
+			r == -EBADMSG        ? "not an OpenSSH key file"
+			: r == -EKEYREJECTED ? "not an unencrypted ed25519 key"
+					     : strerror(-r));
 	return r;
 }
 

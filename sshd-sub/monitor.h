@@ -73,8 +73,8 @@ struct Connection {
 	char user[KEEPER_USER_MAX + 1];
 	KeeperLink *keeper; /* of that user, NULL: no agent */
 	unsigned int denials;
-	bool keeper_knows;  /* the keeper itself recorded the refusal */
-	uint8_t *key;       /* that was authorized for `user` */
+	bool keeper_knows; /* the keeper itself recorded the refusal */
+	uint8_t *key;      /* that was authorized for `user` */
 	size_t key_n;
 	uint64_t asked_usec;
 	bool is_login;      /* what is asked: Login, or whether a key may */
@@ -82,7 +82,8 @@ struct Connection {
 	uint32_t presence;  /* flags of a security key's signature; else 0 */
 	sd_bus_slot *slot;
 	sd_event_source *decoy_source;
-	sd_event_source *end_source; /* the session is gone: what the worker was told has this long to reach the client */
+	sd_event_source
+		*end_source; /* the session is gone: what the worker was told has this long to reach the client */
 
 	/* logged in */
 	char *session;
@@ -114,7 +115,7 @@ struct Monitor {
 
 /* Sends to the worker. A worker that does not read its link is ended by the caller. Returns 0 or a negative errno. */
 _must_check_ int connection_tell(Connection *connection, WireType type, uint32_t number, uint32_t value,
-		const WireWriter *payload, const int *fds, size_t n_fds);
+	const WireWriter *payload, const int *fds, size_t n_fds);
 /* Ends worker and connection; `why` is for the log when nobody had logged in, NULL: what the worker said. Frees it. */
 void connection_end(Connection *connection, const char *why);
 /* Logged in: tells the listener. */
@@ -155,6 +156,6 @@ _must_check_ int keeper_find(Monitor *monitor, uid_t uid, KeeperLink **ret);
 _must_check_ int keeper_call_new(KeeperLink *keeper, const char *member, sd_bus_message **ret);
 /* Sends it; `handler` gets the answer, or an error after KEEPER_TIMEOUT_USEC or when the bus ends. */
 _must_check_ int keeper_call(KeeperLink *keeper, sd_bus_message *call, sd_bus_message_handler_t handler, void *userdata,
-		sd_bus_slot **ret_slot);
+	sd_bus_slot **ret_slot);
 /* Sends it without waiting for an answer. `types` and what follows are sd_bus_message_append()'s. */
 void keeper_tell(KeeperLink *keeper, const char *member, const char *types, ...);

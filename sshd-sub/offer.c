@@ -8,8 +8,8 @@
 
 #include <libssh/callbacks.h>
 
-#define OFFER_KEX                                                                                              \
-	"mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"                     \
+#define OFFER_KEX                                                                          \
+	"mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com," \
 	"curve25519-sha256,curve25519-sha256@libssh.org"
 #define OFFER_MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com"
 /* libssh2 before 1.11 knows neither encrypt-then-MAC nor a cipher that needs no MAC */

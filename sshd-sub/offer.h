@@ -8,7 +8,7 @@
 #include <libssh/server.h>
 #include <stdbool.h>
 
-#define OFFER_CIPHERS                                                                                          \
+#define OFFER_CIPHERS \
 	"chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,aes256-ctr,aes128-ctr"
 
 DEFINE_CLEANUP(struct ssh_bind_struct, ssh_bind_free)

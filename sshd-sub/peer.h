@@ -19,4 +19,4 @@ _must_check_ int peer_source(const struct sockaddr_storage *remote, PeerSource *
  * Returns 0 or -EAFNOSUPPORT.
  */
 _must_check_ int peer_describe(const struct sockaddr_storage *remote, const struct sockaddr_storage *local,
-		char ret[static WIRE_PEER_MAX], PeerSource *ret_source);
+	char ret[static WIRE_PEER_MAX], PeerSource *ret_source);

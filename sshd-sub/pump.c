@@ -59,8 +59,8 @@ static int pump_write(const Channel *channel, const uint8_t *data, size_t n, boo
 	int sent;
 
 	guard_begin(n);
-	sent = is_stderr ? ssh_channel_write_stderr(channel->ssh, data, (uint32_t)n) :
-			   ssh_channel_write(channel->ssh, data, (uint32_t)n);
+	sent = is_stderr ? ssh_channel_write_stderr(channel->ssh, data, (uint32_t)n)
+			 : ssh_channel_write(channel->ssh, data, (uint32_t)n);
 	guard_end();
 	return sent;
 }
@@ -244,8 +244,8 @@ void pump_input(Channel *channel)
 	channel->in_blocked = false;
 	for (;;) {
 		if (channel->staged) {
-			channel->staged_at += feed(channel, channel->staged + channel->staged_at,
-				channel->staged_n - channel->staged_at);
+			channel->staged_at += feed(
+				channel, channel->staged + channel->staged_at, channel->staged_n - channel->staged_at);
 			if (channel->in_fd < 0 || channel->staged_at < channel->staged_n)
 				return;
 			free(channel->staged);

@@ -30,10 +30,10 @@ static const FilterRow rows[] = {
 	FILTER_ALLOW(fcntl, "libssh and we: O_NONBLOCK?", FILTER_EQUAL(1, F_GETFL)),
 	FILTER_ALLOW(fcntl, "O_NONBLOCK on descriptors of processes", FILTER_EQUAL(1, F_SETFL)),
 	FILTER_ALLOW(ioctl, "window size of a pty", FILTER_EQUAL(1, TIOCSWINSZ)),
-	FILTER_ALLOW(setsockopt, "immediate ACKs until login", FILTER_EQUAL(1, IPPROTO_TCP),
-		FILTER_EQUAL(2, TCP_QUICKACK)),
-	FILTER_ALLOW(setsockopt, "one segment for many packets", FILTER_EQUAL(1, IPPROTO_TCP),
-		FILTER_EQUAL(2, TCP_CORK)),
+	FILTER_ALLOW(
+		setsockopt, "immediate ACKs until login", FILTER_EQUAL(1, IPPROTO_TCP), FILTER_EQUAL(2, TCP_QUICKACK)),
+	FILTER_ALLOW(
+		setsockopt, "one segment for many packets", FILTER_EQUAL(1, IPPROTO_TCP), FILTER_EQUAL(2, TCP_CORK)),
 	FILTER_ALLOW(prctl, "a spare gets its proper name", FILTER_EQUAL(0, PR_SET_NAME)),
 	FILTER_ALLOW(getsockopt, "how far the client is", FILTER_EQUAL(1, IPPROTO_TCP), FILTER_EQUAL(2, TCP_INFO)),
 	FILTER_ALLOW(getpid, "OpenSSL's generator asks whether it was forked"),

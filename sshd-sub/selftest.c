@@ -26,7 +26,7 @@ typedef struct Selftest {
 	Link link;
 	Auth auth;
 	ssh_key key;
-	bool exchanged; /* as the server sees it */
+	bool exchanged;                 /* as the server sees it */
 	bool connected, asked, entered; /* as the client sees it */
 } Selftest;
 
@@ -122,8 +122,8 @@ static int client_step(Selftest *test, const uint8_t *host_public)
 		test->connected = true;
 		return check_host(test->client, host_public);
 	}
-	r = test->asked ? ssh_userauth_publickey(test->client, NULL, test->key) :
-			  ssh_userauth_try_publickey(test->client, NULL, test->key);
+	r = test->asked ? ssh_userauth_publickey(test->client, NULL, test->key)
+			: ssh_userauth_try_publickey(test->client, NULL, test->key);
 	if (r == SSH_AUTH_AGAIN)
 		return 0;
 	if (r != SSH_AUTH_SUCCESS)

@@ -22,7 +22,7 @@ size_t sftp_walk(SftpFramer *framer, const uint8_t *data, size_t n, unsigned int
 		framer->head[framer->head_n++] = data[at++];
 		if (framer->head_n == 4) {
 			framer->left = (uint32_t)framer->head[0] << 24 | (uint32_t)framer->head[1] << 16 |
-				(uint32_t)framer->head[2] << 8 | framer->head[3];
+				       (uint32_t)framer->head[2] << 8 | framer->head[3];
 			framer->head_n = 0;
 		}
 	}

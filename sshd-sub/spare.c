@@ -15,8 +15,8 @@ static int fd_place(int fd, int number)
 }
 
 /* Context: a fresh child. What remains is what worker.h says. */
-_Noreturn static void spare_become(ssh_session session, int landlock_fd, const Options *options,
-	const char *banner, int handoff_fd, int link_fd)
+_Noreturn static void spare_become(
+	ssh_session session, int landlock_fd, const Options *options, const char *banner, int handoff_fd, int link_fd)
 {
 	/* out of the way of the numbers that they move to */
 	handoff_fd = fcntl(handoff_fd, F_DUPFD_CLOEXEC, FD_FIRST_FREE);

@@ -15,7 +15,10 @@ typedef struct Spare {
 	int link_fd;    /* the monitor's end of its link */
 } Spare;
 
-#define SPARE_NONE { .handoff_fd = -EBADF, .link_fd = -EBADF }
+#define SPARE_NONE                                      \
+	{                                               \
+		.handoff_fd = -EBADF, .link_fd = -EBADF \
+	}
 
 static inline bool spare_waits(const Spare *spare)
 {
@@ -23,8 +26,8 @@ static inline bool spare_waits(const Spare *spare)
 }
 
 /* Context: listener. Forks; the child runs worker_run() and never returns. Returns 0 or a negative errno. */
-_must_check_ int spare_make(Spare *spare, ssh_session session, int landlock_fd, const Options *options,
-		const char *banner);
+_must_check_ int spare_make(
+	Spare *spare, ssh_session session, int landlock_fd, const Options *options, const char *banner);
 
 /* Gives it the connection, which stays the caller's, too. Returns 0, or a negative errno: it is no more. */
 _must_check_ int spare_hand_over(const Spare *spare, int connection_fd);

@@ -35,7 +35,7 @@ static struct {
 	NewKeyFunction *new_key;
 	GetKeyFunction *get_key;
 	SplitRole role;
-	EVP_PKEY *hollow; /* the host key without its secret */
+	EVP_PKEY *hollow;   /* the host key without its secret */
 	EVP_PKEY *exchange; /* the last X25519 key, and its private half */
 	uint8_t exchange_private[X25519_SIZE];
 	Link *link;
@@ -112,8 +112,8 @@ static int note_signature(const unsigned char *signature, size_t signature_n, co
 	return 1;
 }
 
-EXPORTED int EVP_DigestSign(EVP_MD_CTX *context, unsigned char *signature, size_t *signature_n,
-	const unsigned char *data, size_t n)
+EXPORTED int EVP_DigestSign(
+	EVP_MD_CTX *context, unsigned char *signature, size_t *signature_n, const unsigned char *data, size_t n)
 {
 	if (split.role == SPLIT_OFF || (split.role == SPLIT_SELFTEST && n > WIRE_HASH_MAX))
 		return split.sign(context, signature, signature_n, data, n);
@@ -125,8 +125,8 @@ EXPORTED int EVP_DigestSign(EVP_MD_CTX *context, unsigned char *signature, size_
 	return sign_by_monitor(signature, signature_n, data, n);
 }
 
-EXPORTED int EVP_DigestVerify(EVP_MD_CTX *context, const unsigned char *signature, size_t signature_n,
-	const unsigned char *data, size_t n)
+EXPORTED int EVP_DigestVerify(
+	EVP_MD_CTX *context, const unsigned char *signature, size_t signature_n, const unsigned char *data, size_t n)
 {
 	if (split.role == SPLIT_OFF || (split.role == SPLIT_SELFTEST && n <= WIRE_HASH_MAX))
 		return split.verify(context, signature, signature_n, data, n);

@@ -126,8 +126,8 @@ static int key_build(const KeyParts *parts, EVP_PKEY **ret)
 		return -ENOMEM;
 	if (parts->kind->curve) {
 		if (!OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, parts->kind->group, 0) ||
-			!OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, parts->public.data,
-				parts->public.n))
+			!OSSL_PARAM_BLD_push_octet_string(
+				builder, OSSL_PKEY_PARAM_PUB_KEY, parts->public.data, parts->public.n))
 			return -ENOMEM;
 	} else {
 		n = BN_bin2bn(parts->modulus.data, (int)parts->modulus.n, NULL);
@@ -161,8 +161,8 @@ static int signature_check(const KeyParts *parts, Slice data, Slice signature)
 		goto finish;
 	if (EVP_DigestVerifyInit(context, NULL, parts->kind->digest ? parts->kind->digest() : NULL, NULL, key) != 1)
 		goto finish;
-	r = EVP_DigestVerify(context, signature.data, signature.n, data.data, data.n) == 1 ? USERAUTH_VALID :
-											 USERAUTH_FORGED;
+	r = EVP_DigestVerify(context, signature.data, signature.n, data.data, data.n) == 1 ? USERAUTH_VALID
+											   : USERAUTH_FORGED;
 finish:
 	ERR_clear_error();
 	return r;
@@ -244,8 +244,8 @@ static void digest_string(EVP_MD_CTX *context, const void *data, size_t n)
 }
 
 /* SHA-256 of what a client with that key signs to log in as `user` in that session (RFC 4252 section 7). */
-static int digest_request(const char *user, const char *algorithm, Slice key, Slice session_id,
-	uint8_t ret[static SHA256_SIZE])
+static int digest_request(
+	const char *user, const char *algorithm, Slice key, Slice session_id, uint8_t ret[static SHA256_SIZE])
 {
 	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *context = EVP_MD_CTX_new();
 	static const uint8_t number = MSG_USERAUTH_REQUEST, signs = 1;

@@ -13,14 +13,14 @@
 #define USERAUTH_RSA_BITS_MAX 16384U
 
 /* What libssh is told to accept, and the extension server-sig-algs says. Certificates count as unknown. */
-#define USERAUTH_ALGORITHMS                                                                                    \
-	"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256,"    \
+#define USERAUTH_ALGORITHMS                                                                                  \
+	"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256," \
 	"sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com"
 
 typedef struct Userauth {
 	char user[KEEPER_USER_MAX + 1];
 	char algorithm[64];
-	uint32_t presence; /* the flags byte that a security key signed; 0 for other keys */
+	uint32_t presence;     /* the flags byte that a security key signed; 0 for other keys */
 	Slice session_id, key; /* point into the data that was parsed */
 } Userauth;
 
@@ -52,8 +52,8 @@ _must_check_ int userauth_verify(const uint8_t *data, size_t n, Slice session_id
  * SHA-256 of the request (WIRE_SK_DATA_SIZE bytes). The request is put together here from `user`, `key` and the session
  * id; whether the flags are good enough is the keeper's to say. `ret->key` is `key`.
  */
-_must_check_ int userauth_verify_sk(const char *user, Slice key, Slice session_id, Slice data, Slice signature,
-		Userauth *ret);
+_must_check_ int userauth_verify_sk(
+	const char *user, Slice key, Slice session_id, Slice data, Slice signature, Userauth *ret);
 
 /* "SHA256:" and unpadded base64, as ssh-keygen -l prints. Returns 0 or a negative errno. */
 _must_check_ int userauth_fingerprint(Slice key, char ret[static 64]);

@@ -18,8 +18,8 @@
 
 #define FAR_RTT_USEC 5000U
 #define FAR_WINDOW (4U * 1024 * 1024)
-#define FAR_AFTER (256U * 1024)        /* who sends less does not wait for the window */
-#define FAR_STEP (FAR_WINDOW / 4)      /* taken since the last time */
+#define FAR_AFTER (256U * 1024)   /* who sends less does not wait for the window */
+#define FAR_STEP (FAR_WINDOW / 4) /* taken since the last time */
 #define FAR_CHANNELS_MAX 8U
 
 /* libssh's own window is below 1.3 MB. */
@@ -35,7 +35,8 @@ static bool client_is_far(void)
 	struct tcp_info info = { 0 };
 	socklen_t size = sizeof(info);
 
-	return getsockopt(WORKER_CONNECTION_FD, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_rtt >= FAR_RTT_USEC;
+	return getsockopt(WORKER_CONNECTION_FD, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+	       info.tcpi_rtt >= FAR_RTT_USEC;
 }
 
 static unsigned int count_far(const Worker *worker)

@@ -20,15 +20,15 @@ typedef enum WireType {
 	WIRE_NONE,
 
 	/* worker to monitor */
-	WIRE_SIGN,   /* exchange hash; answered by WIRE_SIGNED */
-	WIRE_QUERY,  /* user, key blob; answered by WIRE_VERDICT */
-	WIRE_LOGIN,  /* signed data, signature; answered by WIRE_VERDICT */
-	WIRE_START,  /* number; kind, command, terminal and its modes, environment; answered by WIRE_STARTED or WIRE_REFUSED */
-	WIRE_SIGNAL, /* number; signal name */
-	WIRE_CLOSE,  /* number: the client closed the channel before WIRE_EXITED came */
-	WIRE_CONNECT, /* host, port; answered by WIRE_CONNECTED */
+	WIRE_SIGN,  /* exchange hash; answered by WIRE_SIGNED */
+	WIRE_QUERY, /* user, key blob; answered by WIRE_VERDICT */
+	WIRE_LOGIN, /* signed data, signature; answered by WIRE_VERDICT */
+	WIRE_START, /* number; kind, command, terminal and its modes, environment; answered by WIRE_STARTED or WIRE_REFUSED */
+	WIRE_SIGNAL,   /* number; signal name */
+	WIRE_CLOSE,    /* number: the client closed the channel before WIRE_EXITED came */
+	WIRE_CONNECT,  /* host, port; answered by WIRE_CONNECTED */
 	WIRE_LOGIN_SK, /* user, key blob, what a security key signed, signature; answered by WIRE_VERDICT */
-	WIRE_BYE,    /* value: WireBye; why, for the log */
+	WIRE_BYE,      /* value: WireBye; why, for the log */
 
 	/* monitor to worker */
 	WIRE_SIGNED,  /* signature */
@@ -70,13 +70,13 @@ typedef struct WireHeader {
 } WireHeader;
 
 #define WIRE_FDS_MAX 3U
-#define WIRE_HASH_MIN 20U /* bytes of an exchange hash: SHA-1 ... */
-#define WIRE_HASH_MAX 64U /* ... SHA-512 */
+#define WIRE_HASH_MIN 20U        /* bytes of an exchange hash: SHA-1 ... */
+#define WIRE_HASH_MAX 64U        /* ... SHA-512 */
 #define WIRE_SIGNATURE_MAX 2048U /* 16384-bit RSA */
 #define WIRE_SIGNED_DATA_MAX (KEEPER_KEY_BLOB_MAX + 1024U)
-#define WIRE_SK_DATA_SIZE 69U    /* SHA-256 of application, flags, counter, SHA-256 of the request */
-#define WIRE_TEXT_MAX 512U       /* reasons and lines for the user */
-#define WIRE_PEER_MAX 128U       /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
+#define WIRE_SK_DATA_SIZE 69U               /* SHA-256 of application, flags, counter, SHA-256 of the request */
+#define WIRE_TEXT_MAX 512U                  /* reasons and lines for the user */
+#define WIRE_PEER_MAX 128U                  /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
 #define WIRE_ENVIRONMENT_TOTAL (32U * 1024) /* names and values of one channel together */
 #define WIRE_PAYLOAD_MAX (KEEPER_COMMAND_MAX + WIRE_ENVIRONMENT_TOTAL + 4096U)
 
@@ -111,8 +111,8 @@ bool wire_done(const WireReader *reader);
  * Sends one message with `n_fds` descriptors, which stay the caller's. header->length is taken as the payload's size.
  * `flags` are sendmsg(2)'s; MSG_NOSIGNAL is added. Returns 0 or a negative errno (-EAGAIN with MSG_DONTWAIT).
  */
-_must_check_ int wire_send(int fd, const WireHeader *header, const void *payload, const int *fds, size_t n_fds,
-		int flags);
+_must_check_ int wire_send(
+	int fd, const WireHeader *header, const void *payload, const int *fds, size_t n_fds, int flags);
 
 /*
  * Receives one message into `payload` (WIRE_PAYLOAD_MAX + 1 bytes). Descriptors are the caller's afterwards, and
@@ -120,4 +120,4 @@ _must_check_ int wire_send(int fd, const WireHeader *header, const void *payload
  * too long, lies about its length or carries more than WIRE_FDS_MAX descriptors; other negative errnos of recvmsg(2).
  */
 _must_check_ int wire_receive(int fd, WireHeader *ret_header, uint8_t *payload, int ret_fds[static WIRE_FDS_MAX],
-		size_t *ret_n_fds, int flags);
+	size_t *ret_n_fds, int flags);

@@ -69,11 +69,11 @@ typedef struct Channel {
 	/* towards the process */
 	bool client_eof, eof_sent;
 	uint64_t silent_usec; /* when its output was seen closed; 0 before */
-	bool unread;     /* libssh holds input that we have not taken */
-	bool far;        /* may send more ahead: window.c */
-	size_t taken_n;  /* bytes of input since the window was looked at */
-	bool in_blocked; /* the pipe is full */
-	uint8_t *staged; /* taken from libssh, not yet written */
+	bool unread;          /* libssh holds input that we have not taken */
+	bool far;             /* may send more ahead: window.c */
+	size_t taken_n;       /* bytes of input since the window was looked at */
+	bool in_blocked;      /* the pipe is full */
+	uint8_t *staged;      /* taken from libssh, not yet written */
 	size_t staged_at, staged_n;
 	SftpFramer requests, answers;
 	unsigned int unanswered;
@@ -87,9 +87,9 @@ typedef struct Channel {
 	WireExit how;
 	uint32_t code;
 	bool core;
-	char *note; /* a line for the user, or NULL */
-	bool noted; /* it was sent */
-	bool out_dry, err_dry;  /* found empty since the exit */
+	char *note;            /* a line for the user, or NULL */
+	bool noted;            /* it was sent */
+	bool out_dry, err_dry; /* found empty since the exit */
 	uint64_t exited_usec, heard_usec;
 	size_t drained_n;
 } Channel;
@@ -100,7 +100,7 @@ struct Worker {
 	Link link;
 	bool entered, broken;
 	bool no_more_sessions; /* the client asked for it: who takes it over later opens none */
-	bool no_terminal; /* this login's key has none */
+	bool no_terminal;      /* this login's key has none */
 	uint32_t last_number;
 	Channel *channels[KEEPER_CHANNELS_MAX];
 	size_t n_channels;

@@ -99,8 +99,7 @@ int machine_units_write(int dir_fd, const Policy *policy, uint64_t memory_total)
 
 	text_add(&front, "# creel: [front] of creel.conf, and its part of the machine's memory\n[Service]\n");
 	add_number(&front, "MemoryMax", front_memory(memory_total));
-	text_add(&front, "Environment=CREEL_UNAUTHENTICATED=%llu\n",
-		(unsigned long long)policy->unauthenticated);
+	text_add(&front, "Environment=CREEL_UNAUTHENTICATED=%llu\n", (unsigned long long)policy->unauthenticated);
 	/* whole seconds, rounded up: never less than was asked for */
 	text_add(&front, "Environment=CREEL_GRACE=%llu\n",
 		(unsigned long long)((policy->grace_usec + 999999) / 1000000));
@@ -120,8 +119,7 @@ static int slice_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t mem
 {
 	Text text = { 0 };
 
-	text_add(&text, "# creel: the limits of agent %s\n[Slice]\n",
-		policy->name ? policy->name : "(refused)");
+	text_add(&text, "# creel: the limits of agent %s\n[Slice]\n", policy->name ? policy->name : "(refused)");
 	text_add(&text, "MemoryAccounting=yes\nTasksAccounting=yes\nCPUAccounting=yes\nIOAccounting=yes\n");
 	add_number(&text, "MemoryMax", smaller(policy->memory, agents_memory(memory_total)));
 	add_number(&text, "MemorySwapMax", policy->swap);
@@ -153,8 +151,7 @@ static int wants_write(int dir_fd, uid_t uid)
 		int r;
 
 		(void)snprintf(unit, sizeof(unit), "%s%u%s", wanted[i].prefix, uid, wanted[i].suffix);
-		(void)snprintf(
-			file, sizeof(file), "%s/%s%s", CREEL_UNITDIR, wanted[i].prefix, wanted[i].suffix);
+		(void)snprintf(file, sizeof(file), "%s/%s%s", CREEL_UNITDIR, wanted[i].prefix, wanted[i].suffix);
 		r = unit_want(dir_fd, wanted[i].target, unit, file);
 		if (r < 0)
 			return r;
@@ -174,8 +171,7 @@ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memo
 
 	/* an agent can end its manager, and a memory limit can: it comes back, at a pace that costs nobody
 	 * else much */
-	text_add(&manager, "# creel: the user manager of agent %s\n[Unit]\nStartLimitIntervalSec=0\n",
-		policy->name);
+	text_add(&manager, "# creel: the user manager of agent %s\n[Unit]\nStartLimitIntervalSec=0\n", policy->name);
 	text_add(&manager, "[Service]\nRestart=always\nRestartSec=5s\n");
 	/* so that the agent's services can carry limits of their own; one of them meeting its limit ends that
 	 * one only */

@@ -149,19 +149,18 @@ static void generate_agent(Generator *generator, const char *name)
 	}
 	r = find_uid(generator->root, name, &uid);
 	if (r < 0) {
-		say("%s: there is no user `%s`: %s", file, name,
-			r == -ENOENT ? "the file is skipped" : strerror(-r));
+		say("%s: there is no user `%s`: %s", file, name, r == -ENOENT ? "the file is skipped" : strerror(-r));
 		generator->failed |= r != -ENOENT;
 		return;
 	}
 	if (!agent_uid_in_range(uid)) {
-		say("%s: the uid of `%s` is %u, and agents have %u to %u: the file is refused", file, name,
-			uid, AGENT_UID_MIN, AGENT_UID_MAX);
+		say("%s: the uid of `%s` is %u, and agents have %u to %u: the file is refused", file, name, uid,
+			AGENT_UID_MIN, AGENT_UID_MAX);
 		return;
 	}
 	if (!uid_is_new(generator, uid)) {
-		say("%s: uid %u has a policy already, or there are more than %u agents: the file is refused",
-			file, uid, AGENTS_MAX);
+		say("%s: uid %u has a policy already, or there are more than %u agents: the file is refused", file, uid,
+			AGENTS_MAX);
 		r = agent_units_refuse(generator->dir_fd, uid, file, generator->memory);
 		generator->failed |= r < 0;
 		return;

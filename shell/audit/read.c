@@ -17,9 +17,9 @@ typedef struct FieldSlot {
 	size_t offset;
 } FieldSlot;
 
-#define SLOT(name, member)                                                                                   \
-	{                                                                                                    \
-		name, offsetof(RecordView, member)                                                           \
+#define SLOT(name, member)                         \
+	{                                          \
+		name, offsetof(RecordView, member) \
 	}
 
 static const FieldSlot slots[] = {

@@ -19,9 +19,8 @@ typedef struct RecordFilter {
 typedef struct RecordView {
 	uint64_t realtime_usec;
 	bool trusted; /* written by root: a keeper */
-	const char *kind, *agent, *session, *peer, *key, *command, *result, *exit, *signal, *reason,
-		*duration_usec, *cpu_usec, *memory_peak, *message, *identifier, *lost, *channel, *door,
-		*oom_kills;
+	const char *kind, *agent, *session, *peer, *key, *command, *result, *exit, *signal, *reason, *duration_usec,
+		*cpu_usec, *memory_peak, *message, *identifier, *lost, *channel, *door, *oom_kills;
 } RecordView;
 
 /*
@@ -31,5 +30,4 @@ typedef struct RecordView {
  * errno
  * (-ENOENT: there is no record yet).
  */
-_must_check_ int record_read(
-	const RecordFilter *filter, void (*show)(const RecordView *view, void *data), void *data);
+_must_check_ int record_read(const RecordFilter *filter, void (*show)(const RecordView *view, void *data), void *data);

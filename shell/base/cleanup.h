@@ -59,24 +59,24 @@ static inline void dirp(DIR **d)
 #define _cleanup_fclose_ _cleanup_(filep)
 #define _cleanup_closedir_ _cleanup_(dirp)
 
-#define TAKE_PTR(p)                                                                                          \
-	({                                                                                                   \
-		__typeof__(p) _taken = (p);                                                                  \
-		(p) = NULL;                                                                                  \
-		_taken;                                                                                      \
+#define TAKE_PTR(p)                         \
+	({                                  \
+		__typeof__(p) _taken = (p); \
+		(p) = NULL;                 \
+		_taken;                     \
 	})
 
-#define TAKE_FD(fd)                                                                                          \
-	({                                                                                                   \
-		int _taken = (fd);                                                                           \
-		(fd) = -EBADF;                                                                               \
-		_taken;                                                                                      \
+#define TAKE_FD(fd)                \
+	({                         \
+		int _taken = (fd); \
+		(fd) = -EBADF;     \
+		_taken;            \
 	})
 
 /* Makes `name_freep()` for `_cleanup_(name_freep)` from `Type *name_free(Type *)`-like destructors. */
-#define DEFINE_CLEANUP(Type, func)                                                                           \
-	static inline void func##p(Type **p)                                                                 \
-	{                                                                                                    \
-		if (*p)                                                                                      \
-			(void)func(*p);                                                                      \
+#define DEFINE_CLEANUP(Type, func)           \
+	static inline void func##p(Type **p) \
+	{                                    \
+		if (*p)                      \
+			(void)func(*p);      \
 	}

@@ -47,22 +47,22 @@
 #define KEEPER_OBJECT "/org/creel/Keeper"
 #define KEEPER_INTERFACE "org.creel.Keeper1"
 
-#define KEEPER_ERROR_DENIED "org.creel.Error.Denied"         /* this login, or this caller, may not */
-#define KEEPER_ERROR_NO_SESSION "org.creel.Error.NoSession"  /* unknown session or channel */
-#define KEEPER_ERROR_FULL "org.creel.Error.Full"             /* a bound or the agent's limit is reached */
-#define KEEPER_ERROR_POLICY "org.creel.Error.Policy"         /* the policy is bad or forbids it; message says why */
-#define KEEPER_ERROR_FAILED "org.creel.Error.Failed"         /* the system refused; message says what */
+#define KEEPER_ERROR_DENIED "org.creel.Error.Denied"        /* this login, or this caller, may not */
+#define KEEPER_ERROR_NO_SESSION "org.creel.Error.NoSession" /* unknown session or channel */
+#define KEEPER_ERROR_FULL "org.creel.Error.Full"            /* a bound or the agent's limit is reached */
+#define KEEPER_ERROR_POLICY "org.creel.Error.Policy"        /* the policy is bad or forbids it; message says why */
+#define KEEPER_ERROR_FAILED "org.creel.Error.Failed"        /* the system refused; message says what */
 
 /* The system user that the front runs as. */
 #define FRONT_USER "creel-sshd"
 
 /* Bounds that the keeper enforces and the front respects. */
-#define KEEPER_USER_MAX 32U                 /* bytes of a user name, as useradd(8) */
-#define KEEPER_KEY_BLOB_MAX (8U * 1024)     /* bytes of a public key; 16384-bit RSA is 2 kB */
-#define KEEPER_COMMAND_MAX (128U * 1024 - 1)/* bytes of a command: one argument of execve(2), MAX_ARG_STRLEN */
-#define KEEPER_ENVIRONMENT_MAX 64U          /* variables a client may ask for in one channel */
-#define KEEPER_ENVIRONMENT_BYTES 8192U      /* of one variable, name and value */
-#define KEEPER_CHANNELS_MAX 64U             /* running processes of one session */
+#define KEEPER_USER_MAX 32U                  /* bytes of a user name, as useradd(8) */
+#define KEEPER_KEY_BLOB_MAX (8U * 1024)      /* bytes of a public key; 16384-bit RSA is 2 kB */
+#define KEEPER_COMMAND_MAX (128U * 1024 - 1) /* bytes of a command: one argument of execve(2), MAX_ARG_STRLEN */
+#define KEEPER_ENVIRONMENT_MAX 64U           /* variables a client may ask for in one channel */
+#define KEEPER_ENVIRONMENT_BYTES 8192U       /* of one variable, name and value */
+#define KEEPER_CHANNELS_MAX 64U              /* running processes of one session */
 #define KEEPER_TERM_MAX 64U
-#define KEEPER_HOST_MAX 255U                /* bytes of a host's name, as DNS */
+#define KEEPER_HOST_MAX 255U /* bytes of a host's name, as DNS */
 #define KEEPER_MODES_MAX 1024U

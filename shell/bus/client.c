@@ -54,8 +54,8 @@ const char *keeper_failure(int r, const sd_bus_error *error, char *buffer, size_
 	if (error && error->message)
 		return str_quote(error->message, strlen(error->message), buffer, size);
 	if (r == -ENOENT)
-		(void)snprintf(buffer, size,
-			"there is no keeper for this user: it is no agent, or its policy is refused");
+		(void)snprintf(
+			buffer, size, "there is no keeper for this user: it is no agent, or its policy is refused");
 	else if (r == -EACCES || r == -EPERM)
 		(void)snprintf(buffer, size, "the keeper's socket is not this user's");
 	else if (r == -ECONNREFUSED || r == -ECONNRESET || r == -ENOTCONN)

@@ -72,8 +72,7 @@ static int on_close(sd_event_source *source, void *userdata)
 /* Not at once: the bus is on the stack of whoever calls this. The reply that is queued still goes out. */
 static void peer_close_later(Peer *peer)
 {
-	if (!peer->close_source &&
-		sd_event_add_defer(peer->server->event, &peer->close_source, on_close, peer) < 0)
+	if (!peer->close_source && sd_event_add_defer(peer->server->event, &peer->close_source, on_close, peer) < 0)
 		log_error("out of memory: a connection stays open");
 }
 
@@ -124,8 +123,8 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 	if (!sd_bus_message_has_signature(message, method->signature)) {
 		complain(server, peer, "wrong types in a call of", member);
 		peer_close_later(peer);
-		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s takes (%s).", method->member,
-			method->signature);
+		return sd_bus_error_setf(
+			error, SD_BUS_ERROR_INVALID_ARGS, "%s takes (%s).", method->member, method->signature);
 	}
 	peer->called = true;
 	r = method->call(server->config.keeper, peer, message, error);
@@ -215,8 +214,8 @@ static int accept_pause(Server *server)
 	int r;
 
 	log_error("out of descriptors: no connection is taken for a moment");
-	r = sd_event_add_time_relative(server->event, &server->pause_source, CLOCK_MONOTONIC, ACCEPT_PAUSE_USEC, 0,
-		on_pause_over, server);
+	r = sd_event_add_time_relative(
+		server->event, &server->pause_source, CLOCK_MONOTONIC, ACCEPT_PAUSE_USEC, 0, on_pause_over, server);
 	return r < 0 ? 0 : sd_event_source_set_enabled(server->accept_source, SD_EVENT_OFF);
 }
 

@@ -44,8 +44,8 @@ typedef struct Method {
 typedef struct ServerConfig {
 	uid_t front_uid, agent_uid;
 	const Method *methods;
-	void *keeper;                                  /* first argument of the calls */
-	void (*peer_gone)(void *keeper, Peer *peer);   /* a peer left, or broke the table */
+	void *keeper;                                /* first argument of the calls */
+	void (*peer_gone)(void *keeper, Peer *peer); /* a peer left, or broke the table */
 } ServerConfig;
 
 /* Connections at a time, for each kind of peer. */

@@ -23,8 +23,8 @@ static struct rlimit both(uint64_t value)
 	return (struct rlimit){ .rlim_cur = limit, .rlim_max = limit };
 }
 
-int confinement_prepare(const Policy *policy, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups,
-	Confinement *ret)
+int confinement_prepare(
+	const Policy *policy, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, Confinement *ret)
 {
 	char text[16];
 	uint64_t last;

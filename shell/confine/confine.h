@@ -26,8 +26,8 @@ typedef struct Confinement {
 } Confinement;
 
 /* Context: keeper, before clone. Reads the kernel's last capability; returns 0 or a negative errno. */
-_must_check_ int confinement_prepare(const Policy *policy, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups,
-		Confinement *ret);
+_must_check_ int confinement_prepare(
+	const Policy *policy, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, Confinement *ret);
 
 /*
  * Context: child, after clone; async-signal-safe. Privilege: needs CAP_SETUID, CAP_SETGID, CAP_SETPCAP and

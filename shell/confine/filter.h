@@ -20,8 +20,14 @@ typedef struct FilterCondition {
 	uint64_t mask, value;
 } FilterCondition;
 
-#define FILTER_EQUAL(index, value) { (index), UINT32_MAX, (value) }
-#define FILTER_WITHOUT(index, bits) { (index), (bits), 0 }
+#define FILTER_EQUAL(index, value)           \
+	{                                    \
+		(index), UINT32_MAX, (value) \
+	}
+#define FILTER_WITHOUT(index, bits) \
+	{                           \
+		(index), (bits), 0  \
+	}
 
 /* One allowed call: all conditions must hold. Several rows may name the same call. `why` is for the reader. */
 typedef struct FilterRow {
@@ -31,7 +37,13 @@ typedef struct FilterRow {
 } FilterRow;
 
 /* FILTER_ALLOW(read, "why", conditions ...) */
-#define FILTER_ALLOW(call, why, ...) { SYS_##call, (why), { __VA_ARGS__ } }
+#define FILTER_ALLOW(call, why, ...) \
+	{                            \
+		SYS_##call, (why),   \
+		{                    \
+			__VA_ARGS__  \
+		}                    \
+	}
 
 typedef struct Filter {
 	struct sock_filter *program;

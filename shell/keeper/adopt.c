@@ -193,6 +193,6 @@ int keeper_adopt(Keeper *keeper)
 	if (!keeper_count_sessions(keeper))
 		return 0;
 	keeper_record_event(keeper, "the keeper came back and adopted running sessions");
-	return sd_event_add_time_relative(keeper->event, &keeper->attach_timer, CLOCK_MONOTONIC, CLAIM_TIMEOUT_USEC, 0,
-		on_claim_timeout, keeper);
+	return sd_event_add_time_relative(
+		keeper->event, &keeper->attach_timer, CLOCK_MONOTONIC, CLAIM_TIMEOUT_USEC, 0, on_claim_timeout, keeper);
 }

@@ -104,8 +104,8 @@ void channel_wait_empty(Channel *channel)
 		return;
 	}
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/cgroup.events", channel->leaf_fd);
-	r = sd_event_add_inotify(channel->session->keeper->event, &channel->empty_source, path, IN_MODIFY,
-		on_events_changed, channel);
+	r = sd_event_add_inotify(
+		channel->session->keeper->event, &channel->empty_source, path, IN_MODIFY, on_events_changed, channel);
 	if (r < 0)
 		log_error("cannot watch the leaf %s: %s", channel->name, strerror(-r));
 	/* it may have emptied before the watch was there */
@@ -195,9 +195,8 @@ void channel_hang_up(Channel *channel)
 		return;
 	channel->hung_up = true;
 	/* the front closed the master: the kernel sends SIGHUP to the shell and what is in its foreground */
-	if (channel->terminal &&
-		sd_event_add_time_relative(channel->session->keeper->event, &channel->hangup_timer, CLOCK_MONOTONIC,
-			TERMINAL_GRACE_USEC, 0, on_grace_over, channel) >= 0)
+	if (channel->terminal && sd_event_add_time_relative(channel->session->keeper->event, &channel->hangup_timer,
+					 CLOCK_MONOTONIC, TERMINAL_GRACE_USEC, 0, on_grace_over, channel) >= 0)
 		return;
 	channel_end_leaf(channel);
 }

@@ -66,8 +66,9 @@ static int send_fd(int over_fd, int fd)
 	} control = { 0 };
 	char byte = 0;
 	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space,
-		.msg_controllen = sizeof(control.space) };
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)
+	};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	header->cmsg_level = SOL_SOCKET;
@@ -145,8 +146,9 @@ static int receive_answer(int fd, int *ret_fd)
 	} control = { 0 };
 	unsigned char byte = 0;
 	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space,
-		.msg_controllen = sizeof(control.space) };
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)
+	};
 	struct cmsghdr *header;
 	ssize_t n;
 
@@ -166,8 +168,8 @@ static int receive_answer(int fd, int *ret_fd)
 static const char *failure_text(int r)
 {
 	return r == -ANSWER_NOT_OWN
-		? "the port is not in the policy's ports.forward, and it is not the agent who listens there"
-		: strerror(-r);
+		       ? "the port is not in the policy's ports.forward, and it is not the agent who listens there"
+		       : strerror(-r);
 }
 
 static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -184,8 +186,8 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
 	else if (r == -ANSWER_NOT_OWN)
 		r = sd_bus_reply_method_errorf(forward->call, KEEPER_ERROR_DENIED, "%s", failure_text(r));
 	else
-		r = sd_bus_reply_method_errorf(forward->call, KEEPER_ERROR_FAILED, "port %u: %s", forward->port,
-			strerror(-r));
+		r = sd_bus_reply_method_errorf(
+			forward->call, KEEPER_ERROR_FAILED, "port %u: %s", forward->port, strerror(-r));
 	if (r < 0)
 		log_error("session %s: cannot answer a forwarding: %s", forward->session->id, strerror(-r));
 	forward->call = sd_bus_message_unref(forward->call);
@@ -217,7 +219,9 @@ static int connector_start(Forward *forward)
 	_cleanup_close_ int inside_fd = -EBADF;
 	int pair[2], r;
 	pid_t pid;
-	BirthRequest order = { .confinement = &keeper->confinement, .home = "/", .entry = connect_and_send,
+	BirthRequest order = { .confinement = &keeper->confinement,
+		.home = "/",
+		.entry = connect_and_send,
 		.entry_argument = &forward->target };
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -232,10 +236,11 @@ static int connector_start(Forward *forward)
 	r = birth(&order, &pid, &forward->pid_fd);
 	if (r < 0)
 		return r;
-	r = sd_event_add_child_pidfd(keeper->event, &forward->exit_source, forward->pid_fd, WEXITED, on_connector_exit,
-		forward);
+	r = sd_event_add_child_pidfd(
+		keeper->event, &forward->exit_source, forward->pid_fd, WEXITED, on_connector_exit, forward);
 	if (r >= 0)
-		r = sd_event_add_io(keeper->event, &forward->answer_source, forward->answer_fd, EPOLLIN, on_answer, forward);
+		r = sd_event_add_io(
+			keeper->event, &forward->answer_source, forward->answer_fd, EPOLLIN, on_answer, forward);
 	return r < 0 ? r : 0;
 }
 

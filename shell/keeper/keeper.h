@@ -38,8 +38,8 @@ typedef struct Keeper {
 	Confinement confinement;
 	Account *account;
 	Record *record;
-	Rate refusals; /* records of refused logins, which strangers cause */
-	Rate forwards; /* records of forwardings, of which a client can make very many */
+	Rate refusals;        /* records of refused logins, which strangers cause */
+	Rate forwards;        /* records of forwardings, of which a client can make very many */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;
@@ -50,8 +50,8 @@ typedef struct Keeper {
 	int kept_fd;   /* leaves/kept: what outlived its connection */
 
 	Session *sessions;
-	Session *rescued; /* the one session that may use the rescue leaf */
-	uint64_t forks_refused; /* in the slice, as seen at the last birth; 0 while it is less than half full */
+	Session *rescued;              /* the one session that may use the rescue leaf */
+	uint64_t forks_refused;        /* in the slice, as seen at the last birth; 0 while it is less than half full */
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
 } Keeper;
 
@@ -60,15 +60,15 @@ typedef struct Keeper {
 struct Session {
 	Keeper *keeper;
 	Session *next;
-	Peer *front; /* whom Exited signals go to; NULL: adopted, not claimed yet */
+	Peer *front;              /* whom Exited signals go to; NULL: adopted, not claimed yet */
 	char id[SESSION_ID_SIZE]; /* 16 random hex digits */
-	char *peer; /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
-	char *key;  /* fingerprint */
-	KeyOptions options;  /* of that key */
-	uint64_t since_usec; /* CLOCK_REALTIME */
+	char *peer;               /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
+	char *key;                /* fingerprint */
+	KeyOptions options;       /* of that key */
+	uint64_t since_usec;      /* CLOCK_REALTIME */
 	int dir_fd;
 	Forward *forwards; /* being connected */
-	bool over; /* the connection ended: goes when the last channel goes */
+	bool over;         /* the connection ended: goes when the last channel goes */
 	Channel *channels;
 };
 
@@ -86,29 +86,29 @@ struct Channel {
 	char kind[12];
 	char *command;
 	uint64_t command_bytes; /* adopted, and longer than a mark can hold: how long it was; else 0 */
-	char *original; /* what the client asked for where its key forced the command; NULL otherwise */
+	char *original;         /* what the client asked for where its key forced the command; NULL otherwise */
 	bool terminal;
 	bool rescue; /* born in the rescue tree */
 	bool hung_up;
 	pid_t pid;
 	int pid_fd;
 	int leaf_fd;
-	int parent_fd; /* the folder that holds the leaf; borrowed unless rescue */
+	int parent_fd;         /* the folder that holds the leaf; borrowed unless rescue */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 	sd_event_source *exit_source, *hangup_timer, *empty_source;
 };
 
 /* session.c */
 /* Takes what `options` holds, also on failure. */
-_must_check_ int session_new(Keeper *keeper, Peer *front, const char *peer, const char *key, KeyOptions *options,
-		Session **ret);
+_must_check_ int session_new(
+	Keeper *keeper, Peer *front, const char *peer, const char *key, KeyOptions *options, Session **ret);
 _must_check_ int session_adopt(Keeper *keeper, const char *id, Session **ret);
 Session *session_find(Keeper *keeper, const char *id);
 Channel *session_channel(Session *session, uint32_t number);
 /* Its processes that run; what ended and left descendants behind is not among them. */
 unsigned int session_running(const Session *session);
 void session_hang_up(Session *session);
-void session_collect(Session *session); /* frees it if it is over and empty */
+void session_collect(Session *session);               /* frees it if it is over and empty */
 uint64_t keeper_count_sessions(const Keeper *keeper); /* those whose connection lives */
 
 /* start.c */
@@ -127,8 +127,8 @@ typedef struct ChannelRequest {
  * Gives birth. `ret_fds` gets one descriptor with a terminal, else three; the caller closes them.
  * `ret_error` is filled with a KEEPER_ERROR_* and a message that the user may see.
  */
-_must_check_ int channel_start(Session *session, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n,
-		sd_bus_error *ret_error);
+_must_check_ int channel_start(
+	Session *session, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n, sd_bus_error *ret_error);
 
 /* channel.c */
 /* Takes `command`, also on failure; NULL is -ENOMEM. */
@@ -149,8 +149,8 @@ void channel_wait_empty(Channel *channel);
  * forward.c: connects as the agent; answers `call` later with the connected socket, or an error. Returns 1, or fills
  * `ret_error`.
  */
-_must_check_ int forward_start(Session *session, const char *host, uint32_t port, sd_bus_message *call,
-		sd_bus_error *ret_error);
+_must_check_ int forward_start(
+	Session *session, const char *host, uint32_t port, sd_bus_message *call, sd_bus_error *ret_error);
 /* Ends and reaps what is being connected. */
 void forward_abandon(Session *session);
 /* Ends what an earlier keeper was connecting. */
@@ -169,8 +169,8 @@ void rescue_leave(Session *session);
 void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm);
 void keeper_record_logout(Keeper *keeper, const Session *session);
 void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, const char *key, const char *reason);
-void keeper_record_command(const Channel *channel, const char *result, int value, const LeafUsage *usage,
-		const char *note);
+void keeper_record_command(
+	const Channel *channel, const char *result, int value, const LeafUsage *usage, const char *note);
 /* `failure` NULL: connected. */
 void keeper_record_forward(const Session *session, const char *host, uint32_t port, const char *failure);
 void keeper_record_event(Keeper *keeper, const char *text);

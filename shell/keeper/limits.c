@@ -35,7 +35,8 @@ static const char *origin(const Policy *policy, const char *section, const char 
 	char *value;
 	bool enforced;
 
-	for (size_t i = 0; policy && policy_row(policy, i, &row_section, &row_key, &value, &row_origin, &enforced); i++) {
+	for (size_t i = 0; policy && policy_row(policy, i, &row_section, &row_key, &value, &row_origin, &enforced);
+		i++) {
 		free(value);
 		if (strcmp(row_section, section) == 0 && strcmp(row_key, key) == 0)
 			return row_origin;

@@ -43,7 +43,7 @@ typedef struct Claim {
 	const char *user, *peer, *algorithm, *fingerprint;
 	const uint8_t *blob;
 	size_t blob_n;
-	uint32_t presence; /* of a security key */
+	uint32_t presence;  /* of a security key */
 	KeyOptions options; /* of the key, once it was found */
 } Claim;
 
@@ -116,9 +116,9 @@ static int method_authorize(void *userdata, Peer *peer, sd_bus_message *message,
 		return bad_arguments(error, "the user is not this keeper's agent");
 
 	keeper_refresh_policy(keeper);
-	r = keeper->policy
-		? keys_authorize(keeper->identity, keeper->policy, claim.blob, claim.blob_n, &claim.options, &reason)
-		: KEY_UNKNOWN;
+	r = keeper->policy ? keys_authorize(keeper->identity, keeper->policy, claim.blob, claim.blob_n, &claim.options,
+				     &reason)
+			   : KEY_UNKNOWN;
 	if (r < 0)
 		return r;
 	peer_address(claim.peer, address);
@@ -141,8 +141,8 @@ static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	Session *session;
 	int r;
 
-	r = sd_bus_message_read(message, "ssssu", &claim.user, &claim.peer, &claim.algorithm, &claim.fingerprint,
-		&claim.presence);
+	r = sd_bus_message_read(
+		message, "ssssu", &claim.user, &claim.peer, &claim.algorithm, &claim.fingerprint, &claim.presence);
 	if (r >= 0)
 		r = sd_bus_message_read_array(message, 'y', (const void **)&claim.blob, &claim.blob_n);
 	if (r < 0)
@@ -155,12 +155,14 @@ static int method_login(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	refusal = judge(keeper, &claim, &reason);
 	if (refusal) {
 		keeper_record_refusal(keeper, claim.user, claim.peer, claim.fingerprint, refusal);
-		return sd_bus_error_setf(error, keeper->policy ? KEEPER_ERROR_DENIED : KEEPER_ERROR_POLICY, "%s", refusal);
+		return sd_bus_error_setf(
+			error, keeper->policy ? KEEPER_ERROR_DENIED : KEEPER_ERROR_POLICY, "%s", refusal);
 	}
 	r = session_new(keeper, peer, claim.peer, claim.fingerprint, &claim.options, &session);
 	if (r < 0) {
 		log_error("cannot open a session: %s", strerror(-r));
-		keeper_record_refusal(keeper, claim.user, claim.peer, claim.fingerprint, "the session could not be made");
+		keeper_record_refusal(
+			keeper, claim.user, claim.peer, claim.fingerprint, "the session could not be made");
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "cannot open a session: %s", strerror(-r));
 	}
 	r = sd_bus_reply_method_return(message, "sb", session->id, session->options.terminal);
@@ -278,8 +280,8 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 		!environment_in_bounds(environment))
 		return bad_arguments(error, "terminal type, modes or environment too long");
 	if (session_running(session) >= KEEPER_CHANNELS_MAX)
-		return sd_bus_error_setf(error, KEEPER_ERROR_FULL, "a session has at most %u processes",
-			KEEPER_CHANNELS_MAX);
+		return sd_bus_error_setf(
+			error, KEEPER_ERROR_FULL, "a session has at most %u processes", KEEPER_CHANNELS_MAX);
 
 	r = channel_start(session, &request, fds, &n, error);
 	if (r >= 0)

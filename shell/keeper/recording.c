@@ -40,8 +40,8 @@ void keeper_record_login(Keeper *keeper, const Session *session, const char *alg
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
 
 	entry_begin(keeper, &entry, "login", LOG_INFO);
-	entry_format(&entry, "MESSAGE", "%s: login, session %s, from %s, key %s", keeper->identity->name,
-		session->id, session->peer, session->key);
+	entry_format(&entry, "MESSAGE", "%s: login, session %s, from %s, key %s", keeper->identity->name, session->id,
+		session->peer, session->key);
 	entry_session(session, &entry);
 	entry_text(&entry, "CREEL_ALGORITHM", algorithm);
 	entry_send(keeper, &entry);
@@ -90,8 +90,8 @@ static const char *outcome(const char *result, int value, char *buffer, size_t s
 	return buffer;
 }
 
-void keeper_record_command(const Channel *channel, const char *result, int value, const LeafUsage *usage,
-	const char *note)
+void keeper_record_command(
+	const Channel *channel, const char *result, int value, const LeafUsage *usage, const char *note)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
 	const Session *session = channel->session;

@@ -93,7 +93,7 @@ typedef struct Program {
 	const char *path;
 	const char *arguments[POLICY_SUBSYSTEM_WORDS_MAX + 1];
 	char login_name[72]; /* "-bash" */
-	char *words; /* of a subsystem: path and arguments point into it */
+	char *words;         /* of a subsystem: path and arguments point into it */
 } Program;
 
 static void program_done(Program *program)
@@ -108,7 +108,8 @@ static int choose_subsystem(const Policy *policy, const char *name, Program *ret
 	const char *row = NULL;
 
 	for (size_t i = 0; i < policy->subsystems.n && !row; i++)
-		if (strncmp(policy->subsystems.items[i], name, name_n) == 0 && policy->subsystems.items[i][name_n] == '=')
+		if (strncmp(policy->subsystems.items[i], name, name_n) == 0 &&
+			policy->subsystems.items[i][name_n] == '=')
 			row = policy->subsystems.items[i] + name_n + 1;
 	if (!row || !name_n)
 		return -ENOENT;
@@ -301,8 +302,8 @@ static ChannelRequest force_command(const Session *session, const ChannelRequest
 	return request;
 }
 
-int channel_start(Session *session, const ChannelRequest *asked, int ret_fds[static 3], size_t *ret_n,
-	sd_bus_error *ret_error)
+int channel_start(
+	Session *session, const ChannelRequest *asked, int ret_fds[static 3], size_t *ret_n, sd_bus_error *ret_error)
 {
 	const ChannelRequest effective = force_command(session, asked), *request = &effective;
 	_cleanup_(streams_done) Streams streams = { .inside = { -1, -1, -1 }, .outside = { -1, -1, -1 } };
@@ -334,8 +335,8 @@ int channel_start(Session *session, const ChannelRequest *asked, int ret_fds[sta
 
 	r = mark_leaf(channel);
 	if (!r)
-		r = sd_event_add_child_pidfd(keeper->event, &channel->exit_source, channel->pid_fd, WEXITED,
-			on_exit_child, channel);
+		r = sd_event_add_child_pidfd(
+			keeper->event, &channel->exit_source, channel->pid_fd, WEXITED, on_exit_child, channel);
 	if (r < 0) {
 		abort_birth(channel);
 		return start_failed(r, request, ret_error);

@@ -49,7 +49,8 @@ static bool key_permits(const KeyOptions *options, const char *host, uint16_t po
 	return options->permit_open.n == 0;
 }
 
-const char *target_judge(const KeyOptions *options, const PortList *allowed, const char *host, uint32_t port, Target *ret)
+const char *target_judge(
+	const KeyOptions *options, const PortList *allowed, const char *host, uint32_t port, Target *ret)
 {
 	Target target;
 

@@ -17,5 +17,5 @@ typedef struct Target {
  * Judges `host` and `port` by the policy's ports.forward (`allowed`) and by the key's options. Returns NULL with the target,
  * or a constant reason for a refusal, `ret` untouched.
  */
-_must_check_ const char *target_judge(const KeyOptions *options, const PortList *allowed, const char *host, uint32_t port,
-		Target *ret);
+_must_check_ const char *target_judge(
+	const KeyOptions *options, const PortList *allowed, const char *host, uint32_t port, Target *ret);

@@ -90,8 +90,7 @@ static int make_policy_text(Add *add, Reason *ret_reason)
 
 				if (strncmp(setting, add->settings.items[i], section + 1) != 0)
 					continue;
-				line = str_format("%.*s = %s\n",
-					(int)(equals - setting - (ptrdiff_t)section - 1),
+				line = str_format("%.*s = %s\n", (int)(equals - setting - (ptrdiff_t)section - 1),
 					setting + section + 1, equals + 1);
 				append(&text, line ? line : "");
 				done[k] = true;
@@ -159,8 +158,7 @@ static int judge_policy(Add *add, Reason *ret_reason)
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s", error.text);
 	if (access(add->policy->shell, X_OK) < 0)
-		return reason_set(
-			ret_reason, -errno, "[agent] shell: %s: %s", add->policy->shell, strerror(errno));
+		return reason_set(ret_reason, -errno, "[agent] shell: %s: %s", add->policy->shell, strerror(errno));
 	return 0;
 }
 
@@ -176,8 +174,8 @@ static int judge(Add *add, const char *name, Reason *ret_reason)
 		return reason_set(ret_reason, -EEXIST, "there is an agent `%s` already", name);
 	if (add->agent.has_file)
 		return reason_set(ret_reason, -EEXIST,
-			"%s is there already, without a user: `creelctl agent remove %s` clears it",
-			add->agent.file, name);
+			"%s is there already, without a user: `creelctl agent remove %s` clears it", add->agent.file,
+			name);
 	if (add->agent.marked)
 		return reason_set(ret_reason, -EEXIST,
 			"there was an agent `%s` whose policy file is gone: put it back, or `creelctl agent remove %s`",
@@ -190,8 +188,7 @@ static int judge(Add *add, const char *name, Reason *ret_reason)
 	if (!add->home)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (lstat(add->home, &st) == 0)
-		return reason_set(
-			ret_reason, -EEXIST, "%s is there already, and may be somebody's", add->home);
+		return reason_set(ret_reason, -EEXIST, "%s is there already, and may be somebody's", add->home);
 	r = judge_keys(add, ret_reason);
 	return r < 0 ? r : judge_policy(add, ret_reason);
 }
@@ -294,8 +291,8 @@ static int make_user(Add *add, Reason *ret_reason)
 	add->agent.uid = entry->pw_uid;
 	add->agent.gid = entry->pw_gid;
 	if (!agent_uid_valid(&add->agent))
-		return reason_set(ret_reason, -ERANGE, "useradd chose uid %u, and agents have %u to %u",
-			entry->pw_uid, AGENT_UID_MIN, AGENT_UID_MAX);
+		return reason_set(ret_reason, -ERANGE, "useradd chose uid %u, and agents have %u to %u", entry->pw_uid,
+			AGENT_UID_MIN, AGENT_UID_MAX);
 	return 0;
 }
 
@@ -374,8 +371,7 @@ static int fill_home(Add *add, Reason *ret_reason)
 	if (!WIFEXITED(status))
 		return reason_set(ret_reason, -EPROTO, "the writer was ended by signal %d", WTERMSIG(status));
 	if (WEXITSTATUS(status))
-		return reason_set(
-			ret_reason, -WEXITSTATUS(status), "%s: %s", add->home, strerror(WEXITSTATUS(status)));
+		return reason_set(ret_reason, -WEXITSTATUS(status), "%s: %s", add->home, strerror(WEXITSTATUS(status)));
 	return 0;
 }
 
@@ -462,11 +458,11 @@ static int run_steps(Add *add, const sigset_t *stop)
 		}
 		(void)fprintf(stderr, "creelctl: %s: %s\n", steps[i].what, reason.text);
 		if (roll_back(add, i))
-			(void)fprintf(stderr, "creelctl: agent %s was not added; nothing of it is left\n",
-				add->agent.name);
+			(void)fprintf(
+				stderr, "creelctl: agent %s was not added; nothing of it is left\n", add->agent.name);
 		else
-			(void)fprintf(stderr, "creelctl: `creelctl agent remove %s` removes what is left\n",
-				add->agent.name);
+			(void)fprintf(
+				stderr, "creelctl: `creelctl agent remove %s` removes what is left\n", add->agent.name);
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;
@@ -489,8 +485,8 @@ int agent_add_main(int argc, char **argv)
 	if (words_parse(argc, argv, options, &name) < 0 || !name || !add.key_file)
 		return EXIT_USAGE;
 	if (sd_booted() <= 0) {
-		(void)fprintf(stderr,
-			"creelctl: this machine was not booted by systemd, which starts an agent's units\n");
+		(void)fprintf(
+			stderr, "creelctl: this machine was not booted by systemd, which starts an agent's units\n");
 		return EXIT_FAILURE;
 	}
 	if (agents_lock(&lock_fd, &reason) < 0 || judge(&add, name, &reason) < 0) {

@@ -81,8 +81,8 @@ static void list_line(const Agent *agent, const char *state, const LimitRow rows
 		(void)usage_text(&rows[i], rows[i].used, used[i], sizeof(used[i]));
 		(void)usage_text(&rows[i], rows[i].limit, limit[i], sizeof(limit[i]));
 	}
-	(void)printf("%-16s %6s %-10s %8s / %-8s %5s / %-5s %8ss\n", agent->name, uid, state, used[0],
-		limit[0], used[2], limit[2], used[3]);
+	(void)printf("%-16s %6s %-10s %8s / %-8s %5s / %-5s %8ss\n", agent->name, uid, state, used[0], limit[0],
+		used[2], limit[2], used[3]);
 }
 
 int agent_list_main(int argc, char **argv)
@@ -102,8 +102,8 @@ int agent_list_main(int argc, char **argv)
 	if (json)
 		(void)fputc('[', stdout);
 	else
-		(void)printf("%-16s %6s %-10s %8s / %-8s %5s / %-5s %9s\n", "AGENT", "UID", "STATE", "MEMORY",
-			"LIMIT", "TASKS", "LIMIT", "CPU TIME");
+		(void)printf("%-16s %6s %-10s %8s / %-8s %5s / %-5s %9s\n", "AGENT", "UID", "STATE", "MEMORY", "LIMIT",
+			"TASKS", "LIMIT", "CPU TIME");
 	for (size_t i = 0; i < names.n; i++) {
 		_cleanup_(agent_done) Agent agent = { 0 };
 		_cleanup_(policy_freep) Policy *policy = NULL;
@@ -150,8 +150,7 @@ static void show_text(const Agent *agent, const char *state, const Policy *polic
 		bool enforced;
 		char *value;
 
-		for (size_t k = 0;
-			policy && policy_row(policy, k, &section, &key, &value, &origin, &enforced); k++) {
+		for (size_t k = 0; policy && policy_row(policy, k, &section, &key, &value, &origin, &enforced); k++) {
 			if (strcmp(section, "limits") == 0 && strcmp(key, policy_keys[i]) == 0)
 				from = origin;
 			free(value);

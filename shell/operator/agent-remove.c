@@ -36,7 +36,8 @@ static int remove_shared_files(uid_t uid, Reason *ret_reason)
 
 		if (r == -EAGAIN)
 			(void)fprintf(stderr,
-				"creelctl: %s: somebody moves folders about there; a file of uid %u may be left in one\n",
+				"creelctl: %s: somebody moves folders about there; a file of uid %u may be left in "
+				"one\n",
 				shared_folders[i], uid);
 		else if (r < 0)
 			return reason_set(ret_reason, r, "%s: %s", shared_folders[i], strerror(-r));
@@ -232,17 +233,14 @@ int agent_remove_main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	if (agent.has_user && !agent_removable(&agent))
-		(void)fprintf(stderr,
-			"creelctl: user %s has uid %u and is no agent: only what %s says of it goes\n", name,
-			agent.uid, POLICY_DIR);
+		(void)fprintf(stderr, "creelctl: user %s has uid %u and is no agent: only what %s says of it goes\n",
+			name, agent.uid, POLICY_DIR);
 	if (remove_agent(&agent, keep, &reason)) {
-		(void)fprintf(stderr,
-			"creelctl: %s\ncreelctl: the removal is not complete; it can be run again\n",
+		(void)fprintf(stderr, "creelctl: %s\ncreelctl: the removal is not complete; it can be run again\n",
 			reason.text);
 		return EXIT_FAILURE;
 	}
-	(void)printf("agent %s removed%s%s\n", name,
-		keep && agent.home ? "; its home stays, as root's: " : "",
+	(void)printf("agent %s removed%s%s\n", name, keep && agent.home ? "; its home stays, as root's: " : "",
 		keep && agent.home ? agent.home : "");
 	return EXIT_SUCCESS;
 }

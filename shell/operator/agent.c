@@ -61,8 +61,7 @@ int agent_find(const char *name, Agent *ret, Reason *ret_reason)
 	int r;
 
 	if (!policy_name_valid(name))
-		return reason_set(ret_reason, -EINVAL,
-			"`%s` is not a name for an agent: a-z, 0-9, - and _, at most %u",
+		return reason_set(ret_reason, -EINVAL, "`%s` is not a name for an agent: a-z, 0-9, - and _, at most %u",
 			str_quote(name, strlen(name), shown, sizeof(shown)), POLICY_NAME_MAX);
 	agent.name = strdup(name);
 	agent.file = str_format("%s/agents/%s.conf", POLICY_DIR, name);

@@ -156,8 +156,7 @@ int audit_main(int argc, char **argv)
 	};
 	int r;
 
-	if (words_parse(argc, argv, options, NULL) < 0 ||
-		(count && str_to_u64(count, COUNT_MAX, &filter.count) < 0))
+	if (words_parse(argc, argv, options, NULL) < 0 || (count && str_to_u64(count, COUNT_MAX, &filter.count) < 0))
 		return EXIT_USAGE;
 	if (filter.agent && !policy_name_valid(filter.agent)) {
 		(void)fprintf(stderr, "creelctl: --agent: not a name for an agent\n");

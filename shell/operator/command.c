@@ -139,6 +139,6 @@ int command_run(const char *const argv[], Reason *ret_reason)
 	last_line(output, n, line, sizeof(line));
 	if (WIFSIGNALED(status))
 		return reason_set(ret_reason, -EPROTO, "%s: ended by signal %d", argv[0], WTERMSIG(status));
-	return reason_set(ret_reason, WEXITSTATUS(status), "%s: exit status %d: %s", argv[0],
-		WEXITSTATUS(status), line);
+	return reason_set(
+		ret_reason, WEXITSTATUS(status), "%s: exit status %d: %s", argv[0], WEXITSTATUS(status), line);
 }

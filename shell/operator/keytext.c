@@ -36,8 +36,7 @@ static const char *blob_refusal(const char *type, const unsigned char *blob, siz
 
 		if (n - at < 4)
 			return "its data is cut off";
-		length = (size_t)blob[at] << 24 | (size_t)blob[at + 1] << 16 | (size_t)blob[at + 2] << 8 |
-			 blob[at + 3];
+		length = (size_t)blob[at] << 24 | (size_t)blob[at + 1] << 16 | (size_t)blob[at + 2] << 8 | blob[at + 3];
 		at += 4;
 		if (length > n - at)
 			return "its data is cut off";
@@ -105,8 +104,7 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 
 	if (comment)
 		comment += strspn(comment, " \t");
-	key = comment && *comment ? str_format("%s %s %s\n", type, data, comment)
-				  : str_format("%s %s\n", type, data);
+	key = comment && *comment ? str_format("%s %s %s\n", type, data, comment) : str_format("%s %s\n", type, data);
 	if (strlist_push(keys, key) < 0)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	return 0;

@@ -135,8 +135,8 @@ static int place_leave(Walk *walk)
 	}
 	fd_close(walk->fd);
 	walk->fd = TAKE_FD(parent_fd);
-	if (own && unlinkat(walk->fd, parent->names.items[parent->next - 1], AT_REMOVEDIR) < 0 &&
-		errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT && errno != ENOTDIR && errno != EBUSY)
+	if (own && unlinkat(walk->fd, parent->names.items[parent->next - 1], AT_REMOVEDIR) < 0 && errno != ENOTEMPTY &&
+		errno != EEXIST && errno != ENOENT && errno != ENOTDIR && errno != EBUSY)
 		return -errno;
 	return 0;
 }

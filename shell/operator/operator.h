@@ -54,8 +54,8 @@ typedef struct Agent {
 	char *name;
 	char *file; /* the policy file's path */
 	bool has_file;
-	bool marked; /* it was provisioned once (shell/policy/agents.h); an agent without a file is disabled */
-	bool has_user; /* the rest is valid only then */
+	bool marked;     /* it was provisioned once (shell/policy/agents.h); an agent without a file is disabled */
+	bool has_user;   /* the rest is valid only then */
 	bool uid_marked; /* ... as this very user */
 	uid_t uid;
 	gid_t gid;

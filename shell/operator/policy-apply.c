@@ -25,13 +25,11 @@ static int keeper_reload(uid_t uid, Reason *ret_reason)
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return 0;
 	if (r >= 0)
-		r = sd_bus_call_method(
-			bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Reload", &error, NULL, "");
+		r = sd_bus_call_method(bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Reload", &error, NULL, "");
 	if (r < 0 && sd_bus_error_has_name(&error, KEEPER_ERROR_POLICY))
 		return 0; /* said already, by this program's own reading */
 	if (r < 0)
-		return reason_set(
-			ret_reason, r, "its keeper: %s", keeper_failure(r, &error, why, sizeof(why)));
+		return reason_set(ret_reason, r, "its keeper: %s", keeper_failure(r, &error, why, sizeof(why)));
 	return 0;
 }
 
@@ -49,9 +47,8 @@ static int apply_agent(const char *name)
 		return EXIT_FAILURE;
 	}
 	if (!agent_uid_valid(&agent)) {
-		(void)fprintf(stderr,
-			"creelctl: agent %s: there is no such user, or its uid is not an agent's%s\n", name,
-			agent.has_file ? "" : "; `creelctl agent remove` clears what is left");
+		(void)fprintf(stderr, "creelctl: agent %s: there is no such user, or its uid is not an agent's%s\n",
+			name, agent.has_file ? "" : "; `creelctl agent remove` clears what is left");
 		return EXIT_FAILURE;
 	}
 	/* one that was made by hand, or by a version that remembered nobody */

@@ -19,8 +19,8 @@ static void warn_unenforced(const Policy *policy)
 	for (size_t i = 0; policy_row(policy, i, &section, &key, &value, &origin, &enforced); i++) {
 		free(value);
 		if (!enforced && strncmp(origin, "built-in", strlen("built-in")) != 0)
-			(void)fprintf(stderr, "%s: [%s] %s: warning: not enforced yet by this version\n",
-				origin, section, key);
+			(void)fprintf(stderr, "%s: [%s] %s: warning: not enforced yet by this version\n", origin,
+				section, key);
 	}
 }
 
@@ -117,8 +117,7 @@ static void show_text(const Policy *policy)
 		_cleanup_free_ char *line = str_format("%s.%s = %s", section, key, value ? value : "?");
 
 		free(value);
-		(void)printf(
-			"%-40s  ; %s%s\n", line ? line : key, origin, enforced ? "" : "; not enforced yet");
+		(void)printf("%-40s  ; %s%s\n", line ? line : key, origin, enforced ? "" : "; not enforced yet");
 	}
 }
 

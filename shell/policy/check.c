@@ -70,8 +70,7 @@ static uint64_t *number_at(Policy *policy, size_t row)
 static int lowered(Check *check, size_t row, size_t upper)
 {
 	char **origin = &check->policy->origins[row];
-	char *text = str_format(
-		"%s, lowered to [%s] %s", *origin, policy_keys[upper].section, policy_keys[upper].key);
+	char *text = str_format("%s, lowered to [%s] %s", *origin, policy_keys[upper].section, policy_keys[upper].key);
 
 	if (!text)
 		return -ENOMEM;
@@ -98,8 +97,8 @@ static int bound_check(Check *check, const Bound *bound)
 	limit_text = value_format(&policy_keys[upper], check->policy);
 	if (!value_text || !limit_text)
 		return -ENOMEM;
-	return contradiction(check, row, "%s is more than [%s] %s = %s (%s)", value_text,
-		bound->upper_section, bound->upper_key, limit_text, check->policy->origins[upper]);
+	return contradiction(check, row, "%s is more than [%s] %s = %s (%s)", value_text, bound->upper_section,
+		bound->upper_key, limit_text, check->policy->origins[upper]);
 }
 
 /* ---- lists that exclude each other ---- */
@@ -149,8 +148,7 @@ static int ports_check(Check *check)
 		/* the machine's port is older news than an agent's range, unless creel.conf moved it into the
 		 * defaults */
 		if (check->rank[listen] < check->rank[port])
-			return contradiction(check, port,
-				"port %u is in [ports] listen (%s): agents could bind it",
+			return contradiction(check, port, "port %u is in [ports] listen (%s): agents could bind it",
 				policy->operator_port, policy->origins[listen]);
 		return contradiction(check, listen, "port %u is the operator's ([front] operator_port, %s)",
 			policy->operator_port, policy->origins[port]);
@@ -168,8 +166,8 @@ static int network_check(Check *check)
 	if (policy->exec_network < policy->network) {
 		if (check->rank[exec] >= check->rank[mode])
 			return contradiction(check, exec, "`%s` is more than [network] mode = %s (%s)",
-				policy_keys[exec].words[policy->exec_network],
-				policy_keys[mode].words[policy->network], policy->origins[mode]);
+				policy_keys[exec].words[policy->exec_network], policy_keys[mode].words[policy->network],
+				policy->origins[mode]);
 		check->policy->exec_network = policy->network;
 		if (lowered(check, exec, mode) < 0)
 			return -ENOMEM;
@@ -192,8 +190,8 @@ static int packages_check(Check *check, const char *section, const char *mode_ke
 	if (mode == PACKAGES_ALLOWLIST && !n)
 		return contradiction(check, install, "allowlist needs [%s] packages", section);
 	if (mode != PACKAGES_ALLOWLIST && n && check->rank[packages] >= check->rank[install])
-		return contradiction(check, packages, "it allows nothing while [%s] %s is not allowlist (%s)",
-			section, mode_key, check->policy->origins[install]);
+		return contradiction(check, packages, "it allows nothing while [%s] %s is not allowlist (%s)", section,
+			mode_key, check->policy->origins[install]);
 	return 0;
 }
 
@@ -221,6 +219,5 @@ int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_er
 	r = packages_check(&check, "python", "pip_install", policy->pip_install, policy->pip_packages.n);
 	if (r < 0)
 		return r;
-	return packages_check(
-		&check, "javascript", "npm_install", policy->npm_install, policy->npm_packages.n);
+	return packages_check(&check, "javascript", "npm_install", policy->npm_install, policy->npm_packages.n);
 }

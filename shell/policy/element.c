@@ -69,7 +69,8 @@ static bool host_is_valid(const char *text)
 static bool variable_is_valid(const char *text)
 {
 	static const char *const never[] = { "HOME", "USER", "LOGNAME", "SHELL", "PATH", "IFS", "ENV", "CDPATH", "PS4",
-		"SHELLOPTS", "GLOBIGNORE", "PROMPT_COMMAND", "LD_", "BASH", "XDG_RUNTIME_DIR", "DBUS_", "CREEL_", "SSH_" };
+		"SHELLOPTS", "GLOBIGNORE", "PROMPT_COMMAND", "LD_", "BASH", "XDG_RUNTIME_DIR", "DBUS_", "CREEL_",
+		"SSH_" };
 	size_t n = strlen(text), name_n = n && text[n - 1] == '*' ? n - 1 : n;
 
 	if (!name_n || name_n > 64 || isdigit((unsigned char)*text))
@@ -120,19 +121,14 @@ const char *element_refusal(ElementKind kind, const char *text)
 	case ELEMENT_COMMAND:
 		if (*text == '/')
 			return element_path_plain(text) && text[1] ? NULL : "is not a plain absolute path";
-		return made_of(text, "._+-[@")
-			       ? NULL
-			       : "is not a command: a name without blanks, or an absolute path";
+		return made_of(text, "._+-[@") ? NULL : "is not a command: a name without blanks, or an absolute path";
 	case ELEMENT_HOST:
-		return host_is_valid(text)
-			       ? NULL
-			       : "is not a host name, *.NAME, or an address with an optional /LENGTH";
+		return host_is_valid(text) ? NULL
+					   : "is not a host name, *.NAME, or an address with an optional /LENGTH";
 	case ELEMENT_PLACE:
-		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && element_path_plain(text + 2) &&
-			text[2])
+		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && element_path_plain(text + 2) && text[2])
 			return NULL;
-		return *text == '/' && element_path_plain(text) ? NULL
-								: "is not a plain absolute path, or ~/PATH";
+		return *text == '/' && element_path_plain(text) ? NULL : "is not a plain absolute path, or ~/PATH";
 	case ELEMENT_PACKAGE:
 		return made_of(text, "._-@/") ? NULL : "is not a package's name";
 	case ELEMENT_LANGUAGE:

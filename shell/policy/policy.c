@@ -21,8 +21,7 @@ bool policy_name_valid(const char *name)
 	for (; name[n]; n++) {
 		char c = name[n];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-') ||
-			n >= POLICY_NAME_MAX)
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-') || n >= POLICY_NAME_MAX)
 			return false;
 	}
 	return true;
@@ -58,8 +57,7 @@ typedef struct Load {
 	PolicyError *ret_error;
 } Load;
 
-static int load_value(
-	Load *load, size_t row, const char *text, const char *label, unsigned line, PolicyRank rank)
+static int load_value(Load *load, size_t row, const char *text, const char *label, unsigned line, PolicyRank rank)
 {
 	const PolicyKey *key = &policy_keys[row];
 	_cleanup_free_ char *origin = NULL;
@@ -68,8 +66,8 @@ static int load_value(
 
 	r = value_parse(key, text, load->policy, reason, sizeof(reason));
 	if (r < 0)
-		return policy_error_set(load->ret_error, r == -EINVAL ? -EBADMSG : r, label, line,
-			"[%s] %s: %s", key->section, key->key, *reason ? reason : strerror(-r));
+		return policy_error_set(load->ret_error, r == -EINVAL ? -EBADMSG : r, label, line, "[%s] %s: %s",
+			key->section, key->key, *reason ? reason : strerror(-r));
 	origin = line ? str_format("%s:%u", label, line) : strdup(label);
 	if (!origin || str_set(&load->policy->origins[row], origin) < 0)
 		return policy_error_set(load->ret_error, -ENOMEM, label, line, "%s", strerror(ENOMEM));
@@ -138,12 +136,10 @@ static int load_built_in(Load *load)
 }
 
 /* Reads one file of the system, or the text that stands for it. -ENOENT only for a missing file. */
-static int load_read(
-	Load *load, PolicySource *source, SourceKind kind, const char *label, const PolicyText *instead)
+static int load_read(Load *load, PolicySource *source, SourceKind kind, const char *label, const PolicyText *instead)
 {
 	if (instead)
-		return policy_source_parse(
-			source, kind, instead->label, instead->text, instead->n, load->ret_error);
+		return policy_source_parse(source, kind, instead->label, instead->text, instead->n, load->ret_error);
 	return policy_source_read(source, kind, load->root, label, load->ret_error);
 }
 
@@ -212,8 +208,8 @@ int policy_load(const char *root, const char *name, Policy **ret, PolicyError *r
 	return policy_load_text(root, name, NULL, NULL, ret, ret_error);
 }
 
-bool policy_row(const Policy *policy, size_t index, const char **ret_section, const char **ret_key,
-	char **ret_value, const char **ret_origin, bool *ret_enforced)
+bool policy_row(const Policy *policy, size_t index, const char **ret_section, const char **ret_key, char **ret_value,
+	const char **ret_origin, bool *ret_enforced)
 {
 	if (index >= policy_keys_n)
 		return false;

@@ -22,8 +22,8 @@
 #define POLICY_PROFILE_DIR CREEL_DATADIR "/profiles" /* /usr/share/creel/profiles */
 #define POLICY_UNLIMITED UINT64_MAX                  /* `max`: no limit of creel's own */
 #define POLICY_SUBSYSTEM_NAME_MAX 64U
-#define POLICY_SUBSYSTEM_WORDS_MAX 8U                /* the program and its arguments */
-#define POLICY_NAME_MAX 32U                          /* bytes of an agent's name, as useradd(8) */
+#define POLICY_SUBSYSTEM_WORDS_MAX 8U /* the program and its arguments */
+#define POLICY_NAME_MAX 32U           /* bytes of an agent's name, as useradd(8) */
 
 typedef enum KeySource { KEYS_HOME = 1, KEYS_POLICY = 2, KEYS_BOTH = 3 } KeySource;
 typedef enum NetworkMode { NETWORK_FULL, NETWORK_RESTRICTED, NETWORK_NONE } NetworkMode;
@@ -140,8 +140,8 @@ typedef struct PolicyText {
 } PolicyText;
 
 /* As policy_load(), with a text in place of creel.conf and/or of the agent's file (NULL: the file itself). */
-_must_check_ int policy_load_text(const char *root, const char *name, const PolicyText *system,
-	const PolicyText *agent, Policy **ret, PolicyError *ret_error);
+_must_check_ int policy_load_text(const char *root, const char *name, const PolicyText *system, const PolicyText *agent,
+	Policy **ret, PolicyError *ret_error);
 
 /* Accepts NULL. Returns NULL. */
 Policy *policy_free(Policy *policy);
@@ -152,8 +152,8 @@ DEFINE_CLEANUP(Policy, policy_free)
  * freed; `ret_value` is new memory (the effective value in the file's own notation; NULL when memory is out).
  * `ret_enforced` is false for keys that this version reads and checks but does not enforce yet.
  */
-bool policy_row(const Policy *policy, size_t index, const char **ret_section, const char **ret_key,
-	char **ret_value, const char **ret_origin, bool *ret_enforced);
+bool policy_row(const Policy *policy, size_t index, const char **ret_section, const char **ret_key, char **ret_value,
+	const char **ret_origin, bool *ret_enforced);
 
 /* Names of agents and profiles: [a-z_][a-z0-9_-]*, at most POLICY_NAME_MAX bytes. */
 bool policy_name_valid(const char *name);

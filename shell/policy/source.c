@@ -17,8 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int policy_error_set(
-	PolicyError *ret_error, int error, const char *label, unsigned line, const char *format, ...)
+int policy_error_set(PolicyError *ret_error, int error, const char *label, unsigned line, const char *format, ...)
 {
 	size_t size = sizeof(ret_error->text);
 	va_list ap;
@@ -50,7 +49,7 @@ typedef struct Parse {
 	const char *next, *end;
 	unsigned line;
 	bool indented; /* the line that the reader gave last */
-	int last_row; /* the row that a line without indentation set last; -1: none since the section began */
+	int last_row;  /* the row that a line without indentation set last; -1: none since the section began */
 	int error;
 	PolicyError *ret_error;
 } Parse;
@@ -67,8 +66,7 @@ static int fail(Parse *parse, int error, const char *format, ...)
 	va_start(ap, format);
 	(void)vsnprintf(reason, sizeof(reason), format, ap);
 	va_end(ap);
-	parse->error =
-		policy_error_set(parse->ret_error, error, parse->source->label, parse->line, "%s", reason);
+	parse->error = policy_error_set(parse->ret_error, error, parse->source->label, parse->line, "%s", reason);
 	return error;
 }
 
@@ -157,8 +155,8 @@ static int key_unknown(Parse *parse, const char *section, const char *key)
 	if (!near)
 		return fail(parse, -EBADMSG, "[%s] %s: unknown key", shown_section, shown_key);
 	if (strcmp(near_section, section) == 0)
-		return fail(parse, -EBADMSG, "[%s] %s: unknown key; did you mean `%s`?", shown_section,
-			shown_key, near);
+		return fail(
+			parse, -EBADMSG, "[%s] %s: unknown key; did you mean `%s`?", shown_section, shown_key, near);
 	return fail(parse, -EBADMSG, "[%s] %s: unknown key; did you mean [%s] %s?", shown_section, shown_key,
 		near_section, near);
 }
@@ -178,12 +176,10 @@ static int value_check(Parse *parse, const PolicyKey *key, const char *text)
 static int scope_check(Parse *parse, const PolicyKey *key)
 {
 	if (key->scope == SCOPE_SYSTEM && parse->source->kind != SOURCE_SYSTEM)
-		return fail(parse, -EBADMSG,
-			"[%s] %s: only creel.conf may set it, it is one for the whole machine", key->section,
-			key->key);
+		return fail(parse, -EBADMSG, "[%s] %s: only creel.conf may set it, it is one for the whole machine",
+			key->section, key->key);
 	if (key->scope == SCOPE_NAMER && parse->source->kind == SOURCE_PROFILE)
-		return fail(
-			parse, -EBADMSG, "[%s] %s: a profile cannot name a profile", key->section, key->key);
+		return fail(parse, -EBADMSG, "[%s] %s: a profile cannot name a profile", key->section, key->key);
 	return 0;
 }
 
@@ -208,8 +204,7 @@ static int value_continue(Parse *parse, const char *value)
 	size_t n;
 
 	if (!key || key->type != TYPE_LIST || strchr(value, '=') || value[0] == '[')
-		return fail(parse, -EBADMSG,
-			"the line is indented: only the value of a list may go on like that");
+		return fail(parse, -EBADMSG, "the line is indented: only the value of a list may go on like that");
 	text = &parse->source->text[parse->last_row];
 	n = strlen(*text);
 	longer = str_format("%s%s%.*s", *text, n && (*text)[n - 1] != ',' ? ", " : "", length, value);
@@ -255,8 +250,8 @@ static int take_value(void *data, const char *section, const char *name, const c
 	return 1;
 }
 
-int policy_source_parse(PolicySource *source, SourceKind kind, const char *label, const char *data, size_t n,
-	PolicyError *ret_error)
+int policy_source_parse(
+	PolicySource *source, SourceKind kind, const char *label, const char *data, size_t n, PolicyError *ret_error)
 {
 	Parse parse = {
 		.source = source,
@@ -272,8 +267,8 @@ int policy_source_parse(PolicySource *source, SourceKind kind, const char *label
 	if (!source->label)
 		return policy_error_set(ret_error, -ENOMEM, label, 0, "%s", strerror(ENOMEM));
 	if (n > SOURCE_FILE_MAX)
-		return policy_error_set(ret_error, -EBADMSG, label, 0, "the file has more than %u KiB",
-			SOURCE_FILE_MAX / 1024);
+		return policy_error_set(
+			ret_error, -EBADMSG, label, 0, "the file has more than %u KiB", SOURCE_FILE_MAX / 1024);
 
 	r = ini_parse_stream(read_line, &parse, take_value, &parse);
 	if (r < 0)
@@ -324,13 +319,13 @@ int policy_source_read(
 	if (!*root && st.st_uid != 0)
 		return policy_error_set(ret_error, -EBADMSG, label, 0, "it does not belong to root");
 	if (!*root && (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return policy_error_set(ret_error, -EBADMSG, label, 0,
-			"others than root may write to it (mode %04o)", st.st_mode & 07777);
+		return policy_error_set(ret_error, -EBADMSG, label, 0, "others than root may write to it (mode %04o)",
+			st.st_mode & 07777);
 
 	r = file_read_fd(fd, SOURCE_FILE_MAX, &data, &n);
 	if (r == -E2BIG)
-		return policy_error_set(ret_error, -EBADMSG, label, 0, "the file has more than %u KiB",
-			SOURCE_FILE_MAX / 1024);
+		return policy_error_set(
+			ret_error, -EBADMSG, label, 0, "the file has more than %u KiB", SOURCE_FILE_MAX / 1024);
 	if (r < 0)
 		return policy_error_set(ret_error, r, label, 0, "%s", strerror(-r));
 	return policy_source_parse(source, kind, label, data, n, ret_error);

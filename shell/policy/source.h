@@ -23,8 +23,8 @@ void policy_source_done(PolicySource *source);
  * Parses `n` bytes into an empty source. Returns 0, -ENOMEM, or -EBADMSG with `ret_error`.
  * Each value was also parsed on its own (into a scratch policy), so that what remains are contradictions.
  */
-_must_check_ int policy_source_parse(PolicySource *source, SourceKind kind, const char *label,
-	const char *data, size_t n, PolicyError *ret_error);
+_must_check_ int policy_source_parse(
+	PolicySource *source, SourceKind kind, const char *label, const char *data, size_t n, PolicyError *ret_error);
 
 /*
  * Reads the file `label` below `root` and parses it. It must be a regular file of at most SOURCE_FILE_MAX
@@ -35,5 +35,5 @@ _must_check_ int policy_source_read(
 	PolicySource *source, SourceKind kind, const char *root, const char *label, PolicyError *ret_error);
 
 /* Fills `ret_error` and returns `error`. LINE 0: no line. */
-int policy_error_set(PolicyError *ret_error, int error, const char *label, unsigned line, const char *format,
-	...) _printf_(5, 6);
+int policy_error_set(PolicyError *ret_error, int error, const char *label, unsigned line, const char *format, ...)
+	_printf_(5, 6);

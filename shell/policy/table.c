@@ -28,21 +28,17 @@ static const char *const words_network[] = { "full", "restricted", "none", NULL 
 static const char *const words_packages[] = { "no", "yes", "allowlist", NULL };
 static const char *const words_filesystem[] = { "shared", "independent", NULL };
 
-#define SIZE(member, low, high, value)                                                                       \
-	.type = TYPE_SIZE, AT(member), .min = low, .max = high, .fallback = value
-#define COUNT(member, low, high, value)                                                                      \
-	.type = TYPE_COUNT, AT(member), .min = low, .max = high, .fallback = value
-#define CORES(member, value)                                                                                 \
-	.type = TYPE_CORES, AT(member), .min = 10000, .max = 1024 * SECOND, .fallback = value
-#define TIME(member, low, high, value)                                                                       \
-	.type = TYPE_TIME, AT(member), .min = low, .max = high, .fallback = value
+#define SIZE(member, low, high, value) .type = TYPE_SIZE, AT(member), .min = low, .max = high, .fallback = value
+#define COUNT(member, low, high, value) .type = TYPE_COUNT, AT(member), .min = low, .max = high, .fallback = value
+#define CORES(member, value) .type = TYPE_CORES, AT(member), .min = 10000, .max = 1024 * SECOND, .fallback = value
+#define TIME(member, low, high, value) .type = TYPE_TIME, AT(member), .min = low, .max = high, .fallback = value
 #define LIST(member, kind, value) .type = TYPE_LIST, AT(member), .element = kind, .fallback = value
 #define FLAG(member, value) .type = TYPE_FLAG, AT(member), .words = words_flag, .fallback = value
 #define WORD(member, list, value) .type = TYPE_WORD, AT(member), .words = list, .fallback = value
 
 const PolicyKey policy_keys[] = {
-	{ KEY("agent", "profile"), .type = TYPE_NAME, AT(profile), .fallback = "instaclaw",
-		.scope = SCOPE_NAMER, .enforced = true },
+	{ KEY("agent", "profile"), .type = TYPE_NAME, AT(profile), .fallback = "instaclaw", .scope = SCOPE_NAMER,
+		.enforced = true },
 	{ KEY("agent", "shell"), .type = TYPE_PATH, AT(shell), .fallback = "/bin/bash", .enforced = true },
 	{ KEY("agent", "workspace"), .type = TYPE_PLACE, AT(workspace), .fallback = "workspace" },
 	{ KEY("agent", "keys"), WORD(keys, words_keys, "home"), .min = KEYS_HOME, .enforced = true },
@@ -55,14 +51,12 @@ const PolicyKey policy_keys[] = {
 
 	{ KEY("limits", "memory"), SIZE(memory, 32 * M, 64 * T, "2G"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "swap"), SIZE(swap, 0, 64 * T, "0"), .unlimited = true, .enforced = true },
-	{ KEY("limits", "processes"), COUNT(processes, 8, 4000000, "50"), .unlimited = true,
-		.enforced = true },
+	{ KEY("limits", "processes"), COUNT(processes, 8, 4000000, "50"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "tasks"), COUNT(tasks, 8, 4000000, "1024"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "cpu"), CORES(cpu, "2"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "io_weight"), COUNT(io_weight, 1, 10000, "100"), .enforced = true },
 	{ KEY("limits", "disk"), SIZE(disk, 16 * M, 64 * T, "40G"), .unlimited = true },
-	{ KEY("limits", "file_size"), SIZE(file_size, 1 * M, 64 * T, "500M"), .unlimited = true,
-		.enforced = true },
+	{ KEY("limits", "file_size"), SIZE(file_size, 1 * M, 64 * T, "500M"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "open_files"), COUNT(open_files, 64, 1048576, "16384"), .enforced = true },
 	{ KEY("limits", "sessions"), COUNT(sessions, 1, 4096, "128"), .enforced = true },
 	{ KEY("limits", "session_memory"), SIZE(session_memory, 16 * M, 64 * T, "max"), .unlimited = true,
@@ -70,10 +64,9 @@ const PolicyKey policy_keys[] = {
 	{ KEY("limits", "session_processes"), COUNT(session_processes, 4, 4000000, "max"), .unlimited = true,
 		.enforced = true },
 
-	{ KEY("ports", "listen"), .type = TYPE_PORTS, AT(listen), .min = 1024, .max = 65535,
-		.fallback = "3000-9000" },
-	{ KEY("ports", "forward"), .type = TYPE_PORTS, AT(forward), .min = 1, .max = 65535,
-		.own = true, .fallback = "3000-9000", .enforced = true },
+	{ KEY("ports", "listen"), .type = TYPE_PORTS, AT(listen), .min = 1024, .max = 65535, .fallback = "3000-9000" },
+	{ KEY("ports", "forward"), .type = TYPE_PORTS, AT(forward), .min = 1, .max = 65535, .own = true,
+		.fallback = "3000-9000", .enforced = true },
 
 	{ KEY("network", "mode"), WORD(network, words_network, "full") },
 	{ KEY("network", "allowed_hosts"), LIST(allowed_hosts, ELEMENT_HOST, "") },
@@ -113,8 +106,7 @@ const PolicyKey policy_keys[] = {
 		.fallback = "shared" },
 	{ KEY("exec", "scratch"), SIZE(exec_scratch, 1 * M, 1 * T, "64M") },
 	{ KEY("exec", "network"), WORD(exec_network, words_network, "full") },
-	{ KEY("exec", "languages"),
-		LIST(languages, ELEMENT_LANGUAGE, "python, javascript, typescript, bash") },
+	{ KEY("exec", "languages"), LIST(languages, ELEMENT_LANGUAGE, "python, javascript, typescript, bash") },
 
 	{ KEY("python", "interpreter"), .type = TYPE_PATH, AT(python), .fallback = "/usr/bin/python3" },
 	{ KEY("python", "pip_install"), WORD(pip_install, words_packages, "yes") },
@@ -126,14 +118,12 @@ const PolicyKey policy_keys[] = {
 	{ KEY("javascript", "es_modules"), FLAG(es_modules, "yes") },
 
 	{ KEY("repl", "idle"), TIME(repl_idle_usec, SECOND, 30 * DAY, "5m"), .unlimited = true },
-	{ KEY("repl", "max_duration"), TIME(repl_max_duration_usec, SECOND, 365 * DAY, "600s"),
-		.unlimited = true },
+	{ KEY("repl", "max_duration"), TIME(repl_max_duration_usec, SECOND, 365 * DAY, "600s"), .unlimited = true },
 	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4") },
 
 	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output" },
 	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*") },
-	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"),
-		.unlimited = true },
+	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true },
 
 	{ KEY("audit", "enabled"), FLAG(audit, "yes") },
 	{ KEY("audit", "code"), FLAG(audit_code, "yes") },

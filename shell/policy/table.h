@@ -23,14 +23,14 @@ typedef enum KeyType {
 } KeyType;
 
 typedef enum ElementKind {
-	ELEMENT_COMMAND,  /* a name that PATH finds, or an absolute path */
-	ELEMENT_HOST,     /* a host name (a leading "*." matches all below it), or an address with an optional
+	ELEMENT_COMMAND,   /* a name that PATH finds, or an absolute path */
+	ELEMENT_HOST,      /* a host name (a leading "*." matches all below it), or an address with an optional
 			     /LENGTH */
-	ELEMENT_PLACE,    /* absolute, or below the agent's home when it starts with ~/ */
-	ELEMENT_PACKAGE,  /* a package's name as pip or npm know it */
-	ELEMENT_LANGUAGE, /* one of python, javascript, typescript, bash */
-	ELEMENT_PATTERN,  /* a file name pattern, no slash */
-	ELEMENT_VARIABLE, /* an environment variable's name, or its beginning with a * behind it */
+	ELEMENT_PLACE,     /* absolute, or below the agent's home when it starts with ~/ */
+	ELEMENT_PACKAGE,   /* a package's name as pip or npm know it */
+	ELEMENT_LANGUAGE,  /* one of python, javascript, typescript, bash */
+	ELEMENT_PATTERN,   /* a file name pattern, no slash */
+	ELEMENT_VARIABLE,  /* an environment variable's name, or its beginning with a * behind it */
 	ELEMENT_SUBSYSTEM, /* NAME=PROGRAM [ARGUMENT ...]: PROGRAM absolute, separated by blanks */
 } ElementKind;
 

@@ -173,8 +173,8 @@ static int number_parse(const PolicyKey *key, const char *text, uint64_t *ret, c
 	}
 	r = key->type == TYPE_CORES ? cores_scan(text, &value) : number_scan(key->type, text, &value);
 	if (r == -EINVAL)
-		return refuse(reason, size, "`%s` is not %s%s",
-			str_quote(text, strlen(text), shown, sizeof(shown)), notation_of(key->type), or_max);
+		return refuse(reason, size, "`%s` is not %s%s", str_quote(text, strlen(text), shown, sizeof(shown)),
+			notation_of(key->type), or_max);
 	if (r < 0 || value < key->min || value > key->max) {
 		number_text(key->type, key->min, low, sizeof(low));
 		number_text(key->type, key->max, high, sizeof(high));
@@ -203,8 +203,7 @@ static int word_parse(const PolicyKey *key, const char *text, unsigned *ret, cha
 					    : " or ",
 			key->words[i]);
 	}
-	return refuse(
-		reason, size, "`%s` is not %s", str_quote(text, strlen(text), shown, sizeof(shown)), all);
+	return refuse(reason, size, "`%s` is not %s", str_quote(text, strlen(text), shown, sizeof(shown)), all);
 }
 
 /* ---- paths and names ---- */
@@ -215,9 +214,7 @@ static int path_check(const PolicyKey *key, const char *text, char *reason, size
 
 	(void)str_quote(text, strlen(text), shown, sizeof(shown));
 	if (key->type == TYPE_NAME)
-		return policy_name_valid(text)
-			       ? 0
-			       : refuse(reason, size, "`%s` is not the name of a profile", shown);
+		return policy_name_valid(text) ? 0 : refuse(reason, size, "`%s` is not the name of a profile", shown);
 	if (key->type == TYPE_PATH && *text != '/')
 		return refuse(reason, size, "`%s` is not an absolute path", shown);
 	if (!*text || (text[0] == '/' && !text[1]) || !element_path_plain(text))
@@ -335,8 +332,7 @@ static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, ch
 				return r;
 		}
 		if (range.last < range.first)
-			return refuse(reason, size, "the range %u-%u ends before it starts", range.first,
-				range.last);
+			return refuse(reason, size, "the range %u-%u ends before it starts", range.first, range.last);
 		if (n >= LIST_MAX)
 			return refuse(reason, size, "more than %u ranges", LIST_MAX);
 		bigger = reallocarray(ranges, n + 1, sizeof(*ranges));

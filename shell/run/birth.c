@@ -53,7 +53,8 @@ static void reset_signals(void)
 	sigset_t none;
 
 	for (int signal_number = 1; signal_number < NSIG; signal_number++)
-		(void)sigaction(signal_number, &action, NULL); /* SIGKILL, SIGSTOP and libc's own refuse: as they should */
+		(void)sigaction(
+			signal_number, &action, NULL); /* SIGKILL, SIGSTOP and libc's own refuse: as they should */
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -9,12 +9,12 @@
 typedef struct BirthRequest {
 	int leaf_fd;
 	const Confinement *confinement;
-	const char *program;      /* absolute path */
-	char *const *arguments;   /* NULL-terminated, [0] included */
-	char *const *environment; /* NULL-terminated */
-	const char *home;         /* working directory; "/" when it cannot be entered */
+	const char *program;               /* absolute path */
+	char *const *arguments;            /* NULL-terminated, [0] included */
+	char *const *environment;          /* NULL-terminated */
+	const char *home;                  /* working directory; "/" when it cannot be entered */
 	int input_fd, output_fd, error_fd; /* become 0, 1, 2; stay open in the caller */
-	bool terminal;            /* input_fd is a pty slave: becomes the controlling terminal */
+	bool terminal;                     /* input_fd is a pty slave: becomes the controlling terminal */
 	/*
 	 * Instead of `program`: runs in the child, confined, with the keeper's memory copied and out of the agent's reach
 	 * (not dumpable); async-signal-safe. Its result is the exit status.

@@ -86,8 +86,8 @@ static int apply_limits(int fd, const LeafLimits *limits)
 	r = put_limit(fd, "pids.max", limits->tasks);
 	if (r < 0 || limits->cpu == LEAF_UNLIMITED)
 		return r;
-	(void)snprintf(quota, sizeof(quota), "%llu %u",
-		(unsigned long long)(limits->cpu * CPU_PERIOD_USEC / 1000000U), CPU_PERIOD_USEC);
+	(void)snprintf(quota, sizeof(quota), "%llu %u", (unsigned long long)(limits->cpu * CPU_PERIOD_USEC / 1000000U),
+		CPU_PERIOD_USEC);
 	return file_put_at(fd, "cpu.max", quota);
 }
 
@@ -196,7 +196,8 @@ static uint64_t forks_refused(int branch_fd, unsigned int depth, unsigned int *l
 	while (*left > 0 && (entry = readdir(dir))) {
 		_cleanup_close_ int child_fd = -EBADF;
 
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || leaf_open(branch_fd, entry->d_name, &child_fd) < 0)
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
+			leaf_open(branch_fd, entry->d_name, &child_fd) < 0)
 			continue;
 		(*left)--;
 		sum += forks_refused(child_fd, depth + 1, left);

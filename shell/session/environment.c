@@ -31,8 +31,8 @@ bool environment_accepted(const StrList *accepted, const char *assignment)
 		const char *name = accepted->items[i];
 		size_t name_n = strlen(name);
 
-		if (name_n && name[name_n - 1] == '*' ? n >= name_n - 1 && strncmp(assignment, name, name_n - 1) == 0 :
-							n == name_n && strncmp(assignment, name, n) == 0)
+		if (name_n && name[name_n - 1] == '*' ? n >= name_n - 1 && strncmp(assignment, name, name_n - 1) == 0
+						      : n == name_n && strncmp(assignment, name, n) == 0)
 			return true;
 	}
 	return false;

@@ -28,7 +28,14 @@ static int refuse(KeyReason *ret_reason, const char *what, const char *option, s
 
 /* ---- flags ---- */
 
-typedef enum FlagTarget { FLAG_TERMINAL, FLAG_FORWARDING, FLAG_TOUCH, FLAG_VERIFICATION, FLAG_NOTHING, FLAG_RESTRICT } FlagTarget;
+typedef enum FlagTarget {
+	FLAG_TERMINAL,
+	FLAG_FORWARDING,
+	FLAG_TOUCH,
+	FLAG_VERIFICATION,
+	FLAG_NOTHING,
+	FLAG_RESTRICT
+} FlagTarget;
 
 static const struct Flag {
 	const char *name;
@@ -178,7 +185,8 @@ static int apply_value(KeyOptions *options, const char *name, size_t n, char *va
 		uint64_t expiry;
 
 		if (read_expiry(value, &expiry) < 0)
-			return refuse(ret_reason, "key option expiry-time: not YYYYMMDD[HHMM[SS]][Z]", value, strlen(value));
+			return refuse(
+				ret_reason, "key option expiry-time: not YYYYMMDD[HHMM[SS]][Z]", value, strlen(value));
 		/* the earliest of several holds, as in sshd */
 		if (!options->expiry_sec || expiry < options->expiry_sec)
 			options->expiry_sec = expiry;
@@ -304,7 +312,8 @@ static bool from_matches(const char *list, const char *address)
 
 		if (negated)
 			item++;
-		match = strchr(item, '/') ? in_network(address, item) : fnmatch(item, address, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+		match = strchr(item, '/') ? in_network(address, item)
+					  : fnmatch(item, address, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
 		if (match && negated)
 			return false;
 		found = found || match;

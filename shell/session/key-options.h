@@ -20,16 +20,16 @@ typedef struct KeyReason {
 #define KEY_OPTIONS_TEXT_MAX 4000U /* bytes; what fits into a mark of a leaf */
 
 typedef struct KeyOptions {
-	char *text;           /* as it was read; NULL without options */
-	bool terminal;        /* a pty may be asked for */
-	bool forwarding;      /* local forwarding (direct-tcpip) may be asked for */
-	bool touch;           /* security keys: somebody must have touched it for this signature */
-	bool verification;    /* security keys: and have given PIN or finger */
-	char *command;        /* what runs instead of anything that the client asks for; NULL: none */
-	char *from;           /* pattern list of client addresses; NULL: any */
-	StrList permit_open;  /* "host:port", the port may be `*`; empty: what the policy allows */
-	StrList environment;  /* "NAME=value" */
-	uint64_t expiry_sec;  /* seconds since the epoch; 0: never */
+	char *text;          /* as it was read; NULL without options */
+	bool terminal;       /* a pty may be asked for */
+	bool forwarding;     /* local forwarding (direct-tcpip) may be asked for */
+	bool touch;          /* security keys: somebody must have touched it for this signature */
+	bool verification;   /* security keys: and have given PIN or finger */
+	char *command;       /* what runs instead of anything that the client asks for; NULL: none */
+	char *from;          /* pattern list of client addresses; NULL: any */
+	StrList permit_open; /* "host:port", the port may be `*`; empty: what the policy allows */
+	StrList environment; /* "NAME=value" */
+	uint64_t expiry_sec; /* seconds since the epoch; 0: never */
 } KeyOptions;
 
 /* A key without options: everything that the policy allows. */

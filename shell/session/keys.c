@@ -13,8 +13,13 @@
 #include <sys/stat.h>
 
 static const char *const key_types[] = {
-	"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa",
-	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+	"ssh-ed25519",
+	"ecdsa-sha2-nistp256",
+	"ecdsa-sha2-nistp384",
+	"ecdsa-sha2-nistp521",
+	"ssh-rsa",
+	"sk-ssh-ed25519@openssh.com",
+	"sk-ecdsa-sha2-nistp256@openssh.com",
 };
 
 static bool is_blank(char c)
@@ -65,14 +70,15 @@ static bool is_key_type(const char *p, size_t n)
 /* The blob starts with its type as a string (RFC 4253 section 6.6). */
 static bool blob_has_type(const uint8_t *blob, size_t blob_n, const char *type, size_t type_n)
 {
-	return blob_n > 4 + type_n && blob[0] == 0 && blob[1] == 0 &&
-		((size_t)blob[2] << 8 | blob[3]) == type_n && memcmp(blob + 4, type, type_n) == 0;
+	return blob_n > 4 + type_n && blob[0] == 0 && blob[1] == 0 && ((size_t)blob[2] << 8 | blob[3]) == type_n &&
+	       memcmp(blob + 4, type, type_n) == 0;
 }
 
 bool key_is_security_key(const uint8_t *blob, size_t blob_n)
 {
 	for (size_t i = 0; i < ELEMENTSOF(key_types); i++)
-		if (strncmp(key_types[i], "sk-", 3) == 0 && blob_has_type(blob, blob_n, key_types[i], strlen(key_types[i])))
+		if (strncmp(key_types[i], "sk-", 3) == 0 &&
+			blob_has_type(blob, blob_n, key_types[i], strlen(key_types[i])))
 			return true;
 	return false;
 }
@@ -88,8 +94,8 @@ static bool key_matches(const char *p, const char *end, const uint8_t *blob, siz
 	return base64_equals(data, word_length(data, end), blob, blob_n);
 }
 
-KeyVerdict keys_find(const char *text, size_t n, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options,
-	KeyReason *ret_reason)
+KeyVerdict keys_find(
+	const char *text, size_t n, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options, KeyReason *ret_reason)
 {
 	const char *end = text + n;
 	unsigned int number = 0;
@@ -196,8 +202,8 @@ static int read_keys(int fd, char **ret, size_t *ret_n)
 }
 
 /* A file that is missing has no keys; one that cannot be read or trusted refuses, with the reason. */
-static int find_in_file(int fd, const char *what, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options,
-	KeyReason *ret_reason)
+static int find_in_file(
+	int fd, const char *what, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options, KeyReason *ret_reason)
 {
 	_cleanup_close_ int owned = fd;
 	_cleanup_free_ char *text = NULL;

@@ -16,8 +16,9 @@
 
 typedef enum KeyVerdict {
 	KEY_ALLOWED = 0,
-	KEY_UNKNOWN = 1,   /* no line has this key */
-	KEY_REFUSED = 2,   /* a line has it, but with options that cannot be honoured or do not admit this client; or the file
+	KEY_UNKNOWN = 1, /* no line has this key */
+	KEY_REFUSED =
+		2, /* a line has it, but with options that cannot be honoured or do not admit this client; or the file
 			    * cannot be trusted */
 } KeyVerdict;
 
@@ -28,8 +29,8 @@ typedef enum KeyVerdict {
  * The first line with the key decides; `ret_options` (the caller frees it) is set only for KEY_ALLOWED.
  * Pure: no files, no privilege; fuzzed.
  */
-KeyVerdict keys_find(const char *text, size_t n, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options,
-		KeyReason *ret_reason);
+KeyVerdict keys_find(
+	const char *text, size_t n, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options, KeyReason *ret_reason);
 
 /* Is it a key that lives in a device of its own, whose signatures say whether somebody touched it (sk-...)? */
 bool key_is_security_key(const uint8_t *blob, size_t blob_n);
@@ -41,4 +42,4 @@ bool key_is_security_key(const uint8_t *blob, size_t blob_n);
  * Returns a KeyVerdict, or a negative errno when memory is out. Context: keeper. Privilege: as identity_borrow().
  */
 _must_check_ int keys_authorize(const Identity *identity, const Policy *policy, const uint8_t *blob, size_t blob_n,
-		KeyOptions *ret_options, KeyReason *ret_reason);
+	KeyOptions *ret_options, KeyReason *ret_reason);

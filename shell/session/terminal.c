@@ -13,22 +13,54 @@ static const struct Mode {
 	ModeKind kind;
 	tcflag_t value; /* index in c_cc, or the bit */
 } mode_table[] = {
-	{ 1, MODE_CHARACTER, VINTR },	 { 2, MODE_CHARACTER, VQUIT },	  { 3, MODE_CHARACTER, VERASE },
-	{ 4, MODE_CHARACTER, VKILL },	 { 5, MODE_CHARACTER, VEOF },	  { 6, MODE_CHARACTER, VEOL },
-	{ 7, MODE_CHARACTER, VEOL2 },	 { 8, MODE_CHARACTER, VSTART },	  { 9, MODE_CHARACTER, VSTOP },
-	{ 10, MODE_CHARACTER, VSUSP },	 { 12, MODE_CHARACTER, VREPRINT }, { 13, MODE_CHARACTER, VWERASE },
-	{ 14, MODE_CHARACTER, VLNEXT },	 { 18, MODE_CHARACTER, VDISCARD }, { 30, MODE_INPUT, IGNPAR },
-	{ 31, MODE_INPUT, PARMRK },	 { 32, MODE_INPUT, INPCK },	  { 33, MODE_INPUT, ISTRIP },
-	{ 34, MODE_INPUT, INLCR },	 { 35, MODE_INPUT, IGNCR },	  { 36, MODE_INPUT, ICRNL },
-	{ 37, MODE_INPUT, IUCLC },	 { 38, MODE_INPUT, IXON },	  { 39, MODE_INPUT, IXANY },
-	{ 40, MODE_INPUT, IXOFF },	 { 41, MODE_INPUT, IMAXBEL },	  { 42, MODE_INPUT, IUTF8 },
-	{ 50, MODE_LOCAL, ISIG },	 { 51, MODE_LOCAL, ICANON },	  { 52, MODE_LOCAL, XCASE },
-	{ 53, MODE_LOCAL, ECHO },	 { 54, MODE_LOCAL, ECHOE },	  { 55, MODE_LOCAL, ECHOK },
-	{ 56, MODE_LOCAL, ECHONL },	 { 57, MODE_LOCAL, NOFLSH },	  { 58, MODE_LOCAL, TOSTOP },
-	{ 59, MODE_LOCAL, IEXTEN },	 { 60, MODE_LOCAL, ECHOCTL },	  { 61, MODE_LOCAL, ECHOKE },
-	{ 62, MODE_LOCAL, PENDIN },	 { 70, MODE_OUTPUT, OPOST },	  { 71, MODE_OUTPUT, OLCUC },
-	{ 72, MODE_OUTPUT, ONLCR },	 { 73, MODE_OUTPUT, OCRNL },	  { 74, MODE_OUTPUT, ONOCR },
-	{ 75, MODE_OUTPUT, ONLRET },	 { 92, MODE_CONTROL, PARENB },	  { 93, MODE_CONTROL, PARODD },
+	{ 1, MODE_CHARACTER, VINTR },
+	{ 2, MODE_CHARACTER, VQUIT },
+	{ 3, MODE_CHARACTER, VERASE },
+	{ 4, MODE_CHARACTER, VKILL },
+	{ 5, MODE_CHARACTER, VEOF },
+	{ 6, MODE_CHARACTER, VEOL },
+	{ 7, MODE_CHARACTER, VEOL2 },
+	{ 8, MODE_CHARACTER, VSTART },
+	{ 9, MODE_CHARACTER, VSTOP },
+	{ 10, MODE_CHARACTER, VSUSP },
+	{ 12, MODE_CHARACTER, VREPRINT },
+	{ 13, MODE_CHARACTER, VWERASE },
+	{ 14, MODE_CHARACTER, VLNEXT },
+	{ 18, MODE_CHARACTER, VDISCARD },
+	{ 30, MODE_INPUT, IGNPAR },
+	{ 31, MODE_INPUT, PARMRK },
+	{ 32, MODE_INPUT, INPCK },
+	{ 33, MODE_INPUT, ISTRIP },
+	{ 34, MODE_INPUT, INLCR },
+	{ 35, MODE_INPUT, IGNCR },
+	{ 36, MODE_INPUT, ICRNL },
+	{ 37, MODE_INPUT, IUCLC },
+	{ 38, MODE_INPUT, IXON },
+	{ 39, MODE_INPUT, IXANY },
+	{ 40, MODE_INPUT, IXOFF },
+	{ 41, MODE_INPUT, IMAXBEL },
+	{ 42, MODE_INPUT, IUTF8 },
+	{ 50, MODE_LOCAL, ISIG },
+	{ 51, MODE_LOCAL, ICANON },
+	{ 52, MODE_LOCAL, XCASE },
+	{ 53, MODE_LOCAL, ECHO },
+	{ 54, MODE_LOCAL, ECHOE },
+	{ 55, MODE_LOCAL, ECHOK },
+	{ 56, MODE_LOCAL, ECHONL },
+	{ 57, MODE_LOCAL, NOFLSH },
+	{ 58, MODE_LOCAL, TOSTOP },
+	{ 59, MODE_LOCAL, IEXTEN },
+	{ 60, MODE_LOCAL, ECHOCTL },
+	{ 61, MODE_LOCAL, ECHOKE },
+	{ 62, MODE_LOCAL, PENDIN },
+	{ 70, MODE_OUTPUT, OPOST },
+	{ 71, MODE_OUTPUT, OLCUC },
+	{ 72, MODE_OUTPUT, ONLCR },
+	{ 73, MODE_OUTPUT, OCRNL },
+	{ 74, MODE_OUTPUT, ONOCR },
+	{ 75, MODE_OUTPUT, ONLRET },
+	{ 92, MODE_CONTROL, PARENB },
+	{ 93, MODE_CONTROL, PARODD },
 };
 
 static void set_bit(tcflag_t *flags, tcflag_t bit, uint32_t on)
@@ -63,7 +95,7 @@ void terminal_modes(const uint8_t *modes, size_t n, struct termios *tio)
 	/* opcodes 1-159 have one uint32 argument, 0 ends, others end the reading */
 	for (size_t i = 0; i + 5 <= n && modes[i] > 0 && modes[i] < 160; i += 5) {
 		uint32_t argument = (uint32_t)modes[i + 1] << 24 | (uint32_t)modes[i + 2] << 16 |
-			(uint32_t)modes[i + 3] << 8 | modes[i + 4];
+				    (uint32_t)modes[i + 3] << 8 | modes[i + 4];
 
 		for (size_t k = 0; k < ELEMENTSOF(mode_table); k++)
 			if (mode_table[k].opcode == modes[i])

@@ -20,7 +20,7 @@ typedef struct TerminalSize {
  * Context: keeper. Privilege: as identity_borrow().
  */
 _must_check_ int terminal_open(const Identity *identity, const TerminalSize *size, const uint8_t *modes, size_t modes_n,
-		int *ret_master_fd, int *ret_slave_fd, char ret_path[static TERMINAL_PATH_MAX]);
+	int *ret_master_fd, int *ret_slave_fd, char ret_path[static TERMINAL_PATH_MAX]);
 
 /* Applies encoded modes to `tio`. Pure; never fails: what it does not know it leaves. */
 void terminal_modes(const uint8_t *modes, size_t n, struct termios *tio);

@@ -93,7 +93,7 @@ static char *key_search(const uint8_t *blob, size_t n, char **ret_text)
 		return NULL;
 	for (size_t i = 0; i < n; i += 3) {
 		uint32_t three = (uint32_t)blob[i] << 16 | (i + 1 < n ? (uint32_t)blob[i + 1] << 8 : 0) |
-			(i + 2 < n ? blob[i + 2] : 0);
+				 (i + 2 < n ? blob[i + 2] : 0);
 
 		for (int k = 0; k < 4; k++)
 			base64[used++] = i + (size_t)k <= n ? digits[three >> (18 - 6 * k) & 63] : '=';
@@ -198,8 +198,8 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	bool by_signal = info->si_code != CLD_EXITED;
 
 	if (session && session->front &&
-		sd_bus_emit_signal(session->front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", "susubs", session->id,
-			process->channel, by_signal ? "signal" : "exit", (uint32_t)info->si_status,
+		sd_bus_emit_signal(session->front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", "susubs",
+			session->id, process->channel, by_signal ? "signal" : "exit", (uint32_t)info->si_status,
 			info->si_code == CLD_DUMPED, process->note) < 0)
 		log_error("cannot report an end");
 	process_free(process);

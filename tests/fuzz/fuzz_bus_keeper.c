@@ -61,8 +61,8 @@ void log_line(int level, const char *format, ...)
 		expect(isprint((unsigned char)*c));
 }
 
-int keys_authorize(const Identity *who, const Policy *rules, const uint8_t *blob, size_t blob_n, KeyOptions *ret_options,
-	KeyReason *ret_reason)
+int keys_authorize(const Identity *who, const Policy *rules, const uint8_t *blob, size_t blob_n,
+	KeyOptions *ret_options, KeyReason *ret_reason)
 {
 	expect(kind == PEER_FRONT && blob_n <= KEEPER_KEY_BLOB_MAX);
 	/* the blob's end says what becomes of it */
@@ -178,7 +178,8 @@ unsigned int session_running(const Session *s)
 	return n;
 }
 
-int channel_start(Session *s, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n, sd_bus_error *ret_error)
+int channel_start(
+	Session *s, const ChannelRequest *request, int ret_fds[static 3], size_t *ret_n, sd_bus_error *ret_error)
 {
 	size_t n = 0;
 
@@ -283,7 +284,8 @@ static void send_all(int fd, const uint8_t *data, size_t n, size_t n_fds)
 		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
 	}
 	if (n)
-		(void)!sendmsg(fd, &message, MSG_NOSIGNAL); /* what does not fit into the socket is cut: an input, too */
+		(void)!sendmsg(
+			fd, &message, MSG_NOSIGNAL); /* what does not fit into the socket is cut: an input, too */
 }
 
 static void authenticate(int fd)

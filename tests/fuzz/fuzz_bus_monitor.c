@@ -228,7 +228,8 @@ static void send_all(int fd, const uint8_t *data, size_t n, size_t n_fds)
 		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
 	}
 	if (n)
-		(void)!sendmsg(fd, &message, MSG_NOSIGNAL); /* what does not fit into the socket is cut: an input, too */
+		(void)!sendmsg(
+			fd, &message, MSG_NOSIGNAL); /* what does not fit into the socket is cut: an input, too */
 }
 
 /* The answer to call `to`, with `n` descriptors: an array of them, or one alone. */
@@ -244,13 +245,20 @@ static void send_fds(int fd, uint32_t to, bool array, size_t n)
 		uint8_t signature[8];
 		uint32_t body[1 + FDS_MAX];
 	} message = {
-		.endian = 'l', .type = SD_BUS_MESSAGE_METHOD_RETURN, .version = 1, .serial = 1000 + to,
+		.endian = 'l',
+		.type = SD_BUS_MESSAGE_METHOD_RETURN,
+		.version = 1,
+		.serial = 1000 + to,
 		.reply_serial = { 5, { 1, 'u', 0 }, to },
 		.unix_fds = { 9, { 1, 'u', 0 }, (uint32_t)n },
 	};
 	size_t at = 0;
 
-	memcpy(message.signature, array ? "\x08\x01g\0\x02" "ah" : "\x08\x01g\0\x01h\0", sizeof(message.signature));
+	memcpy(message.signature,
+		array ? "\x08\x01g\0\x02"
+			"ah"
+		      : "\x08\x01g\0\x01h\0",
+		sizeof(message.signature));
 	message.fields_size = array ? 24 : 23;
 	if (array)
 		message.body[at++] = (uint32_t)(n * sizeof(uint32_t));
@@ -302,8 +310,12 @@ static Connection *connection_make(Monitor *monitor)
 	Connection *connection = calloc(1, sizeof(*connection));
 
 	expect(connection);
-	*connection = (Connection){ .monitor = monitor, .link_fd = -EBADF, .worker_fd = -EBADF, .link = &monitor->connections,
-		.peer = "192.0.2.1 1 192.0.2.2 22", .algorithm = "ssh-ed25519",
+	*connection = (Connection){ .monitor = monitor,
+		.link_fd = -EBADF,
+		.worker_fd = -EBADF,
+		.link = &monitor->connections,
+		.peer = "192.0.2.1 1 192.0.2.2 22",
+		.algorithm = "ssh-ed25519",
 		.signals = { .burst = 8, .interval_usec = 1000 } };
 	monitor->connections = connection;
 	monitor->connections_end = &connection->next;

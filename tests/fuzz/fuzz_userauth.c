@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	(void)!userauth_key_check((Slice){ data, n });
 	if (n >= 69)
-		(void)!userauth_verify_sk("agent", (Slice){ data + 69, n - 69 }, (Slice){ data, 32 }, (Slice){ data, 69 },
-			signature, &auth);
+		(void)!userauth_verify_sk("agent", (Slice){ data + 69, n - 69 }, (Slice){ data, 32 },
+			(Slice){ data, 69 }, signature, &auth);
 	return 0;
 }

@@ -39,8 +39,10 @@ static void test_quote(void **state)
 	assert_string_equal(str_quote("a", 1, buffer, 1), "");
 	for (size_t size = 0; size < sizeof(buffer); size++)
 		for (size_t n = 0; n < 20; n++)
-			assert_true(size == 0 ||
-				strlen(str_quote("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+			assert_true(
+				size == 0 ||
+				strlen(str_quote(
+					"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
 					n, buffer, size)) < size);
 }
 

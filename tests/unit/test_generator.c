@@ -82,10 +82,9 @@ static void assert_link(const char *below, const char *target)
 /* Runs it on fresh output; returns the exit status, what it said is in /said below the root. */
 static int generate(void)
 {
-	_cleanup_free_ char *command =
-		str_format("cd '%s' && rm -rf out && mkdir out out.early out.late 2>/dev/null;"
-			   " '%s' --root '%s' '%s/out' '%s/out.early' '%s/out.late' 2>'%s/said'",
-			root, program, root, root, root, root, root);
+	_cleanup_free_ char *command = str_format("cd '%s' && rm -rf out && mkdir out out.early out.late 2>/dev/null;"
+						  " '%s' --root '%s' '%s/out' '%s/out.early' '%s/out.late' 2>'%s/said'",
+		root, program, root, root, root, root, root);
 	int status;
 
 	assert_non_null(command);
@@ -153,27 +152,20 @@ static void test_nothing(void **state)
 static void test_limits(void **state)
 {
 	forget_agents();
-	write_file(
-		ALICE, "[limits]\nmemory = 512M\nswap = 64M\nprocesses = 40\ncpu = 0.75\nio_weight = 20\n");
+	write_file(ALICE, "[limits]\nmemory = 512M\nswap = 64M\nprocesses = 40\ncpu = 0.75\nio_weight = 20\n");
 	write_file(BOB, "[limits]\ntasks = 30\ncpu = max\nmemory = max\n");
 	assert_int_equal(generate(), 0);
-	assert_has("/out/user-1000.slice" DROP_IN,
-		"\nMemoryMax=536870912\nMemorySwapMax=67108864\nTasksMax=40\n"
-		"CPUQuota=75.00%\n");
+	assert_has("/out/user-1000.slice" DROP_IN, "\nMemoryMax=536870912\nMemorySwapMax=67108864\nTasksMax=40\n"
+						   "CPUQuota=75.00%\n");
 	assert_has("/out/user-1000.slice" DROP_IN, "\nIOWeight=20\n");
 	assert_has("/out/user@1000.service" DROP_IN, "\nDelegate=cpu memory pids io\n");
-	assert_link(
-		"/out/sockets.target.wants/creel-keeper@1000.socket", CREEL_UNITDIR "/creel-keeper@.socket");
-	assert_link("/out/multi-user.target.wants/creel-keeper@1000.service",
-		CREEL_UNITDIR "/creel-keeper@.service");
-	assert_link("/out/multi-user.target.wants/creel-leaves@1000.service",
-		CREEL_UNITDIR "/creel-leaves@.service");
-	assert_link("/out/multi-user.target.wants/creel-rescue@1000.service",
-		CREEL_UNITDIR "/creel-rescue@.service");
+	assert_link("/out/sockets.target.wants/creel-keeper@1000.socket", CREEL_UNITDIR "/creel-keeper@.socket");
+	assert_link("/out/multi-user.target.wants/creel-keeper@1000.service", CREEL_UNITDIR "/creel-keeper@.service");
+	assert_link("/out/multi-user.target.wants/creel-leaves@1000.service", CREEL_UNITDIR "/creel-leaves@.service");
+	assert_link("/out/multi-user.target.wants/creel-rescue@1000.service", CREEL_UNITDIR "/creel-rescue@.service");
 	assert_missing("/out/creel-keeper@1000.service.d");
 	/* what the machine has bounds what a policy allows, and the smaller of tasks and processes holds */
-	assert_has("/out/user-1001.slice" DROP_IN,
-		"\nMemoryMax=1207959552\nMemorySwapMax=0\nTasksMax=30\nCPUQuota=\n");
+	assert_has("/out/user-1001.slice" DROP_IN, "\nMemoryMax=1207959552\nMemorySwapMax=0\nTasksMax=30\nCPUQuota=\n");
 }
 
 /* A bad file disables its agent and nobody else. */
@@ -211,8 +203,7 @@ static void test_system_refused(void **state)
 	write_file(ALICE, "");
 	write_file("/etc/creel/creel.conf", "[front]\ngrace = soon\n");
 	assert_int_equal(generate(), 0);
-	assert_has("/said",
-		"agent `alice` is disabled: /etc/creel/creel.conf:2: [front] grace: `soon` is not a time");
+	assert_has("/said", "agent `alice` is disabled: /etc/creel/creel.conf:2: [front] grace: `soon` is not a time");
 	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=1\n");
 	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_GRACE=20\n");
 	assert_has("/out/creel-sshd.service" DROP_IN, "\nEnvironment=CREEL_KEEPALIVE=60 CREEL_KEEPALIVES=5\n");

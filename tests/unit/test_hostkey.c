@@ -84,7 +84,8 @@ static void test_refuses_others(void **state)
 	assert_int_equal(parse(ecdsa, &key), -EKEYREJECTED);
 	assert_int_equal(parse("", &key), -EBADMSG);
 	assert_int_equal(parse("-----BEGIN OPENSSH PRIVATE KEY-----\n", &key), -EBADMSG);
-	assert_int_equal(parse("-----BEGIN OPENSSH PRIVATE KEY-----\n-----END OPENSSH PRIVATE KEY-----\n", &key), -EBADMSG);
+	assert_int_equal(
+		parse("-----BEGIN OPENSSH PRIVATE KEY-----\n-----END OPENSSH PRIVATE KEY-----\n", &key), -EBADMSG);
 	assert_int_equal(parse("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", &key), -EBADMSG);
 	assert_null(key);
 }

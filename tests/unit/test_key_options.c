@@ -44,8 +44,9 @@ static void test_flags(void **state)
 
 static void test_values(void **state)
 {
-	KeyOptions options = parsed("command=\"echo \\\"a, b\\\" c\",from=\"10.0.0.0/8,!10.0.0.1\",permitopen=\"localhost:80\","
-				    "permitopen=\"[::1]:*\",environment=\"A=b=c\",restrict");
+	KeyOptions options =
+		parsed("command=\"echo \\\"a, b\\\" c\",from=\"10.0.0.0/8,!10.0.0.1\",permitopen=\"localhost:80\","
+		       "permitopen=\"[::1]:*\",environment=\"A=b=c\",restrict");
 
 	assert_string_equal(options.command, "echo \"a, b\" c");
 	assert_string_equal(options.from, "10.0.0.0/8,!10.0.0.1");
@@ -59,11 +60,36 @@ static void test_values(void **state)
 static void test_refused(void **state)
 {
 	static const char *const rows[] = {
-		"frobnicate", "no-restrict", "cert-authority", "principals=\"a\"", "tunnel=\"0\"", "no-verify-required", "touch-required", "command",
-		"command=", "command=echo", "command=\"echo", "command=\"a\",command=\"b\"", "from=\"a\",from=\"a\"", "no-pty,",
-		",no-pty", "no-pty,,no-pty", "command=\"a\"no-pty", "permitopen=\"localhost\"", "permitopen=\":80\"",
-		"permitopen=\"a:70000\"", "permitopen=\"a:0\"", "environment=\"A\"", "environment=\"=b\"", "expiry-time=\"2026\"",
-		"expiry-time=\"20261301\"", "expiry-time=\"20260101x\"", "expiry-time=\"\"", "no-", "=", "\"",
+		"frobnicate",
+		"no-restrict",
+		"cert-authority",
+		"principals=\"a\"",
+		"tunnel=\"0\"",
+		"no-verify-required",
+		"touch-required",
+		"command",
+		"command=",
+		"command=echo",
+		"command=\"echo",
+		"command=\"a\",command=\"b\"",
+		"from=\"a\",from=\"a\"",
+		"no-pty,",
+		",no-pty",
+		"no-pty,,no-pty",
+		"command=\"a\"no-pty",
+		"permitopen=\"localhost\"",
+		"permitopen=\":80\"",
+		"permitopen=\"a:70000\"",
+		"permitopen=\"a:0\"",
+		"environment=\"A\"",
+		"environment=\"=b\"",
+		"expiry-time=\"2026\"",
+		"expiry-time=\"20261301\"",
+		"expiry-time=\"20260101x\"",
+		"expiry-time=\"\"",
+		"no-",
+		"=",
+		"\"",
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -94,16 +120,26 @@ static void test_from(void **state)
 		const char *list, *address;
 		bool admitted;
 	} rows[] = {
-		{ "192.0.2.1", "192.0.2.1", true },	     { "192.0.2.1", "192.0.2.10", false },
-		{ "192.0.2.*", "192.0.2.77", true },	     { "192.0.2.?", "192.0.2.77", false },
-		{ "192.0.2.0/24", "192.0.2.77", true },	     { "192.0.2.0/24", "192.0.3.77", false },
-		{ "192.0.2.0/28", "192.0.2.17", false },     { "0.0.0.0/0", "203.0.113.9", true },
-		{ "*,!192.0.2.7", "192.0.2.7", false },	     { "!192.0.2.7,*", "192.0.2.7", false },
-		{ "*,!192.0.2.7", "192.0.2.8", true },	     { "!192.0.2.7", "192.0.2.8", false },
-		{ "2001:db8::/32", "2001:db8::1", true },    { "2001:db8::/32", "2001:db9::1", false },
-		{ "::1", "::1", true },			     { "192.0.2.0/33", "192.0.2.1", false },
-		{ "192.0.2.0/", "192.0.2.1", false },	     { "host.example", "192.0.2.1", false },
-		{ "", "192.0.2.1", false },		     { "2001:db8::/0", "192.0.2.1", false },
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "192.0.2.1", "192.0.2.10", false },
+		{ "192.0.2.*", "192.0.2.77", true },
+		{ "192.0.2.?", "192.0.2.77", false },
+		{ "192.0.2.0/24", "192.0.2.77", true },
+		{ "192.0.2.0/24", "192.0.3.77", false },
+		{ "192.0.2.0/28", "192.0.2.17", false },
+		{ "0.0.0.0/0", "203.0.113.9", true },
+		{ "*,!192.0.2.7", "192.0.2.7", false },
+		{ "!192.0.2.7,*", "192.0.2.7", false },
+		{ "*,!192.0.2.7", "192.0.2.8", true },
+		{ "!192.0.2.7", "192.0.2.8", false },
+		{ "2001:db8::/32", "2001:db8::1", true },
+		{ "2001:db8::/32", "2001:db9::1", false },
+		{ "::1", "::1", true },
+		{ "192.0.2.0/33", "192.0.2.1", false },
+		{ "192.0.2.0/", "192.0.2.1", false },
+		{ "host.example", "192.0.2.1", false },
+		{ "", "192.0.2.1", false },
+		{ "2001:db8::/0", "192.0.2.1", false },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -124,10 +160,16 @@ static void test_presence(void **state)
 		uint32_t flags;
 		bool admitted;
 	} rows[] = {
-		{ "pty", 1, true }, { "pty", 0, false }, { "pty", 4, false },
-		{ "no-touch-required", 0, true }, { "no-touch-required", 1, true },
-		{ "verify-required", 1, false }, { "verify-required", 5, true }, { "verify-required", 4, false },
-		{ "verify-required,no-touch-required", 0, false }, { "verify-required,no-touch-required", 4, true },
+		{ "pty", 1, true },
+		{ "pty", 0, false },
+		{ "pty", 4, false },
+		{ "no-touch-required", 0, true },
+		{ "no-touch-required", 1, true },
+		{ "verify-required", 1, false },
+		{ "verify-required", 5, true },
+		{ "verify-required", 4, false },
+		{ "verify-required,no-touch-required", 0, false },
+		{ "verify-required,no-touch-required", 4, true },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {

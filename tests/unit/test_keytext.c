@@ -9,9 +9,9 @@
 #define SK "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fAAAABHNzaDo="
 #define DATA "AAAAC3NzaC1lZDI1NTE5AAAAIESvrOyE/JhRMR2sYoP/WVYCwe9Dja5bkXkIjTg4/T6W"
 #define KEY "ssh-ed25519 " DATA
-#define ECDSA                                                                                                \
-	"ecdsa-sha2-nistp256 "                                                                               \
-	"AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAj19p3oo1gIXmE+fpAYALSOut9p"                   \
+#define ECDSA                                                                              \
+	"ecdsa-sha2-nistp256 "                                                             \
+	"AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBAj19p3oo1gIXmE+fpAYALSOut9p" \
 	"1wVjd3hjqyYyAJmikfyOH+bjzoSB7ih4yOChItz6AeZA7cOe061neQsUfTY="
 
 static const struct {
@@ -23,8 +23,7 @@ static const struct {
 	{ "# mine\n\n" KEY " a b\n" ECDSA "\n", KEY " a b\n" ECDSA "\n", NULL },
 	{ "", NULL, "there is no key in it" },
 	{ "# nothing\n\n", NULL, "there is no key in it" },
-	{ "hello\n", NULL,
-		"line 1: `hello` is not a type of key that can log in (and options are not taken here)" },
+	{ "hello\n", NULL, "line 1: `hello` is not a type of key that can log in (and options are not taken here)" },
 	{ "restrict " KEY "\n", NULL,
 		"line 1: `restrict` is not a type of key that can log in (and options are not taken "
 		"here)" },

@@ -212,12 +212,12 @@ static void test_neighbour_moves_things(void **state)
 }
 
 /* Without root there is nobody to give files to. */
-#define NEEDS_ROOT(test)                                                                                     \
-	static void root_##test(void **state)                                                                \
-	{                                                                                                    \
-		if (geteuid() != 0)                                                                          \
-			skip();                                                                              \
-		test(state);                                                                                 \
+#define NEEDS_ROOT(test)                      \
+	static void root_##test(void **state) \
+	{                                     \
+		if (geteuid() != 0)           \
+			skip();               \
+		test(state);                  \
 	}
 NEEDS_ROOT(test_own_things_go)
 NEEDS_ROOT(test_neighbours_file_stays_in_roots_folder)

@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-#define WORDS(...)                                                                                           \
-	(char *[])                                                                                           \
-	{                                                                                                    \
-		__VA_ARGS__, NULL                                                                            \
+#define WORDS(...)                \
+	(char *[])                \
+	{                         \
+		__VA_ARGS__, NULL \
 	}
 
 static void test_words(void **state)
@@ -29,8 +29,7 @@ static void test_words(void **state)
 	assert_int_equal(words_parse(0, NULL, options, &name), 0);
 	assert_null(name);
 	assert_int_equal(
-		words_parse(7, WORDS("--more", "a", "x", "--flag", "--more", "b", "--value"), options, &name),
-		-EINVAL);
+		words_parse(7, WORDS("--more", "a", "x", "--flag", "--more", "b", "--value"), options, &name), -EINVAL);
 	assert_int_equal(words_parse(4, WORDS("x", "--flag", "--value", "-"), options, &name), 0);
 	assert_string_equal(name, "x");
 	assert_string_equal(value, "-");
@@ -78,9 +77,7 @@ static void test_command(void **state)
 	/* no input, a clean environment, nothing blocked, and output without end does not block either */
 	assert_int_equal(setenv("CREEL_TEST", "x", 1), 0);
 	assert_int_equal(
-		run("test -z \"$CREEL_TEST\" && ! read line && grep -q '^SigBlk:.0*$' /proc/self/status",
-			&reason),
-		0);
+		run("test -z \"$CREEL_TEST\" && ! read line && grep -q '^SigBlk:.0*$' /proc/self/status", &reason), 0);
 	assert_int_equal(run("head -c 1000000 /dev/zero; exit 7", &reason), 7);
 }
 

@@ -106,8 +106,7 @@ static const struct {
 	{ "[limit]\nmemory = 1G\n", LABEL ":2: [limit]: unknown section; did you mean [limits]?" },
 	{ "[quux]\nx = 1\n", LABEL ":2: [quux]: unknown section" },
 	{ "[limits]\nzzz = 1\n", LABEL ":2: [limits] zzz: unknown key" },
-	{ "[limits]\nlisten = 3000\n",
-		LABEL ":2: [limits] listen: unknown key; did you mean [ports] listen?" },
+	{ "[limits]\nlisten = 3000\n", LABEL ":2: [limits] listen: unknown key; did you mean [ports] listen?" },
 	{ "[limits]\nMemory = 1G\n", LABEL ":2: [limits] Memory: unknown key; did you mean `memory`?" },
 	{ "memory = 1G\n", LABEL ":1: memory: the key stands before any [section]" },
 	{ "[limits]\n= 1G\n", LABEL ":2: [limits]: the key's name is missing" },
@@ -115,15 +114,13 @@ static const struct {
 		LABEL ":4: [limits] memory: it is set twice, first in line 2" },
 	{ "[limits]\nmemory = 1G\n[ports]\n[limits]\nmemory = 1G\n",
 		LABEL ":5: [limits] memory: it is set twice, first in line 2" },
-	{ "[front]\noperator_port = 2222\n", LABEL
-		":2: [front] operator_port: only creel.conf may set it, it is one for the whole machine" },
+	{ "[front]\noperator_port = 2222\n",
+		LABEL ":2: [front] operator_port: only creel.conf may set it, it is one for the whole machine" },
 	/* lines */
-	{ "[limits]\nmemory 1G\n",
-		LABEL ":2: the line is neither [section], nor `key = value`, nor a comment" },
+	{ "[limits]\nmemory 1G\n", LABEL ":2: the line is neither [section], nor `key = value`, nor a comment" },
 	{ "[limits\nmemory = 1G\n", LABEL ":1: the section's closing bracket is missing" },
 	{ "[limits] memory = 1G\n", LABEL ":1: there is text behind the section's closing bracket" },
-	{ "[limits]\n  memory = 1G\n",
-		LABEL ":2: the line is indented: only the value of a list may go on like that" },
+	{ "[limits]\n  memory = 1G\n", LABEL ":2: the line is indented: only the value of a list may go on like that" },
 	{ "[limits]\nmemory = 1G\n  cpu = 1\n",
 		LABEL ":3: the line is indented: only the value of a list may go on like that" },
 	{ "[commands]\ndeny = rm,\n  dd\n  allow = ls\n",
@@ -145,33 +142,28 @@ static const struct {
 	{ "[limits]\nmemory = -1G\n",
 		LABEL ":2: [limits] memory: `-1G` is not a size in bytes: digits, then K, M, G or T,"
 		      " as in 256M, or max for no limit" },
-	{ "[limits]\nmemory = 99999999999T\n", LABEL
-		":2: [limits] memory: `99999999999T` is out of range: 32M to 64T, or max for no limit" },
-	{ "[limits]\nmemory =\n",
-		LABEL ":2: [limits] memory: `` is not a size in bytes: digits, then K, M, G or T,"
-		      " as in 256M, or max for no limit" },
+	{ "[limits]\nmemory = 99999999999T\n",
+		LABEL ":2: [limits] memory: `99999999999T` is out of range: 32M to 64T, or max for no limit" },
+	{ "[limits]\nmemory =\n", LABEL ":2: [limits] memory: `` is not a size in bytes: digits, then K, M, G or T,"
+					" as in 256M, or max for no limit" },
 	{ "[limits]\nmemory = 2G # two\n",
 		LABEL ":2: [limits] memory: `2G # two` is not a size in bytes: digits, then K, M,"
 		      " G or T, as in 256M, or max for no limit" },
-	{ "[exec]\noutput = max\n",
-		LABEL ":2: [exec] output: `max` is not a size in bytes: digits, then K, M, G or T,"
-		      " as in 256M" },
+	{ "[exec]\noutput = max\n", LABEL ":2: [exec] output: `max` is not a size in bytes: digits, then K, M, G or T,"
+					  " as in 256M" },
 	/* counts, cores, times */
 	{ "[limits]\nprocesses = 50k\n",
 		LABEL ":2: [limits] processes: `50k` is not a number of decimal digits, or max for no"
 		      " limit" },
 	{ "[limits]\nprocesses = 0\n",
 		LABEL ":2: [limits] processes: `0` is out of range: 8 to 4000000, or max for no limit" },
-	{ "[limits]\nio_weight = 10001\n",
-		LABEL ":2: [limits] io_weight: `10001` is out of range: 1 to 10000" },
+	{ "[limits]\nio_weight = 10001\n", LABEL ":2: [limits] io_weight: `10001` is out of range: 1 to 10000" },
 	{ "[limits]\ncpu = 50%\n",
 		LABEL ":2: [limits] cpu: `50%` is not a number of cores, as in 0.5 or 2, or max for no"
 		      " limit" },
-	{ "[limits]\ncpu = 0\n",
-		LABEL ":2: [limits] cpu: `0` is out of range: 0.01 to 1024, or max for no limit" },
-	{ "[limits]\ncpu = 1.\n",
-		LABEL ":2: [limits] cpu: `1.` is not a number of cores, as in 0.5 or 2, or max for no"
-		      " limit" },
+	{ "[limits]\ncpu = 0\n", LABEL ":2: [limits] cpu: `0` is out of range: 0.01 to 1024, or max for no limit" },
+	{ "[limits]\ncpu = 1.\n", LABEL ":2: [limits] cpu: `1.` is not a number of cores, as in 0.5 or 2, or max for no"
+					" limit" },
 	{ "[exec]\ntimeout = 30\n",
 		LABEL ":2: [exec] timeout: `30` is not a time: digits, then ms, s, m, h or d, as in 30s" },
 	{ "[exec]\ntimeout = 2d\n", LABEL ":2: [exec] timeout: `2d` is out of range: 100ms to 1d" },
@@ -179,17 +171,16 @@ static const struct {
 	{ "[network]\nmode = off\n", LABEL ":2: [network] mode: `off` is not full, restricted or none" },
 	{ "[javascript]\nes_modules = true\n", LABEL ":2: [javascript] es_modules: `true` is not no or yes" },
 	{ "[agent]\nshell = bash\n", LABEL ":2: [agent] shell: `bash` is not an absolute path" },
-	{ "[agent]\nshell = /bin/../bin/bash\n", LABEL
-		":2: [agent] shell: `/bin/../bin/bash` is not a plain path: no empty, `.` or `..` parts" },
+	{ "[agent]\nshell = /bin/../bin/bash\n",
+		LABEL ":2: [agent] shell: `/bin/../bin/bash` is not a plain path: no empty, `.` or `..` parts" },
 	{ "[agent]\nworkspace = ../other\n",
 		LABEL ":2: [agent] workspace: `../other` is not a plain path: no empty, `.` or `..` parts" },
 	{ "[agent]\nprofile = ../x\n", LABEL ":2: [agent] profile: `../x` is not the name of a profile" },
-	{ "[agent]\nprofile = nosuch\n", LABEL
-		":2: [agent] profile: there is no profile `nosuch` (" POLICY_PROFILE_DIR "/nosuch.conf)" },
+	{ "[agent]\nprofile = nosuch\n",
+		LABEL ":2: [agent] profile: there is no profile `nosuch` (" POLICY_PROFILE_DIR "/nosuch.conf)" },
 	/* lists */
 	{ "[commands]\ndeny = rm,,dd\n", LABEL ":2: [commands] deny: an element is empty: a comma too many" },
-	{ "[commands]\ndeny = rm, dd,\n",
-		LABEL ":2: [commands] deny: an element is empty: a comma too many" },
+	{ "[commands]\ndeny = rm, dd,\n", LABEL ":2: [commands] deny: an element is empty: a comma too many" },
 	{ "[commands]\ndeny = rm, rm\n", LABEL ":2: [commands] deny: `rm` is in the list twice" },
 	{ "[commands]\ndeny = rm -rf\n", LABEL ":2: [commands] deny: `rm -rf` is not a command: a name "
 					       "without blanks, or an absolute path" },
@@ -201,8 +192,7 @@ static const struct {
 		      " is not a host name, *.NAME, or an address with an optional /LENGTH" },
 	{ "[exec]\nlanguages = python, perl\n",
 		LABEL ":2: [exec] languages: `perl` is not python, javascript, typescript or bash" },
-	{ "[files]\nhidden = ~bob/x\n",
-		LABEL ":2: [files] hidden: `~bob/x` is not a plain absolute path, or ~/PATH" },
+	{ "[files]\nhidden = ~bob/x\n", LABEL ":2: [files] hidden: `~bob/x` is not a plain absolute path, or ~/PATH" },
 	{ "[output]\ntypes = a/*.png\n",
 		LABEL ":2: [output] types: `a/*.png` is not a file name pattern: it has a slash" },
 	{ "[agent]\nenvironment = LANG, LD_PRELOAD\n",
@@ -230,12 +220,10 @@ static const struct {
 	/* ports */
 	{ "[ports]\nlisten = 22\n",
 		LABEL ":2: [ports] listen: port 22 is below 1024: agents have no right to bind it" },
-	{ "[ports]\nlisten = 9000-3000\n",
-		LABEL ":2: [ports] listen: the range 9000-3000 ends before it starts" },
+	{ "[ports]\nlisten = 9000-3000\n", LABEL ":2: [ports] listen: the range 9000-3000 ends before it starts" },
 	{ "[ports]\nlisten = 3000-70000\n",
 		LABEL ":2: [ports] listen: `70000` is not a port: 1 to 65535, or a range as in 3000-9000" },
-	{ "[ports]\nlisten =\n",
-		LABEL ":2: [ports] listen: no port is named; `none` means that there are none" },
+	{ "[ports]\nlisten =\n", LABEL ":2: [ports] listen: no port is named; `none` means that there are none" },
 	{ "[ports]\nlisten = own\n",
 		LABEL ":2: [ports] listen: `own` is not a port: 1 to 65535, or a range as in 3000-9000" },
 	{ "[ports]\nforward = none, own\n",
@@ -250,20 +238,17 @@ static const struct {
 		LABEL ":2: [limits] session_memory: 4G is more than [limits] memory = 2G (built-in)" },
 	{ "[limits]\nprocesses = 2000\n",
 		LABEL ":2: [limits] processes: 2000 is more than [limits] tasks = 1024 (built-in)" },
-	{ "[exec]\ntimeout = 10m\n",
-		LABEL ":2: [exec] timeout: 10m is more than [exec] max_timeout = 2m (built-in)" },
+	{ "[exec]\ntimeout = 10m\n", LABEL ":2: [exec] timeout: 10m is more than [exec] max_timeout = 2m (built-in)" },
 	{ "[exec]\nscratch = 64M\nmemory = 32M\n",
 		LABEL ":2: [exec] scratch: 64M is more than [exec] memory = 32M (" LABEL ":3)" },
 	{ "[commands]\nallow = ls, rm\ndeny = rm\n",
 		LABEL ":2: [commands] allow: `rm` is also in [commands] deny (" LABEL ":3)" },
-	{ "[network]\nmode = restricted\n",
-		LABEL ":2: [network] mode: restricted needs [network] allowed_hosts" },
-	{ "[network]\nallowed_hosts = example.org\n", LABEL
-		":2: [network] allowed_hosts: it restricts nothing while [network] mode = full (built-in)" },
+	{ "[network]\nmode = restricted\n", LABEL ":2: [network] mode: restricted needs [network] allowed_hosts" },
+	{ "[network]\nallowed_hosts = example.org\n",
+		LABEL ":2: [network] allowed_hosts: it restricts nothing while [network] mode = full (built-in)" },
 	{ "[network]\nmode = none\n[exec]\nnetwork = full\n",
 		LABEL ":4: [exec] network: `full` is more than [network] mode = none (" LABEL ":2)" },
-	{ "[python]\npip_install = allowlist\n",
-		LABEL ":2: [python] pip_install: allowlist needs [python] packages" },
+	{ "[python]\npip_install = allowlist\n", LABEL ":2: [python] pip_install: allowlist needs [python] packages" },
 	{ "[javascript]\npackages = left-pad\n",
 		LABEL ":2: [javascript] packages: it allows nothing while [javascript] npm_install is not "
 		      "allowlist (built-in)" },
@@ -335,8 +320,7 @@ static char *value_of(const Policy *policy, const char *section, const char *key
 	bool enforced;
 	char *value;
 
-	for (size_t i = 0; policy_row(policy, i, &row_section, &row_key, &value, ret_origin, &enforced);
-		i++) {
+	for (size_t i = 0; policy_row(policy, i, &row_section, &row_key, &value, ret_origin, &enforced); i++) {
 		if (strcmp(row_section, section) == 0 && strcmp(row_key, key) == 0)
 			return value;
 		free(value);
@@ -366,8 +350,7 @@ static void test_accepted(void **state)
 static void test_numbers(void **state)
 {
 	PolicyError error;
-	Policy *policy =
-		load("[limits]\nmemory = 1G\nswap = max\ncpu = 0.5\n[exec]\ntimeout = 1500ms\n", &error);
+	Policy *policy = load("[limits]\nmemory = 1G\nswap = max\ncpu = 0.5\n[exec]\ntimeout = 1500ms\n", &error);
 
 	assert_non_null(policy);
 	assert_true(policy->memory == UINT64_C(1) << 30);
@@ -455,9 +438,8 @@ static void test_layers(void **state)
 	free(value_of(policy, "limits", "memory", &origin));
 	assert_string_equal(origin, POLICY_DIR "/creel.conf:4");
 	free(value_of(policy, "exec", "cpu", &origin));
-	assert_int_equal(strncmp(origin, POLICY_PROFILE_DIR "/openclaw.conf:",
-				 strlen(POLICY_PROFILE_DIR "/openclaw.conf:")),
-		0);
+	assert_int_equal(
+		strncmp(origin, POLICY_PROFILE_DIR "/openclaw.conf:", strlen(POLICY_PROFILE_DIR "/openclaw.conf:")), 0);
 	free(value_of(policy, "audit", "code", &origin));
 	policy_free(policy);
 
@@ -479,8 +461,7 @@ static void test_layers(void **state)
 	/* a bad creel.conf spoils every agent */
 	write_text(POLICY_DIR "/creel.conf", "[limits]\nmemory = lots\n");
 	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
-	assert_int_equal(
-		strncmp(error.text, POLICY_DIR "/creel.conf:2: ", strlen(POLICY_DIR "/creel.conf:2: ")), 0);
+	assert_int_equal(strncmp(error.text, POLICY_DIR "/creel.conf:2: ", strlen(POLICY_DIR "/creel.conf:2: ")), 0);
 
 	write_text(POLICY_DIR "/creel.conf", "[front]\noperator_port = 22\n");
 	assert_int_equal(policy_load(root, NULL, &policy, &error), -EBADMSG);
@@ -511,8 +492,7 @@ static void test_profiles(void **state)
 		assert_string_equal(error.text, "");
 		assert_non_null(policy);
 		/* the built-in values are instaclaw's */
-		for (size_t k = 0;
-			i == 0 && policy_row(policy, k, &section, &key, &value, &origin, &enforced); k++) {
+		for (size_t k = 0; i == 0 && policy_row(policy, k, &section, &key, &value, &origin, &enforced); k++) {
 			assert_true(policy_row(built_in, k, &section, &key, &expected, &origin, &enforced));
 			assert_string_equal(value, expected);
 			free(value);
@@ -536,8 +516,7 @@ static void test_manual(void **state)
 		char *next = section ? strstr(section + 1, "\n.Ss ") : NULL;
 
 		if (!text || (next && text > next)) {
-			fail_msg("[%s] %s is not in creel.conf(5)", policy_keys[i].section,
-				policy_keys[i].key);
+			fail_msg("[%s] %s is not in creel.conf(5)", policy_keys[i].section, policy_keys[i].key);
 			return;
 		}
 		text += strlen(item);
@@ -546,8 +525,8 @@ static void test_manual(void **state)
 			end = strstr(text, "\n.El");
 		assert_non_null(end);
 		if ((end[-1] == '*') == policy_keys[i].enforced)
-			fail_msg("[%s] %s: creel.conf(5) has it wrong whether it is enforced",
-				policy_keys[i].section, policy_keys[i].key);
+			fail_msg("[%s] %s: creel.conf(5) has it wrong whether it is enforced", policy_keys[i].section,
+				policy_keys[i].key);
 	}
 }
 
@@ -674,8 +653,7 @@ static void test_agents(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const good[] = { "a", "_x", "agent", "a-b_c9",
-		"abcdefghijklmnopqrstuvwxyz012345" };
+	static const char *const good[] = { "a", "_x", "agent", "a-b_c9", "abcdefghijklmnopqrstuvwxyz012345" };
 	static const char *const bad[] = {
 		"",
 		"9a",

@@ -15,8 +15,13 @@ static const StrList accepted = { .items = names, .n = 4 };
 
 static EnvironmentRequest request_of(char *const *asked, const char *tty)
 {
-	return (EnvironmentRequest){ .shell = "/bin/bash", .peer = "192.0.2.1 4000 192.0.2.2 22", .session = "7",
-		.term = "xterm", .tty = tty, .accepted = &accepted, .asked = asked };
+	return (EnvironmentRequest){ .shell = "/bin/bash",
+		.peer = "192.0.2.1 4000 192.0.2.2 22",
+		.session = "7",
+		.term = "xterm",
+		.tty = tty,
+		.accepted = &accepted,
+		.asked = asked };
 }
 
 static void test_every_login_has(void **state)
@@ -40,8 +45,8 @@ static void test_every_login_has(void **state)
 static void test_asked(void **state)
 {
 	char *const asked[] = { (char *)"LANG=de_DE.UTF-8", (char *)"LC_ALL=C", (char *)"LD_PRELOAD=/tmp/x.so",
-		(char *)"PATH=/tmp", (char *)"HOME=/root", (char *)"LC_=x", (char *)"BASH_ENV=/tmp/x", (char *)"=x", (char *)"LANG",
-		(char *)"GIT_PROTOCOL=version=2", (char *)"TZ=a\nb", NULL };
+		(char *)"PATH=/tmp", (char *)"HOME=/root", (char *)"LC_=x", (char *)"BASH_ENV=/tmp/x", (char *)"=x",
+		(char *)"LANG", (char *)"GIT_PROTOCOL=version=2", (char *)"TZ=a\nb", NULL };
 	EnvironmentRequest request = request_of(asked, "/dev/pts/3");
 	StrList list = { 0 };
 

@@ -61,9 +61,9 @@ static const Kind kinds[] = {
 
 static EVP_PKEY *generate(const Kind *kind)
 {
-	EVP_PKEY *key = kind->curve ? EVP_EC_gen(kind->group) :
-			kind->bits  ? EVP_RSA_gen((unsigned int)kind->bits) :
-				      EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	EVP_PKEY *key = kind->curve  ? EVP_EC_gen(kind->group)
+			: kind->bits ? EVP_RSA_gen((unsigned int)kind->bits)
+				     : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 
 	assert_non_null(key);
 	return key;
@@ -77,7 +77,8 @@ static void write_key(const Kind *kind, EVP_PKEY *key, Buffer *ret)
 	ret->n = 0;
 	put_text(ret, kind->type);
 	if (kind->curve) {
-		assert_int_equal(EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, public, sizeof(public), &n), 1);
+		assert_int_equal(
+			EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, public, sizeof(public), &n), 1);
 		put_text(ret, kind->curve);
 		put_string(ret, public, n);
 	} else if (kind->bits) {
@@ -226,7 +227,8 @@ static void test_keys_that_may_not(void **state)
 		put_text(&blob, "ssh-rsa");
 		put_mpint(&blob, e);
 		put_mpint(&blob, n);
-		assert_int_equal(userauth_key_check((Slice){ blob.data, blob.n }), bits < 2048 ? USERAUTH_UNSUPPORTED : 0);
+		assert_int_equal(
+			userauth_key_check((Slice){ blob.data, blob.n }), bits < 2048 ? USERAUTH_UNSUPPORTED : 0);
 	}
 	assert_int_equal(BN_lshift(e, e, 48), 1);
 	blob.n = 0;
@@ -340,7 +342,8 @@ static void test_a_user_with_a_nul_is_none(void **state)
 
 static const Kind sk_kinds[] = {
 	{ "sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519@openssh.com", NULL, NULL, 0, NULL },
-	{ "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", "P-256", 0, "SHA256" },
+	{ "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com", "nistp256", "P-256", 0,
+		"SHA256" },
 };
 
 static void write_sk_data(const char *application, uint8_t flags, const Buffer *request, Buffer *ret)
@@ -353,11 +356,12 @@ static void write_sk_data(const char *application, uint8_t flags, const Buffer *
 	assert_int_equal(EVP_Digest(request->data, request->n, ret->data + 37, NULL, EVP_sha256(), NULL), 1);
 }
 
-static int verify_sk(const char *user, const Buffer *blob, const char *session, const Buffer *data, const Buffer *signature,
-	Userauth *ret)
+static int verify_sk(const char *user, const Buffer *blob, const char *session, const Buffer *data,
+	const Buffer *signature, Userauth *ret)
 {
-	return userauth_verify_sk(user, (Slice){ blob->data, blob->n }, (Slice){ (const uint8_t *)session, strlen(session) },
-		(Slice){ data->data, data->n }, (Slice){ signature->data, signature->n }, ret);
+	return userauth_verify_sk(user, (Slice){ blob->data, blob->n },
+		(Slice){ (const uint8_t *)session, strlen(session) }, (Slice){ data->data, data->n },
+		(Slice){ signature->data, signature->n }, ret);
 }
 
 static void test_security_keys(void **state)

@@ -140,8 +140,9 @@ static void test_bad_messages(void **state)
 		struct cmsghdr align;
 	} control = { 0 };
 	struct iovec part = { .iov_base = &(WireHeader){ .type = WIRE_BYE }, .iov_len = sizeof(WireHeader) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes) };
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 	size_t n_fds;
 	int next;
