@@ -355,7 +355,7 @@ c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.
 program_src = $(sort $(foreach p,$(programs),$($(p)_src)))
 shell_scripts := tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
-.PHONY: layers check-layers check-flags lint lint-c lint-shell format
+.PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers
 layers:
 	$(foreach l,$(layers),$(info layer $(l): $(may_$(l))))

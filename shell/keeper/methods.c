@@ -389,7 +389,7 @@ static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd
 	if (r < 0)
 		return r;
 	session = session_find(userdata, id);
-	if (!session || session->over || session->front)
+	if (!session || session->over || (session->front && session->front != peer))
 		return no_session(error);
 	session->front = peer;
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A session's id is a number that the leaves unit's cgroup counts in one of its marks: it goes on where it was when the
- * keeper comes back, and starts anew with the machine, as the journal's boot id does.
- */
+/* Sessions: their leaves, their marks, and their end. */
 #include "shell/keeper/keeper.h"
 #include "shell/base/log.h"
 

@@ -100,12 +100,13 @@ int environment_build(const Identity *identity, const EnvironmentRequest *reques
 		r = environment_set(&list, str_format("TERM=%s", request->term));
 	if (!r && request->original)
 		r = environment_set(&list, str_format("SSH_ORIGINAL_COMMAND=%s", request->original));
-	for (char *const *key = request->key; !r && key && *key; key++)
-		if (environment_accepted(request->accepted, *key))
-			r = environment_set(&list, strdup(*key));
 	for (char *const *asked = request->asked; !r && asked && *asked; asked++)
 		if (environment_accepted(request->accepted, *asked))
 			r = environment_set(&list, strdup(*asked));
+	/* after what the client asked for: who wrote the key's line has the last word */
+	for (char *const *key = request->key; !r && key && *key; key++)
+		if (environment_accepted(request->accepted, *key))
+			r = environment_set(&list, strdup(*key));
 	if (r < 0)
 		return r;
 	*ret = list;

@@ -22,8 +22,8 @@ typedef struct EnvironmentRequest {
 /*
  * Builds "NAME=value" strings: what every login has (HOME USER LOGNAME SHELL PATH LANG XDG_RUNTIME_DIR
  * DBUS_SESSION_BUS_ADDRESS SSH_CONNECTION CREEL_SESSION, TERM and SSH_TTY with a pty, SSH_ORIGINAL_COMMAND under a forced
- * command), then those of the key's options and those that the client asked for, where environment_accepted() allows
- * them; they can replace only LANG.
+ * command), then those that the client asked for and those of the key's options, where environment_accepted() allows
+ * them; they can replace only LANG, and the key's replace the client's.
  */
 _must_check_ int environment_build(const Identity *identity, const EnvironmentRequest *request, StrList *ret);
 

@@ -26,6 +26,71 @@ static int refuse(KeyReason *ret_reason, const char *what, const char *option, s
 	return -EINVAL;
 }
 
+/* ---- addresses ---- */
+
+typedef struct Network {
+	int family;
+	uint8_t bytes[16];
+	unsigned int bits; /* that count */
+} Network;
+
+/* ADDRESS or ADDRESS/BITS. Returns 0 or -EINVAL. */
+static int network_parse(const char *text, Network *ret)
+{
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	char address[INET6_ADDRSTRLEN];
+	Network network = { 0 };
+	uint64_t bits;
+
+	if (n >= sizeof(address))
+		return -EINVAL;
+	(void)snprintf(address, sizeof(address), "%.*s", (int)n, text);
+	if (inet_pton(AF_INET, address, network.bytes) == 1) {
+		network.family = AF_INET;
+		network.bits = 32;
+	} else if (inet_pton(AF_INET6, address, network.bytes) == 1) {
+		network.family = AF_INET6;
+		network.bits = 128;
+	} else {
+		return -EINVAL;
+	}
+	if (slash) {
+		if (str_to_u64(slash + 1, network.bits, &bits) < 0)
+			return -EINVAL;
+		network.bits = (unsigned int)bits;
+	}
+	*ret = network;
+	return 0;
+}
+
+/* Patterns and networks. What is neither must not be passed over: behind a `!` it would let in whom it was to keep out. */
+static bool is_from_list(const char *list)
+{
+	for (const char *item = list;; item++) {
+		size_t n = strcspn(item, ",");
+		char text[INET6_ADDRSTRLEN + 8];
+		Network network;
+
+		if (*item == '!') {
+			item++;
+			n--;
+		}
+		if (!n)
+			return false;
+		if (memchr(item, '/', n)) {
+			if (n >= sizeof(text))
+				return false;
+			(void)snprintf(text, sizeof(text), "%.*s", (int)n, item);
+			if (network_parse(text, &network) < 0)
+				return false;
+		}
+		item += n;
+		if (!*item)
+			return true;
+	}
+}
+
 /* ---- flags ---- */
 
 typedef enum FlagTarget {
@@ -178,6 +243,9 @@ static int apply_value(KeyOptions *options, const char *name, size_t n, char *va
 
 		if (*slot)
 			return refuse(ret_reason, "key option given twice", name, n);
+		if (IS("from") && !is_from_list(value))
+			return refuse(ret_reason, "key option from: not a list of patterns and networks", value,
+				strlen(value));
 		*slot = TAKE_PTR(owned);
 		return 0;
 	}
@@ -279,41 +347,26 @@ static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned int bits)
 	return rest == 0 || ((a[bytes] ^ b[bytes]) >> (8 - rest)) == 0;
 }
 
-static bool in_network(const char *address, const char *network)
-{
-	_cleanup_free_ char *base = strdup(network);
-	uint8_t a[16], b[16];
-	uint64_t bits;
-	char *slash;
-
-	if (!base)
-		return false;
-	slash = strchr(base, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	for (int i = 0; i < 2; i++) {
-		int family = i ? AF_INET6 : AF_INET;
-
-		if (inet_pton(family, address, a) == 1 && inet_pton(family, base, b) == 1)
-			return str_to_u64(slash + 1, i ? 128 : 32, &bits) == 0 && bits_equal(a, b, (unsigned int)bits);
-	}
-	return false;
-}
-
 static bool from_matches(const char *list, const char *address)
 {
 	_cleanup_free_ char *copy = strdup(list);
 	char *item, *rest = copy;
 	bool found = false;
+	Network peer;
 
+	if (network_parse(address, &peer) < 0)
+		return false;
 	while (copy && (item = strsep(&rest, ","))) {
 		bool negated = *item == '!', match;
+		Network network;
 
 		if (negated)
 			item++;
-		match = strchr(item, '/') ? in_network(address, item)
-					  : fnmatch(item, address, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
+		/* addresses are compared as such, not as text: 2001:db8:0::1 is 2001:db8::1 */
+		if (network_parse(item, &network) == 0)
+			match = network.family == peer.family && bits_equal(network.bytes, peer.bytes, network.bits);
+		else
+			match = fnmatch(item, address, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
 		if (match && negated)
 			return false;
 		found = found || match;

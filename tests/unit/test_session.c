@@ -67,6 +67,23 @@ static void test_asked(void **state)
 	strlist_done(&list);
 }
 
+/* Who wrote the key's line has the last word. */
+static void test_of_the_key(void **state)
+{
+	char *const asked[] = { (char *)"TZ=UTC", (char *)"LC_ALL=C", NULL };
+	char *const key[] = { (char *)"TZ=Europe/Berlin", (char *)"PATH=/tmp", NULL };
+	EnvironmentRequest request = request_of(asked, NULL);
+	StrList list = { 0 };
+
+	request.key = key;
+	assert_int_equal(environment_build(&identity, &request, &list), 0);
+	assert_true(strlist_contains(&list, "TZ=Europe/Berlin"));
+	assert_false(strlist_contains(&list, "TZ=UTC"));
+	assert_true(strlist_contains(&list, "LC_ALL=C"));
+	assert_false(strlist_contains(&list, "PATH=/tmp"));
+	strlist_done(&list);
+}
+
 static void test_accepted(void **state)
 {
 	static const StrList none = { 0 };
@@ -116,6 +133,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_login_has),
 		cmocka_unit_test(test_asked),
+		cmocka_unit_test(test_of_the_key),
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_modes_cut),

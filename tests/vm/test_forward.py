@@ -14,7 +14,8 @@ PORT, OTHER = 3456, 2999  # inside and outside of the policy's ports.forward
 
 SERVER = """python3 -c '
 import socket
-s = socket.create_server(("ADDRESS", PORT), family=socket.AF_INET6 if ":" in "ADDRESS" else socket.AF_INET)
+s = socket.create_server(("ADDRESS", PORT), family=socket.AF_INET6 if ":" in "ADDRESS" else socket.AF_INET,
+                         dualstack_ipv6="ADDRESS" == "::")
 print("ready", flush=True)
 while True:
     c, _ = s.accept()
