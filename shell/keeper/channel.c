@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/pidfd.h>
 
 /* How long a shell on a pty has, after its terminal hung up, to end by itself and save its history. */
 #define TERMINAL_GRACE_USEC 250000U
@@ -161,6 +162,17 @@ void channel_finish(Channel *channel, const char *how, int value, bool core)
 	channel_wait_empty(channel);
 }
 
+/* The process leads a session and group of its own: what it started in the foreground hears it too. */
+static int send_signal(const Channel *channel, int number)
+{
+	if (kill(-channel->pid, number) == 0)
+		return 0;
+	if (errno != ESRCH)
+		return -errno;
+	/* just born, it has not made its session yet */
+	return pidfd_send_signal(channel->pid_fd, number, NULL, 0) < 0 ? -errno : 0;
+}
+
 int channel_signal(Channel *channel, const char *name)
 {
 	/* RFC 4254 section 6.10 names, and those of RFC 4254's clients' everyday use; nothing that stops the keeper's view */
@@ -169,8 +181,7 @@ int channel_signal(Channel *channel, const char *name)
 
 	for (size_t i = 0; i < ELEMENTSOF(allowed); i++)
 		if (strcmp(sigabbrev_np(allowed[i]), name) == 0)
-			/* the process leads a session and group of its own: what it started in the foreground hears it too */
-			return kill(-channel->pid, allowed[i]) < 0 ? -errno : 0;
+			return send_signal(channel, allowed[i]);
 	return -EINVAL;
 }
 

@@ -322,6 +322,8 @@ static int method_signal(void *userdata, Peer *peer, sd_bus_message *message, sd
 	r = channel_signal(channel, name);
 	if (r == -EINVAL)
 		return bad_arguments(error, "not a signal that may be sent");
+	if (r == -ESRCH)
+		return no_session(error);
 	return r < 0 ? r : sd_bus_reply_method_return(message, NULL);
 }
 
