@@ -46,12 +46,14 @@ def alive(seconds):
 
 
 def workers():
+    """Those that have a connection: one waits for the next (creel-spare), and is a worker from then on."""
     uid, found = pwd.getpwnam("creel-sshd").pw_uid, set()
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
-                state = file.read().rpartition(b")")[2].split()[0]
-            if os.stat(f"/proc/{name}").st_uid == uid and state != b"Z":
+                head, _, rest = file.read().rpartition(b")")
+            waits = head.partition(b"(")[2] == b"creel-spare"
+            if os.stat(f"/proc/{name}").st_uid == uid and rest.split()[0] != b"Z" and not waits:
                 found.add(int(name))
         except OSError:
             pass
