@@ -10,7 +10,7 @@ from vmlib.image import dest_inputs
 from vmlib.paths import AGENTS, DEST, KEYS, TOP, Failure, quote_tail, run, say
 from vmlib.ports import FRONT, OPERATOR
 
-BOOT_PATIENCE = 240  # seconds; an emulated machine on a busy host needs 20 to 60
+BOOT_PATIENCE = 600  # seconds; an emulated machine on a busy host needs 20 to 60, one on a swamped host minutes
 
 
 def ssh_config_write(machine):

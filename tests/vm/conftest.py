@@ -2,6 +2,7 @@
 """One VM for the whole run. Each module starts from the same snapshot and must leave nothing running behind.
 
   pytest tests/vm                 a fresh VM, taken down at the end
+  pytest tests/vm -n 2 --dist loadfile    two of them, which share the modules
   pytest tests/vm --reuse         the VM of the last --reuse run, with the current build pushed into it; it stays up
   pytest tests/vm --as-is         the same VM just as it runs now: no restore before, no push
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The suite's own VM, apart from the one of `make up`: brought up, snapshot, restored by provision/vm."""
+"""The suite's own VMs, apart from the one of `make up`: brought up, snapshot, restored by provision/vm."""
 
 import contextlib
 import os
@@ -8,7 +8,8 @@ import sys
 
 from harness import BUILD, ROOT, Machine
 
-NAME = "suite"
+# one a worker of pytest-xdist (-n), which sets the variable
+NAME = "-".join(filter(None, ("suite", os.environ.get("PYTEST_XDIST_WORKER"))))
 
 
 def vm_command(name, *words):
