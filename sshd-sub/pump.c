@@ -23,6 +23,11 @@ bool pump_wants_output(const Channel *channel, bool is_stderr)
 	return fd >= 0 && !channel->pending && ssh_channel_window_size(channel->ssh) > 0;
 }
 
+size_t pump_held(const Channel *channel)
+{
+	return channel->held_n + (channel->staged ? channel->staged_n : 0);
+}
+
 void pump_close_input(Channel *channel)
 {
 	/* one socket for both directions: whichever ends last closes it */
@@ -33,6 +38,7 @@ void pump_close_input(Channel *channel)
 	channel->in_fd = -EBADF;
 	channel->in_blocked = false;
 	channel->unread = false;
+	channel->held_n = 0;
 	free(channel->staged);
 	channel->staged = NULL;
 	channel->staged_n = 0;
@@ -182,15 +188,18 @@ uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n)
 
 	if (n > window_bound(channel)) /* a peer that ignores the window makes libssh 0.10 buffer all it sends */
 		channel->worker->broken = true;
+	channel->held_n = 0;
 	if (channel->state > CHANNEL_STARTING && channel->in_fd < 0)
 		return n;
 	if (channel->state <= CHANNEL_STARTING || channel->in_blocked || channel->staged) {
 		channel->unread = true;
+		channel->held_n = n;
 		return 0;
 	}
 	taken = feed(channel, data, n);
 	channel->taken_n += taken;
 	channel->unread = taken < n;
+	channel->held_n = n - taken;
 	return (uint32_t)taken;
 }
 
@@ -205,6 +214,7 @@ static int stage(Channel *channel)
 	int n;
 
 	channel->unread = false;
+	channel->held_n = 0;
 	if (held <= 0)
 		return 0;
 	data = malloc((size_t)held);
@@ -234,6 +244,7 @@ int pump_stage(Channel *channel, const uint8_t *data, size_t n)
 	channel->staged_n = n;
 	channel->taken_n += n;
 	channel->unread = false;
+	channel->held_n = 0;
 	if (!channel->in_blocked)
 		pump_input(channel);
 	return 0;

@@ -13,8 +13,8 @@ from conftest import SLOW, wait_until
 from test_bad import works
 from test_protocol import talk
 
-# sandbox.h: what a worker's address space may grow to
-MEMORY_MAX_KB = 64 << 10
+# the bound of unread input (test_memory.py), and what else a worker has
+MEMORY_MAX_KB = 32 << 10
 
 
 def resident_kb(pid):
