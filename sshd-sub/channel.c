@@ -57,7 +57,6 @@ void channel_overflow(Channel *channel)
 		worker->broken = true;
 	channel_fail(
 		channel, "creel: more input was sent ahead on this connection than it may hold (16M), most of it here");
-	pump_close_input(channel);
 }
 
 static int channel_ask_start(Channel *channel, WireKind kind, const char *command)
@@ -107,8 +106,6 @@ static int on_subsystem(ssh_session session, ssh_channel ssh, const char *name, 
 {
 	Channel *channel = userdata;
 
-	if (channel->state == CHANNEL_OPEN)
-		channel->sftp = strcmp(name, "sftp") == 0;
 	return channel_ask_start(channel, KIND_SUBSYSTEM, name);
 }
 

@@ -137,31 +137,21 @@ void pump_output(Channel *channel, bool is_stderr)
 		channel->drained_n += (size_t)n;
 		channel->heard_usec = clock_monotonic_usec();
 	}
-	if (channel->sftp && !is_stderr) {
-		unsigned int answered;
-
-		(void)sftp_walk(&channel->answers, worker->chunk, (size_t)n, UINT32_MAX, &answered);
-		channel->unanswered -= answered < channel->unanswered ? answered : channel->unanswered;
-	}
+	if (!is_stderr)
+		sftp_came(&channel->sftp, worker->chunk, (size_t)n);
 	pump_send(channel, worker->chunk, (size_t)n, is_stderr);
-	if (channel->sftp && (channel->unread || channel->staged) && !channel->in_blocked)
+	if (sftp_holds(&channel->sftp) && (channel->unread || channel->staged) && !channel->in_blocked)
 		pump_input(channel);
 }
 
 /* Writes to the process. Returns how many bytes went; fewer than `n` when it must wait, for the pipe or for answers. */
 static size_t feed(Channel *channel, const uint8_t *data, size_t n)
 {
-	size_t want = n;
+	size_t want = sftp_may_send(&channel->sftp, data, n);
 	ssize_t written;
 
-	if (channel->sftp) {
-		SftpFramer ahead = channel->requests;
-		unsigned int begun;
-
-		want = sftp_walk(&ahead, data, n, SFTP_WINDOW - channel->unanswered, &begun);
-		if (!want)
-			return 0;
-	}
+	if (!want)
+		return 0;
 	written = write(channel->in_fd, data, want);
 	if (written < 0) {
 		if (errno == EAGAIN || errno == EINTR) {
@@ -171,12 +161,7 @@ static size_t feed(Channel *channel, const uint8_t *data, size_t n)
 		pump_close_input(channel); /* it reads no more: the rest is nobody's; `data` may be gone */
 		return n;
 	}
-	if (channel->sftp) {
-		unsigned int begun;
-
-		(void)sftp_walk(&channel->requests, data, (size_t)written, UINT32_MAX, &begun);
-		channel->unanswered += begun;
-	}
+	sftp_sent(&channel->sftp, data, (size_t)written);
 	if ((size_t)written < want)
 		channel->in_blocked = true;
 	return (size_t)written;

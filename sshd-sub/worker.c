@@ -168,6 +168,8 @@ static void bound_input(void)
 	for (size_t i = 0; i < worker.n_channels; i++) {
 		Channel *channel = worker.channels[i];
 
+		if (channel->state == CHANNEL_EXITED)
+			continue; /* on its way out already */
 		total += pump_held(channel);
 		if (!most || pump_held(channel) > pump_held(most))
 			most = channel;

@@ -60,7 +60,7 @@ typedef struct Channel {
 	bool closed; /* by the client, or broken */
 
 	/* the request that is being put together */
-	bool terminal, sftp;
+	bool terminal;
 	bool forwards; /* no process but a socket, for both directions: forwarding.c */
 	char term[KEEPER_TERM_MAX];
 	uint8_t modes[KEEPER_MODES_MAX]; /* of the terminal, as the client encoded them */
@@ -82,8 +82,7 @@ typedef struct Channel {
 	bool in_blocked;      /* the pipe is full */
 	uint8_t *staged;      /* taken from libssh, not yet written */
 	size_t staged_at, staged_n;
-	SftpFramer requests, answers;
-	unsigned int unanswered;
+	SftpWindow sftp;
 
 	/* towards the client */
 	uint8_t *pending; /* read from the process, not yet taken by libssh */

@@ -173,15 +173,24 @@ def test_the_same_way_with_nothing_forged_logs_in(front):
 
 # ---- the sftp-server's queue ----
 
-def test_many_small_sftp_requests(front, tmp_path):
-    """4 KiB writes without waiting for answers, as PuTTY's psftp sends them: sftp-server's queue stays short."""
+@pytest.mark.parametrize("how", ["subsystem", "command"])
+def test_many_small_sftp_requests(front, how):
+    """
+    4 KiB writes without waiting for answers, as PuTTY's psftp sends them: sftp-server's queue stays short. Likewise when it
+    is not the subsystem that was asked for but what a key's command= runs.
+    """
     import paramiko
 
     transport = paramiko.Transport(("127.0.0.1", front.port))
     name = f"/tmp/creel-small-{os.getpid()}"
     try:
         transport.connect(username=front.user.pw_name, pkey=paramiko.Ed25519Key.from_private_key_file(str(front.folder / "id")))
-        sftp = paramiko.SFTPClient.from_transport(transport)
+        channel = transport.open_session()
+        if how == "subsystem":
+            channel.invoke_subsystem("sftp")
+        else:
+            channel.exec_command("exec /usr/lib/openssh/sftp-server")
+        sftp = paramiko.SFTPClient(channel)
         piece, began = os.urandom(4096), time.monotonic()
         with sftp.open(name, "wb") as file:
             file.set_pipelined(True)
@@ -193,3 +202,33 @@ def test_many_small_sftp_requests(front, tmp_path):
         sftp.remove(name)
     finally:
         transport.close()
+
+
+SLOW_SERVER = """import struct, sys, time
+read, out = sys.stdin.buffer, sys.stdout.buffer
+def message():
+    return read.read(struct.unpack(">I", read.read(4))[0])
+%s
+sys.stderr.write("ready\\n"); sys.stderr.flush()
+while True:
+    n = struct.unpack("i", __import__("fcntl").ioctl(0, 0x541B, b"\\0" * 4))[0]
+    sys.stderr.write(str(n) + "\\n"); sys.stderr.flush()
+    if n >= 100 * 9 or n == 64 * 9: break
+    time.sleep(0.02)
+time.sleep(0.5)
+sys.stderr.write("most " + str(struct.unpack("i", __import__("fcntl").ioctl(0, 0x541B, b"\\0" * 4))[0]) + "\\n")
+"""
+
+
+@pytest.mark.parametrize("answer,most", [("b'\\0\\0\\0\\5\\2\\0\\0\\0\\3'", 64), ("b'hello, world'", 100)], ids=["sftp", "other"])
+def test_what_is_held_back_is_what_speaks_sftp(front, answer, most):
+    """A program of any name, run by exec: held to 64 unanswered requests if it answers as sftp does, else not at all."""
+    program = SLOW_SERVER % f"message(); out.write({answer}); out.flush()"
+    client = front.popen("exec python3 -c '" + program.replace("'", "'\\''") + "'")
+    client.stdin.write(b"\0\0\0\5\1\0\0\0\3")
+    client.stdin.flush()
+    assert client.stderr.readline() == b"ready\n"
+    client.stdin.write(b"\0\0\0\5\x11\0\0\0\1" * 100)
+    client.stdin.flush()
+    said = client.communicate(timeout=60 * SLOW)[1].split(b"\n")
+    assert f"most {most * 9}".encode() in said, said
