@@ -275,6 +275,19 @@ $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 delay-link_src := $(base_src)
 $(eval $(call test_rules,delay-link,tests/bench/delay-link.c,libsystemd))
 
+# creel-sshd as it would be beside a libssh that reaches one of its private-key operations in another way: the function
+# that is bound to it here has another name. It must refuse to serve.
+blind_programs := $(foreach f,EVP_DigestSign EVP_DigestVerify,$(BUILD)/tests/creel-sshd-without-$(f))
+$(blind_programs): $(BUILD)/tests/creel-sshd-without-%: $(creel-sshd_obj)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)objcopy --redefine-sym $*=unused_$* $(BUILD)/sshd-sub/split.o $@.o
+	$(Q)$(CC) $(all_cflags) -o $@ $(filter-out %/split.o,$^) $@.o $(all_ldflags) $(shell $(PKG_CONFIG) --libs $(creel-sshd_libs)) \
+		$(creel-sshd_ldlibs)
+
+.PHONY: blind
+blind: $(blind_programs)
+
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -305,7 +318,7 @@ install: all
 # ---- tests that run here -------------------------------------------------------------------------------------------
 .PHONY: unit fuzz-corpora front
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
-front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
+front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
 
 # it runs the program
