@@ -64,7 +64,7 @@ $(BUILD)/flags: FORCE
 .PHONY: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
+base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
 	    shell/base/str.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	      shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
@@ -126,10 +126,12 @@ creel_dir := $(bindir)
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_leftovers test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
-	      test_peer test_filter test_listening test_target test_waiting
+	      test_peer test_filter test_listening test_target test_waiting test_policy_files
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
+test_policy_files_src := $(policy_src) $(base_src)
+test_policy_files_libs := inih
 test_generator_src := $(units_src) $(policy_src) $(base_src)
 test_generator_libs := inih
 test_keys_src := $(session_src) $(policy_src) $(base_src)
