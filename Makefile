@@ -64,7 +64,7 @@ $(BUILD)/flags: FORCE
 .PHONY: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
+base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
 	    shell/base/str.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	      shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
@@ -85,11 +85,11 @@ keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/forward.c
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c shell/keeper/target.c
 units_src := units/agent-units.c units/unit-dir.c
-sshd_src := sshd-sub/allow.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/forwarding.c \
-	    sshd-sub/guard.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c \
+sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/forwarding.c \
+	    sshd-sub/guard.c sshd-sub/heap.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c \
 	    sshd-sub/monitor.c sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 	    sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
-	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
+	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/sources.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
 
@@ -126,10 +126,12 @@ creel_dir := $(bindir)
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_leftovers test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
-	      test_peer test_filter test_listening test_target
+	      test_peer test_filter test_listening test_target test_waiting test_policy_files
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
+test_policy_files_src := $(policy_src) $(base_src)
+test_policy_files_libs := inih
 test_generator_src := $(units_src) $(policy_src) $(base_src)
 test_generator_libs := inih
 test_keys_src := $(session_src) $(policy_src) $(base_src)
@@ -162,6 +164,7 @@ test_modes_src := sshd-sub/modes.c
 test_modes_libs := libssh
 test_sftp_window_src := sshd-sub/sftp-window.c
 test_peer_src := sshd-sub/peer.c
+test_waiting_src := sshd-sub/children.c sshd-sub/heap.c sshd-sub/peer.c sshd-sub/sources.c sshd-sub/waiting.c
 test_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 test_target_libs := inih
 test_target_ldlibs := -lpam
@@ -274,6 +277,19 @@ $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 delay-link_src := $(base_src)
 $(eval $(call test_rules,delay-link,tests/bench/delay-link.c,libsystemd))
 
+# creel-sshd as it would be beside a libssh that reaches one of its private-key operations in another way: the function
+# that is bound to it here has another name. It must refuse to serve.
+blind_programs := $(foreach f,EVP_DigestSign EVP_DigestVerify,$(BUILD)/tests/creel-sshd-without-$(f))
+$(blind_programs): $(BUILD)/tests/creel-sshd-without-%: $(creel-sshd_obj)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)objcopy --redefine-sym $*=unused_$* $(BUILD)/sshd-sub/split.o $@.o
+	$(Q)$(CC) $(all_cflags) -o $@ $(filter-out %/split.o,$^) $@.o $(all_ldflags) $(shell $(PKG_CONFIG) --libs $(creel-sshd_libs)) \
+		$(creel-sshd_ldlibs)
+
+.PHONY: blind
+blind: $(blind_programs)
+
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -304,7 +320,7 @@ install: all
 # ---- tests that run here -------------------------------------------------------------------------------------------
 .PHONY: unit fuzz-corpora front
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
-front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
+front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
 
 # it runs the program

@@ -43,6 +43,22 @@ static void channel_fail(Channel *channel, const char *why)
 	channel->note = strdup(why);
 }
 
+void channel_overflow(Channel *channel)
+{
+	Worker *worker = channel->worker;
+
+	if (channel->forwards) {
+		(void)ssh_channel_close(channel->ssh);
+		channel->closed = true;
+		return;
+	}
+	if ((channel->state == CHANNEL_STARTING || channel->state == CHANNEL_RUNNING) &&
+		link_tell(&worker->link, WIRE_CLOSE, channel->number, 0, NULL) < 0)
+		worker->broken = true;
+	channel_fail(
+		channel, "creel: more input was sent ahead on this connection than it may hold (16M), most of it here");
+}
+
 static int channel_ask_start(Channel *channel, WireKind kind, const char *command)
 {
 	static uint8_t buffer[WIRE_PAYLOAD_MAX];
@@ -90,8 +106,6 @@ static int on_subsystem(ssh_session session, ssh_channel ssh, const char *name, 
 {
 	Channel *channel = userdata;
 
-	if (channel->state == CHANNEL_OPEN)
-		channel->sftp = strcmp(name, "sftp") == 0;
 	return channel_ask_start(channel, KIND_SUBSYSTEM, name);
 }
 

@@ -5,17 +5,15 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
-void children_init(Children *children)
+void children_init(Children *children, Sources *sources)
 {
-	*children = (Children){ 0 };
+	*children = (Children){ .sources = sources };
 	children->end = &children->first;
 }
 
-int children_add(
-	Children *children, pid_t pid, int connection_fd, const char *peer, const PeerSource *source, uint32_t id)
+int children_add(Children *children, pid_t pid, int connection_fd, const char *peer, Source *source, uint32_t id)
 {
 	Child *child = calloc(1, sizeof(*child));
 
@@ -24,17 +22,26 @@ int children_add(
 	child->id = id;
 	child->pid = pid;
 	child->connection_fd = connection_fd;
-	child->source = *source;
+	child->source = source;
 	child->since_usec = clock_monotonic_usec();
 	(void)snprintf(child->peer, sizeof(child->peer), "%s", peer);
 	*children->end = child;
 	children->end = &child->next;
 	children->unauthenticated++;
+	source_note(children->sources, source, SOURCE_SERVED, child->since_usec);
 	return 0;
 }
 
-static void child_counts_no_more(Children *children, Child *child)
+static void child_leaves_source(Children *children, Child *child, SourceEvent how)
 {
+	if (child->source)
+		source_note(children->sources, child->source, how, clock_monotonic_usec());
+	child->source = NULL;
+}
+
+static void child_counts_no_more(Children *children, Child *child, SourceEvent how)
+{
+	child_leaves_source(children, child, how);
 	if (!child->admitted)
 		children->unauthenticated--;
 	child->admitted = true;
@@ -45,7 +52,7 @@ void children_admit(Children *children, uint32_t id)
 {
 	for (Child *child = children->first; child; child = child->next)
 		if (child->id == id) {
-			child_counts_no_more(children, child);
+			child_counts_no_more(children, child, SOURCE_ENTERED);
 			return;
 		}
 }
@@ -67,7 +74,7 @@ void children_remove(Children *children, Child *child)
 	*link = child->next;
 	if (children->end == &child->next)
 		children->end = link;
-	child_counts_no_more(children, child);
+	child_counts_no_more(children, child, SOURCE_USED_UP);
 	free(child);
 }
 
@@ -86,44 +93,53 @@ static bool child_overdue(const Child *child)
 	       (info.tcpi_bytes_received ? CHILD_IDLE_PATIENCE_MSEC : CHILD_SILENT_PATIENCE_MSEC);
 }
 
-unsigned int children_count_source(const Children *children, const PeerSource *source)
+/* How many places the side that `source` is compared by has: its group, or itself where both are of one group. */
+static unsigned int places_beside(const Source *source, const Source *other)
 {
-	unsigned int n = 0;
-
-	for (const Child *child = children->first; child; child = child->next)
-		if (!child->admitted && !child->dropped && memcmp(&child->source, source, sizeof(*source)) == 0)
-			n++;
-	return n;
+	return source->above == other->above ? source->serving : source->above->serving;
 }
 
-/* May it be dropped for somebody whose source holds `theirs`, while its own holds `n`? */
-static bool child_had_its_turn(const Child *child, unsigned int n, unsigned int theirs, uint64_t now_usec)
+/* May it be dropped for somebody of source `waiting`? */
+static bool child_had_its_turn(const Child *child, const Source *waiting, bool crowded, uint64_t now_usec)
 {
-	if (child_overdue(child))
+	unsigned int own = places_beside(child->source, waiting), theirs = places_beside(waiting, child->source);
+
+	if (child->overdue)
 		return true;
-	if (n <= theirs)
+	if (own <= theirs)
 		return false;
-	return now_usec - child->since_usec >= (n > theirs + 1 ? CHILD_TURN_USEC : CHILD_LONG_TURN_USEC);
+	return now_usec - child->since_usec >= (crowded || own > theirs + 1 ? CHILD_TURN_USEC : CHILD_LONG_TURN_USEC);
 }
 
-Child *children_choose_victim(Children *children, const PeerSource *waiting, uint64_t now_usec)
+/* Of a group with more places, or of a source with more in the same one? The first of equals is the oldest. */
+static bool child_goes_before(const Child *child, const Child *other)
 {
-	unsigned int most = 0, theirs = children_count_source(children, waiting);
-	Child *victim = NULL;
+	const Source *a = child->source, *b = other->source;
 
-	for (Child *child = children->first; child; child = child->next) {
-		unsigned int n;
+	if (a->above->serving != b->above->serving)
+		return a->above->serving > b->above->serving;
+	return a->serving > b->serving;
+}
 
-		if (child->admitted || child->dropped)
-			continue;
-		n = children_count_source(children, &child->source);
-		/* the first of equals is the oldest */
-		if (n > most && child_had_its_turn(child, n, theirs, now_usec)) {
-			most = n;
-			victim = child;
-		}
+size_t children_choose_victims(
+	Children *children, const Source *waiting, bool crowded, uint64_t now_usec, Child **ret, size_t n)
+{
+	size_t chosen = 0;
+
+	for (Child *child = children->first; child; child = child->next)
+		if (child->source)
+			child->overdue = child_overdue(child);
+	while (chosen < n) {
+		Child *victim = NULL;
+
+		for (Child *child = children->first; child; child = child->next)
+			if (child->source && (!victim || child_goes_before(child, victim)) &&
+				child_had_its_turn(child, waiting, crowded, now_usec))
+				victim = child;
+		if (!victim)
+			break;
+		child_leaves_source(children, victim, SOURCE_USED_UP);
+		ret[chosen++] = victim;
 	}
-	if (victim)
-		victim->dropped = true;
-	return victim;
+	return chosen;
 }

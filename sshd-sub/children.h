@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "sshd-sub/peer.h"
+#include "sshd-sub/sources.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -19,7 +19,7 @@
 /* Spoke, and then kept us waiting: a person may type a passphrase, but not while others wait. */
 #define CHILD_IDLE_PATIENCE_MSEC 8000U
 
-/* Time enough, while others who hold less wait: much less, or just less. */
+/* Time enough, while others who hold less wait: much less or so many that the waiting room fills, or just less. */
 #define CHILD_TURN_USEC (3U * 1000U * 1000U)
 #define CHILD_LONG_TURN_USEC (8U * 1000U * 1000U)
 
@@ -28,31 +28,35 @@ typedef struct Child {
 	uint32_t id;
 	pid_t pid;
 	int connection_fd; /* kept until it logs in, to ask the kernel how long it has been waiting */
-	bool admitted, dropped;
-	PeerSource source;
+	bool admitted;
+	bool overdue;        /* when that was last looked at */
+	Source *source;      /* counts as served there; NULL: no more */
 	uint64_t since_usec; /* CLOCK_MONOTONIC */
 	char peer[WIRE_PEER_MAX];
 } Child;
 
 typedef struct Children {
+	Sources *sources;
 	Child *first, **end; /* in order of arrival */
 	unsigned int unauthenticated;
 	uint32_t last_id;
 } Children;
 
-void children_init(Children *children);
+/* `sources` stays the caller's. */
+void children_init(Children *children, Sources *sources);
 
 /* Takes `connection_fd` on success. Returns 0 or -ENOMEM. */
 _must_check_ int children_add(
-	Children *children, pid_t pid, int connection_fd, const char *peer, const PeerSource *source, uint32_t id);
+	Children *children, pid_t pid, int connection_fd, const char *peer, Source *source, uint32_t id);
 /* The worker with that number logged in. */
 void children_admit(Children *children, uint32_t id);
 /* NULL: none of ours. */
 Child *children_find(Children *children, pid_t pid);
 void children_remove(Children *children, Child *child);
 
-/* How many of that source are there that have not logged in. */
-unsigned int children_count_source(const Children *children, const PeerSource *source);
-
-/* Whom to drop for one of source `waiting`, or NULL. Marks it. */
-Child *children_choose_victim(Children *children, const PeerSource *waiting, uint64_t now_usec);
+/*
+ * Whom to drop for one of source `waiting`: at most `n` into `ret`, those of whom there are most first. Marks them.
+ * `crowded`: the room is. Returns how many.
+ */
+size_t children_choose_victims(
+	Children *children, const Source *waiting, bool crowded, uint64_t now_usec, Child **ret, size_t n);

@@ -5,6 +5,7 @@
  * where the private part is two equal check numbers, type, public half, secret (seed and public half), comment, padding.
  */
 #include "sshd-sub/hostkey.h"
+#include "shell/base/base64.h"
 #include "sshd-sub/blob.h"
 
 #include <string.h>
@@ -14,51 +15,6 @@
 #define MAGIC "openssh-key-v1" /* with its NUL */
 #define KEY_TYPE "ssh-ed25519"
 #define SEED_SIZE 32U
-
-/* Base64 with line ends, to the end of `n`; -EBADMSG if it is none. `ret` has room for n bytes. */
-static int base64_decode(const char *text, size_t n, uint8_t *ret, size_t *ret_n)
-{
-	unsigned int bits = 0, have = 0, padding = 0;
-	size_t used = 0, digits = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)text[i];
-		unsigned int value;
-
-		if (c == '\n' || c == '\r')
-			continue;
-		digits++;
-		if (c == '=') {
-			padding++;
-			continue;
-		}
-		if (c >= 'A' && c <= 'Z')
-			value = c - 'A';
-		else if (c >= 'a' && c <= 'z')
-			value = c - 'a' + 26U;
-		else if (c >= '0' && c <= '9')
-			value = c - '0' + 52U;
-		else if (c == '+')
-			value = 62;
-		else if (c == '/')
-			value = 63;
-		else
-			return -EBADMSG;
-		if (padding)
-			return -EBADMSG;
-		bits = bits << 6 | value;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			ret[used++] = (uint8_t)(bits >> have);
-			bits &= (1U << have) - 1;
-		}
-	}
-	if (digits % 4 || padding > 2 || bits)
-		return -EBADMSG;
-	*ret_n = used;
-	return 0;
-}
 
 static int hostkey_parse_private(Slice private, Slice public, EVP_PKEY **ret)
 {
@@ -143,7 +99,7 @@ int hostkey_parse(const char *text, size_t n, EVP_PKEY **ret)
 	end = memmem(begin, n - (size_t)(begin - text), ARMOUR_END, strlen(ARMOUR_END));
 	if (!end)
 		return -EBADMSG;
-	r = base64_decode(begin, (size_t)(end - begin), binary, &binary_n);
+	r = base64_decode(begin, (size_t)(end - begin), true, binary, &binary_n);
 	if (!r)
 		r = hostkey_parse_blob((Slice){ .data = binary, .n = binary_n }, ret);
 	explicit_bzero(binary, sizeof(binary));

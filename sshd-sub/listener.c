@@ -8,12 +8,14 @@
  * listening sockets meanwhile. Signals are looked at between connections, so none is lost half accepted.
  *
  * Workers share this process's address-space layout. When one crashes, the next might be aimed better: we start anew
- * (execve), with a new layout and a new monitor, after a pause; live connections stay with the old monitor.
+ * (execve), with a new layout and a new monitor, after a pause; live connections stay with the old monitor, and who waits
+ * goes on waiting (anew.h).
  */
 #include "sshd-sub/listener.h"
 #include "shell/base/file.h"
 #include "shell/base/log.h"
 #include "shell/base/rate.h"
+#include "sshd-sub/anew.h"
 #include "sshd-sub/children.h"
 #include "sshd-sub/hostkey.h"
 #include "sshd-sub/monitor.h"
@@ -42,6 +44,9 @@
 #define ACCEPT_ROUND 16U    /* accepted before signals are looked at again */
 #define FULL_TICK_MSEC 200U /* while the bound is reached */
 #define DROP_ROUND 16U
+/* The lines about a full waiting room: so many at once, then one in so long. */
+#define FULL_BURST 3U
+#define FULL_INTERVAL_USEC (10U * 1000U * 1000U)
 #define BANNER_MAX (16U * 1024)
 /* From the last connection to the next spare: forking at once takes time from the worker that has just begun. */
 #define SPARE_PAUSE_MSEC 3U
@@ -58,8 +63,11 @@ typedef struct Listener {
 	ssh_bind offer;
 	char *banner;        /* the text itself, NULL: none */
 	ssh_session session; /* for the next worker; the listener itself never uses it */
+	Sources sources;
 	Children children;
-	Room room; /* accepted, and not served yet */
+	Room room;            /* accepted, and not served yet */
+	Rate full;            /* log lines about it */
+	uint64_t full_logged; /* refusals that were told */
 	Spare spare;
 	sigset_t signals;
 	uint64_t tick_usec; /* when room is made next */
@@ -302,12 +310,11 @@ static int listener_serve(Listener *listener, Waiting *waiting)
 	socklen_t local_n = sizeof(local);
 	char peer[WIRE_PEER_MAX];
 	uint32_t id = ++listener->children.last_id;
-	PeerSource source;
 	int r;
 
 	if (getsockname(waiting->fd, (struct sockaddr *)&local, &local_n) < 0)
 		return -errno;
-	r = peer_describe(&waiting->remote, &local, peer, &source);
+	r = peer_describe(&waiting->remote, &local, peer);
 	if (r < 0)
 		return r;
 	r = listener_hand_over(listener, waiting->fd);
@@ -315,7 +322,7 @@ static int listener_serve(Listener *listener, Waiting *waiting)
 		return r;
 	r = listener_announce(listener, id, peer);
 	if (r >= 0)
-		r = children_add(&listener->children, listener->spare.pid, waiting->fd, peer, &source, id);
+		r = children_add(&listener->children, listener->spare.pid, waiting->fd, peer, waiting->source, id);
 	if (r >= 0) {
 		TAKE_FD(waiting->fd);
 		listener->no_spares = false;
@@ -329,11 +336,10 @@ static void listener_serve_waiting(Listener *listener)
 {
 	while (listener->room.n &&
 		(listener->ending || listener->children.unauthenticated < listener->options->unauthenticated)) {
-		_cleanup_(waiting_freep) Waiting *waiting = room_next(&listener->room, &listener->children);
-		int r;
+		Waiting *waiting = room_next(&listener->room);
+		int r = listener_serve(listener, waiting);
 
-		room_take(&listener->room, waiting);
-		r = listener_serve(listener, waiting);
+		room_remove(&listener->room, waiting, clock_monotonic_usec());
 		if (r < 0) {
 			log_error("cannot serve a connection: %s", strerror(-r));
 			if (r == -EAGAIN || r == -ENOMEM) /* no more processes */
@@ -348,7 +354,6 @@ static void listener_accept(Listener *listener, int fd)
 		_cleanup_close_ int connection_fd = -EBADF;
 		struct sockaddr_storage remote;
 		socklen_t remote_n = sizeof(remote);
-		PeerSource source;
 		int r;
 
 		connection_fd = accept4(fd, (struct sockaddr *)&remote, &remote_n, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -359,9 +364,7 @@ static void listener_accept(Listener *listener, int fd)
 			}
 			return;
 		}
-		r = peer_source(&remote, &source);
-		if (r >= 0)
-			r = room_add(&listener->room, connection_fd, &remote, &source);
+		r = room_add(&listener->room, connection_fd, &remote, clock_monotonic_usec());
 		if (r < 0)
 			log_error("cannot take a connection: %s", strerror(-r));
 		else
@@ -375,19 +378,35 @@ static void listener_make_room(Listener *listener)
 {
 	uint64_t now_usec = clock_monotonic_usec();
 
-	if (now_usec > WAITING_USEC)
-		room_close_older(&listener->room, now_usec - WAITING_USEC);
-	for (unsigned int i = 0; i < DROP_ROUND && i < listener->room.n; i++) {
-		const Waiting *next = room_next(&listener->room, &listener->children);
-		Child *victim = children_choose_victim(&listener->children, &next->source, now_usec);
-		WireHeader header = { .type = WIRE_DROP };
+	Child *victims[DROP_ROUND];
+	const Waiting *next;
+	size_t n;
 
-		if (!victim)
-			return;
-		header.number = victim->id;
+	if (now_usec > WAITING_USEC)
+		room_close_older(&listener->room, now_usec - WAITING_USEC, now_usec);
+	next = room_next(&listener->room);
+	if (!next)
+		return;
+	n = children_choose_victims(&listener->children, next->source, room_is_crowded(&listener->room), now_usec,
+		victims, listener->room.n < DROP_ROUND ? listener->room.n : DROP_ROUND);
+	for (size_t i = 0; i < n; i++) {
+		WireHeader header = { .type = WIRE_DROP, .number = victims[i]->id };
+
 		if (wire_send(listener->control_fd, &header, NULL, NULL, 0, 0) < 0)
 			return;
 	}
+}
+
+/* Who was not let wait, because too many do already. */
+static void listener_log_refusals(Listener *listener)
+{
+	uint64_t left_out;
+
+	if (listener->room.refused == listener->full_logged || !rate_take(&listener->full, &left_out))
+		return;
+	log_notice("%llu connections closed: %u wait already, and their sources had no better claim",
+		(unsigned long long)(listener->room.refused - listener->full_logged), listener->room.most);
+	listener->full_logged = listener->room.refused;
 }
 
 /* While somebody waits: at most every FULL_TICK_MSEC, however much else there is to do. */
@@ -399,6 +418,7 @@ static void listener_tick(Listener *listener)
 		return;
 	listener->tick_usec = now_usec + FULL_TICK_MSEC * 1000U;
 	listener_make_room(listener);
+	listener_log_refusals(listener);
 }
 
 static bool is_crash(int status)
@@ -513,28 +533,11 @@ static int listener_round(Listener *listener)
 	return 1;
 }
 
-/* A new image of this program with the same listening sockets. Returns only on failure. */
-static void listener_start_anew(Listener *listener)
-{
-	char number[24];
-
-	(void)sleep(CRASH_PAUSE_SEC);
-	(void)snprintf(number, sizeof(number), "%d", (int)getpid());
-	(void)setenv("LISTEN_PID", number, 1);
-	(void)snprintf(number, sizeof(number), "%u", listener->n_listening);
-	(void)setenv("LISTEN_FDS", number, 1);
-	for (unsigned int i = 0; i < listener->n_listening; i++)
-		if (listener->listening_fds[i] != SD_LISTEN_FDS_START + (int)i ||
-			fcntl(listener->listening_fds[i], F_SETFD, 0) < 0)
-			return;
-	(void)execv("/proc/self/exe", listener->argv);
-	log_error("cannot start anew: %s", strerror(errno));
-}
-
 int listener_run(const Options *options, char *const argv[])
 {
 	static Listener listener;
 	const char *step;
+	unsigned int waited;
 	int r;
 
 	listener = (Listener){
@@ -544,9 +547,16 @@ int listener_run(const Options *options, char *const argv[])
 		.control_fd = -EBADF,
 		.landlock_fd = -EBADF,
 		.spare = SPARE_NONE,
+		.full = { .burst = FULL_BURST, .interval_usec = FULL_INTERVAL_USEC },
 	};
-	children_init(&listener.children);
-	room_init(&listener.room);
+	r = sources_init(&listener.sources);
+	if (r < 0) {
+		log_error("no random numbers: %s", strerror(-r));
+		return 1;
+	}
+	children_init(&listener.children, &listener.sources);
+	room_init(&listener.room, &listener.sources, options->unauthenticated);
+	waited = anew_take_waiting(&listener.room, clock_monotonic_usec());
 	r = listener_prepare(&listener, &step);
 	if (r == -EPROTO)
 		log_error("%s: this libssh does not keep to what split keys need; refusing to serve", step);
@@ -561,6 +571,8 @@ int listener_run(const Options *options, char *const argv[])
 #endif
 	(void)malloc_trim(0); /* what the self-test left free is then empty, not copied by every worker that uses it */
 	(void)sd_notify(0, "READY=1");
+	if (waited)
+		log_notice("%u connections that waited wait on", waited);
 	log_debug("serving");
 
 	do
@@ -572,6 +584,8 @@ int listener_run(const Options *options, char *const argv[])
 		(void)sd_notify(0, "STOPPING=1");
 		return 0;
 	}
-	listener_start_anew(&listener);
+	(void)sleep(CRASH_PAUSE_SEC);
+	r = anew_execute(argv, listener.listening_fds, listener.n_listening, &listener.room);
+	log_error("cannot start anew: %s", strerror(-r));
 	return 1;
 }

@@ -4,6 +4,9 @@
  * session of it lives here, that is tried until it works, and then every session is claimed (Attach). Where even the
  * socket is gone and stays so, the agent is, and its connections end.
  * Without sessions the bus is opened again when somebody knocks.
+ *
+ * A keeper takes only so many connections. A monitor whose listener is gone keeps those that its connections use, and
+ * gives back the others: old instances must not take the places of new ones.
  */
 #include "shell/base/log.h"
 #include "shell/base/str.h"
@@ -197,6 +200,44 @@ int keeper_find(Monitor *monitor, uid_t uid, KeeperLink **ret)
 		return r;
 	*ret = keeper;
 	return 0;
+}
+
+static bool keeper_is_used(const KeeperLink *keeper)
+{
+	for (const Connection *c = keeper->monitor->connections; c; c = c->next)
+		if (c->keeper == keeper)
+			return true;
+	return false;
+}
+
+static int on_idle(sd_event_source *source, void *userdata)
+{
+	Monitor *monitor = userdata;
+
+	for (KeeperLink *keeper = monitor->keepers; keeper; keeper = keeper->next) {
+		uint64_t unsent = 0;
+
+		if (!keeper->bus || keeper->lost || keeper_is_used(keeper))
+			continue;
+		/* a Logout that is not out yet: the bus goes with the next connection, or with us */
+		if (sd_bus_get_n_queued_write(keeper->bus, &unsent) >= 0 && !unsent)
+			keeper_drop_bus(keeper);
+	}
+	return 0;
+}
+
+void keeper_drop_idle(Monitor *monitor)
+{
+	int r;
+
+	if (monitor->control_fd >= 0)
+		return;
+	if (monitor->idle_source)
+		r = sd_event_source_set_enabled(monitor->idle_source, SD_EVENT_ONESHOT);
+	else
+		r = sd_event_add_defer(monitor->event, &monitor->idle_source, on_idle, monitor);
+	if (r < 0)
+		log_error("idle connections to keepers stay open: %s", strerror(-r));
 }
 
 int keeper_call_new(KeeperLink *keeper, const char *member, sd_bus_message **ret)

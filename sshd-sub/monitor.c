@@ -55,6 +55,8 @@ static void connection_free(Connection *connection)
 	free(connection);
 	if (!monitor->connections && monitor->control_fd < 0)
 		(void)sd_event_exit(monitor->event, 0);
+	else
+		keeper_drop_idle(monitor);
 }
 
 void connection_end(Connection *connection, const char *why)
@@ -251,6 +253,8 @@ static void listener_is_gone(Monitor *monitor)
 	monitor->control_fd = fd_close(monitor->control_fd);
 	if (!monitor->connections)
 		(void)sd_event_exit(monitor->event, 0);
+	else
+		keeper_drop_idle(monitor);
 }
 
 static int on_control(sd_event_source *source, int fd, uint32_t events, void *userdata)

@@ -101,7 +101,7 @@ struct Monitor {
 	const Options *options;
 	sd_event *event;
 	int control_fd;
-	sd_event_source *control_source, *grace_source;
+	sd_event_source *control_source, *grace_source, *idle_source;
 	EVP_PKEY *hostkey;
 	Connection *connections, **connections_end;
 	KeeperLink *keepers;
@@ -152,6 +152,8 @@ _must_check_ int forward_open(Connection *connection, WireReader *reader);
 
 /* The keeper of that uid, connected. Returns 0, -ENOENT (no agent), or another negative errno (its socket refuses). */
 _must_check_ int keeper_find(Monitor *monitor, uid_t uid, KeeperLink **ret);
+/* Nobody new comes in: buses that no connection uses are closed, later. Does nothing while there is a listener. */
+void keeper_drop_idle(Monitor *monitor);
 /* A call of KEEPER_INTERFACE, to be filled. -ENOTCONN while the keeper is away. */
 _must_check_ int keeper_call_new(KeeperLink *keeper, const char *member, sd_bus_message **ret);
 /* Sends it; `handler` gets the answer, or an error after KEEPER_TIMEOUT_USEC or when the bus ends. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SOURCE_BYTES_IPV6 8U
+#define GROUP_BYTES_IPV6 6U
 
 /* As an IPv6 address, and a port in host order. */
 static int address_read(const struct sockaddr_storage *address, struct in6_addr *ret, uint16_t *ret_port)
@@ -45,6 +46,16 @@ static PeerSource source_of(const struct in6_addr *address)
 	return source;
 }
 
+PeerSource peer_group(const PeerSource *source)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	PeerSource group = *source;
+
+	if (memcmp(source->bytes, mapped, sizeof(mapped)) != 0)
+		memset(group.bytes + GROUP_BYTES_IPV6, 0, sizeof(group.bytes) - GROUP_BYTES_IPV6);
+	return group;
+}
+
 int peer_source(const struct sockaddr_storage *remote, PeerSource *ret)
 {
 	struct in6_addr address;
@@ -56,8 +67,8 @@ int peer_source(const struct sockaddr_storage *remote, PeerSource *ret)
 	return r;
 }
 
-int peer_describe(const struct sockaddr_storage *remote, const struct sockaddr_storage *local,
-	char ret[static WIRE_PEER_MAX], PeerSource *ret_source)
+int peer_describe(
+	const struct sockaddr_storage *remote, const struct sockaddr_storage *local, char ret[static WIRE_PEER_MAX])
 {
 	char remote_text[INET6_ADDRSTRLEN], local_text[INET6_ADDRSTRLEN];
 	struct in6_addr remote_address, local_address;
@@ -72,6 +83,5 @@ int peer_describe(const struct sockaddr_storage *remote, const struct sockaddr_s
 	address_write(&remote_address, remote_text);
 	address_write(&local_address, local_text);
 	(void)snprintf(ret, WIRE_PEER_MAX, "%s %u %s %u", remote_text, remote_port, local_text, local_port);
-	*ret_source = source_of(&remote_address);
 	return 0;
 }

@@ -14,9 +14,12 @@ typedef struct PeerSource {
 /* Returns 0 or -EAFNOSUPPORT. */
 _must_check_ int peer_source(const struct sockaddr_storage *remote, PeerSource *ret);
 
+/* The /48 that an IPv6 source is in, which one customer of a provider may have whole; an IPv4 address is by itself. */
+PeerSource peer_group(const PeerSource *source);
+
 /*
  * Both ends of a TCP connection as text, "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT", IPv4 inside IPv6 as IPv4.
  * Returns 0 or -EAFNOSUPPORT.
  */
-_must_check_ int peer_describe(const struct sockaddr_storage *remote, const struct sockaddr_storage *local,
-	char ret[static WIRE_PEER_MAX], PeerSource *ret_source);
+_must_check_ int peer_describe(
+	const struct sockaddr_storage *remote, const struct sockaddr_storage *local, char ret[static WIRE_PEER_MAX]);

@@ -23,6 +23,11 @@ bool pump_wants_output(const Channel *channel, bool is_stderr)
 	return fd >= 0 && !channel->pending && ssh_channel_window_size(channel->ssh) > 0;
 }
 
+size_t pump_held(const Channel *channel)
+{
+	return channel->held_n + (channel->staged ? channel->staged_n : 0);
+}
+
 void pump_close_input(Channel *channel)
 {
 	/* one socket for both directions: whichever ends last closes it */
@@ -33,6 +38,7 @@ void pump_close_input(Channel *channel)
 	channel->in_fd = -EBADF;
 	channel->in_blocked = false;
 	channel->unread = false;
+	channel->held_n = 0;
 	free(channel->staged);
 	channel->staged = NULL;
 	channel->staged_n = 0;
@@ -131,31 +137,21 @@ void pump_output(Channel *channel, bool is_stderr)
 		channel->drained_n += (size_t)n;
 		channel->heard_usec = clock_monotonic_usec();
 	}
-	if (channel->sftp && !is_stderr) {
-		unsigned int answered;
-
-		(void)sftp_walk(&channel->answers, worker->chunk, (size_t)n, UINT32_MAX, &answered);
-		channel->unanswered -= answered < channel->unanswered ? answered : channel->unanswered;
-	}
+	if (!is_stderr)
+		sftp_came(&channel->sftp, worker->chunk, (size_t)n);
 	pump_send(channel, worker->chunk, (size_t)n, is_stderr);
-	if (channel->sftp && (channel->unread || channel->staged) && !channel->in_blocked)
+	if (sftp_holds(&channel->sftp) && (channel->unread || channel->staged) && !channel->in_blocked)
 		pump_input(channel);
 }
 
 /* Writes to the process. Returns how many bytes went; fewer than `n` when it must wait, for the pipe or for answers. */
 static size_t feed(Channel *channel, const uint8_t *data, size_t n)
 {
-	size_t want = n;
+	size_t want = sftp_may_send(&channel->sftp, data, n);
 	ssize_t written;
 
-	if (channel->sftp) {
-		SftpFramer ahead = channel->requests;
-		unsigned int begun;
-
-		want = sftp_walk(&ahead, data, n, SFTP_WINDOW - channel->unanswered, &begun);
-		if (!want)
-			return 0;
-	}
+	if (!want)
+		return 0;
 	written = write(channel->in_fd, data, want);
 	if (written < 0) {
 		if (errno == EAGAIN || errno == EINTR) {
@@ -165,12 +161,7 @@ static size_t feed(Channel *channel, const uint8_t *data, size_t n)
 		pump_close_input(channel); /* it reads no more: the rest is nobody's; `data` may be gone */
 		return n;
 	}
-	if (channel->sftp) {
-		unsigned int begun;
-
-		(void)sftp_walk(&channel->requests, data, (size_t)written, UINT32_MAX, &begun);
-		channel->unanswered += begun;
-	}
+	sftp_sent(&channel->sftp, data, (size_t)written);
 	if ((size_t)written < want)
 		channel->in_blocked = true;
 	return (size_t)written;
@@ -182,15 +173,18 @@ uint32_t pump_take(Channel *channel, const uint8_t *data, uint32_t n)
 
 	if (n > window_bound(channel)) /* a peer that ignores the window makes libssh 0.10 buffer all it sends */
 		channel->worker->broken = true;
+	channel->held_n = 0;
 	if (channel->state > CHANNEL_STARTING && channel->in_fd < 0)
 		return n;
 	if (channel->state <= CHANNEL_STARTING || channel->in_blocked || channel->staged) {
 		channel->unread = true;
+		channel->held_n = n;
 		return 0;
 	}
 	taken = feed(channel, data, n);
 	channel->taken_n += taken;
 	channel->unread = taken < n;
+	channel->held_n = n - taken;
 	return (uint32_t)taken;
 }
 
@@ -205,6 +199,7 @@ static int stage(Channel *channel)
 	int n;
 
 	channel->unread = false;
+	channel->held_n = 0;
 	if (held <= 0)
 		return 0;
 	data = malloc((size_t)held);
@@ -234,6 +229,7 @@ int pump_stage(Channel *channel, const uint8_t *data, size_t n)
 	channel->staged_n = n;
 	channel->taken_n += n;
 	channel->unread = false;
+	channel->held_n = 0;
 	if (!channel->in_blocked)
 		pump_input(channel);
 	return 0;

@@ -90,12 +90,28 @@ int sandbox_prepare(int *ret_landlock_fd)
 	return 0;
 }
 
+/* What is not dumpable belongs to root in /proc, so for a moment we are: nothing has come from outside yet. */
+static int expendable(void)
+{
+	_cleanup_close_ int fd = -EBADF;
+	int r = 0;
+
+	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+		return -errno;
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, SANDBOX_OOM_SCORE, sizeof(SANDBOX_OOM_SCORE) - 1) < 0)
+		r = -errno;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
+	return r;
+}
+
 #ifdef CREEL_ADDRESS_SANITIZER
 /* The sanitizer maps terabytes, and a fault's report opens /proc: its builds are for tests, and say so when they start. */
 int sandbox_apply(int landlock_fd)
 {
 	fd_close(landlock_fd);
-	return 0;
+	return expendable();
 }
 #else
 int sandbox_apply(int landlock_fd)
@@ -103,7 +119,10 @@ int sandbox_apply(int landlock_fd)
 	struct rlimit none = { 0, 0 };
 	struct rlimit memory = { SANDBOX_MEMORY_MAX, SANDBOX_MEMORY_MAX };
 	struct rlimit fds = { SANDBOX_FDS_MAX, SANDBOX_FDS_MAX };
+	int r = expendable();
 
+	if (r < 0)
+		return r;
 	if (setrlimit(RLIMIT_AS, &memory) < 0 || setrlimit(RLIMIT_NOFILE, &fds) < 0)
 		return -errno;
 	if (setrlimit(RLIMIT_FSIZE, &none) < 0 || setrlimit(RLIMIT_NPROC, &none) < 0)

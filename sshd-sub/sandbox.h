@@ -5,10 +5,14 @@
 #include "shell/base/cleanup.h"
 
 /*
- * Address space of a worker: its libraries, and 64 channels that hold a full receive window each (1.28 MB, which libssh
- * keeps in a buffer of 2 MiB). Against peers who ignore the window, and libssh's own endless loops.
+ * Address space of a worker: its libraries, 20 MiB, and what libssh and we hold for its client (WORKER_INPUT_MAX, in
+ * buffers that may be twice as large), with room for the buffers of channels that were full once. Against peers who ignore
+ * the window, and libssh's own endless loops.
  */
-#define SANDBOX_MEMORY_MAX (192UL * 1024 * 1024)
+#define SANDBOX_MEMORY_MAX (96UL * 1024 * 1024)
+
+/* When the front as a whole is out of memory, a worker ends before the listener and the monitor, the largest first. */
+#define SANDBOX_OOM_SCORE "500"
 
 /* Descriptors of a worker: three a channel, the connection, the link, the standard ones, and some in flight. */
 #define SANDBOX_FDS_MAX 256U

@@ -1,109 +1,73 @@
 /* SPDX-License-Identifier: MIT */
 #include "sshd-sub/waiting.h"
-#include "shell/base/rate.h"
 
-#include <string.h>
-
-void room_init(Room *room)
+void room_init(Room *room, Sources *sources, unsigned int places)
 {
-	*room = (Room){ 0 };
-	room->end = &room->first;
+	*room = (Room){
+		.sources = sources,
+		.most = places < WAITING_MAX / WAITING_TURNS ? places * WAITING_TURNS : WAITING_MAX,
+	};
+	TAILQ_INIT(&room->waiting);
 }
 
-Waiting *waiting_free(Waiting *waiting)
+void room_remove(Room *room, Waiting *waiting, uint64_t now_usec)
 {
-	if (waiting) {
-		fd_close(waiting->fd);
-		free(waiting);
-	}
-	return NULL;
-}
-
-void room_take(Room *room, Waiting *waiting)
-{
-	Waiting **link = &room->first;
-
-	while (*link != waiting)
-		link = &(*link)->next;
-	*link = waiting->next;
-	if (room->end == &waiting->next)
-		room->end = link;
-	waiting->next = NULL;
+	TAILQ_REMOVE(&room->waiting, waiting, room_link);
+	TAILQ_REMOVE(&waiting->source->connections, waiting, source_link);
 	room->n--;
+	source_note(room->sources, waiting->source, SOURCE_TAKEN, now_usec);
+	fd_close(waiting->fd);
+	free(waiting);
 }
 
-static bool same_source(const PeerSource *a, const PeerSource *b)
+static void room_refuse_one(Room *room, uint64_t now_usec)
 {
-	return memcmp(a, b, sizeof(*a)) == 0;
+	Source *most = sources_most(room->sources);
+
+	source_note(room->sources, most, SOURCE_REFUSED, now_usec);
+	room_remove(room, TAILQ_LAST(&most->connections, WaitingList), now_usec);
+	room->refused++;
 }
 
-static void room_drop_one(Room *room)
+int room_add(Room *room, int fd, const struct sockaddr_storage *remote, uint64_t now_usec)
 {
-	Waiting *victim = NULL;
-	unsigned int most = 0;
-
-	for (const Waiting *w = room->first; w; w = w->next) {
-		unsigned int n = 0;
-
-		for (const Waiting *other = room->first; other; other = other->next)
-			n += same_source(&w->source, &other->source);
-		if (n <= most)
-			continue;
-		most = n;
-		for (Waiting *other = room->first; other; other = other->next)
-			if (same_source(&w->source, &other->source))
-				victim = other;
-		if (most > room->n / 2)
-			break; /* nobody has more */
-	}
-	if (victim) {
-		room_take(room, victim);
-		waiting_free(victim);
-	}
-}
-
-int room_add(Room *room, int fd, const struct sockaddr_storage *remote, const PeerSource *source)
-{
-	Waiting *waiting = calloc(1, sizeof(*waiting));
+	_cleanup_free_ Waiting *waiting = calloc(1, sizeof(*waiting));
+	Waiting *added;
+	PeerSource key;
+	Source *source;
+	int r;
 
 	if (!waiting)
 		return -ENOMEM;
-	*waiting = (Waiting){ .fd = fd, .remote = *remote, .source = *source, .since_usec = clock_monotonic_usec() };
-	*room->end = waiting;
-	room->end = &waiting->next;
-	room->n++;
-	if (room->n > WAITING_MAX)
-		room_drop_one(room);
+	r = peer_source(remote, &key);
+	if (r >= 0)
+		r = sources_find(room->sources, &key, now_usec, &source);
+	if (r < 0)
+		return r;
+	added = TAKE_PTR(waiting);
+	added->fd = fd;
+	added->remote = *remote;
+	added->source = source;
+	added->since_usec = now_usec;
+	TAILQ_INSERT_TAIL(&room->waiting, added, room_link);
+	TAILQ_INSERT_TAIL(&source->connections, added, source_link);
+	source_note(room->sources, source, SOURCE_ARRIVED, now_usec);
+	if (++room->n > room->most)
+		room_refuse_one(room, now_usec);
 	return 0;
 }
 
-Waiting *room_next(const Room *room, const Children *children)
+Waiting *room_next(const Room *room)
 {
-	unsigned int least = UINT32_MAX;
-	Waiting *next = NULL;
-	const Waiting *last = NULL;
+	Source *source = sources_next(room->sources);
 
-	for (Waiting *w = room->first; w && least; w = w->next) {
-		unsigned int n;
-
-		if (last && same_source(&w->source, &last->source))
-			continue; /* the usual case: many of one source in a row */
-		last = w;
-		n = children_count_source(children, &w->source);
-		if (n < least) {
-			least = n;
-			next = w;
-		}
-	}
-	return next;
+	return source ? TAILQ_FIRST(&source->connections) : NULL;
 }
 
-void room_close_older(Room *room, uint64_t since_usec)
+void room_close_older(Room *room, uint64_t since_usec, uint64_t now_usec)
 {
-	while (room->first && room->first->since_usec < since_usec) {
-		Waiting *old = room->first;
+	Waiting *first;
 
-		room_take(room, old);
-		waiting_free(old);
-	}
+	while ((first = TAILQ_FIRST(&room->waiting)) && first->since_usec < since_usec)
+		room_remove(room, first, now_usec);
 }

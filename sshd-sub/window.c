@@ -7,7 +7,7 @@
  * falls out of the processor's caches. 0.11 has 2 MB itself, and reads ahead no further for a larger read: nothing is won
  * or lost there.
  *
- * What a client may send ahead, its worker must be able to hold: SANDBOX_MEMORY_MAX. So only a few channels have it.
+ * What a client may send ahead, its worker must be able to hold: WORKER_INPUT_MAX. So only a few channels have it.
  */
 #include "sshd-sub/window.h"
 
@@ -20,7 +20,7 @@
 #define FAR_WINDOW (4U * 1024 * 1024)
 #define FAR_AFTER (256U * 1024)   /* who sends less does not wait for the window */
 #define FAR_STEP (FAR_WINDOW / 4) /* taken since the last time */
-#define FAR_CHANNELS_MAX 8U
+#define FAR_CHANNELS_MAX 4U
 
 /* libssh's own window is below 1.3 MB. */
 #define NEAR_BOUND (2U * 1024 * 1024)

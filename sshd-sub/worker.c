@@ -27,6 +27,7 @@
 #include <sys/socket.h>
 
 #define INNER_ROUNDS 64
+#define PACKET_COST 32U /* of an empty one, when it is answered */
 #define POLL_FIXED 2U
 #define POLL_MAX (POLL_FIXED + 3U * KEEPER_CHANNELS_MAX)
 
@@ -142,6 +143,41 @@ static void cork(bool on)
 	corked = on;
 }
 
+/*
+ * What libssh could not send yet has no bound: a client that asks and asks and never reads the answers would fill our
+ * memory. While something is left to send, only so much is read.
+ */
+static bool client_must_read(bool pending)
+{
+	static uint64_t since;
+	static bool was_pending;
+	uint64_t came = traffic.in_bytes + traffic.in_packets * PACKET_COST;
+
+	if (pending && !was_pending)
+		since = came;
+	was_pending = pending;
+	return pending && came - since > WORKER_UNANSWERED_MAX;
+}
+
+/* Whoever lets its processes' input pile up pays with the one that has most of it. */
+static void bound_input(void)
+{
+	Channel *most = NULL;
+	size_t total = 0;
+
+	for (size_t i = 0; i < worker.n_channels; i++) {
+		Channel *channel = worker.channels[i];
+
+		if (channel->state == CHANNEL_EXITED)
+			continue; /* on its way out already */
+		total += pump_held(channel);
+		if (!most || pump_held(channel) > pump_held(most))
+			most = channel;
+	}
+	if (total > WORKER_INPUT_MAX)
+		channel_overflow(most);
+}
+
 static bool any_channel_ends(void)
 {
 	for (size_t i = 0; i < worker.n_channels; i++)
@@ -162,11 +198,14 @@ static void poll_prepare(void)
 {
 	int flags = ssh_get_poll_flags(worker.session);
 	bool may_write = !(flags & SSH_WRITE_PENDING);
+	bool may_read = !client_must_read(!may_write);
 
 	polled.n = 0;
 	polled.deadline_usec = UINT64_MAX;
 	poll_add(WORKER_CONNECTION_FD,
-		(short)((flags & SSH_READ_PENDING ? POLLIN : 0) | (flags & SSH_WRITE_PENDING ? POLLOUT : 0)), NULL, 0);
+		(short)((flags & SSH_READ_PENDING && may_read ? POLLIN : 0) |
+			(flags & SSH_WRITE_PENDING ? POLLOUT : 0)),
+		NULL, 0);
 	poll_add(worker.link.fd, POLLIN, NULL, 0);
 
 	for (size_t i = 0; i < worker.n_channels; i++) {
@@ -266,8 +305,10 @@ static void serve_login(void)
 static void serve_connection(bool *exchanged)
 {
 	uint64_t sent = traffic.out_bytes;
+	/* that only the way out is free must not let in more than goes */
+	int rounds = polled.fds[0].events & POLLIN ? INNER_ROUNDS : 1;
 
-	for (int round = 0; round < INNER_ROUNDS; round++) {
+	for (int round = 0; round < rounds; round++) {
 		int r = ssh_event_dopoll(worker.event, 0);
 
 		if (r == SSH_ERROR)
@@ -324,6 +365,7 @@ static void step_channels(void)
 {
 	uint64_t now_usec = worker.n_channels ? clock_monotonic_usec() : 0;
 
+	bound_input();
 	for (size_t i = 0; i < worker.n_channels;) {
 		Channel *channel = worker.channels[i];
 

@@ -26,6 +26,12 @@
 /* Two packets of libssh 0.10, which sends at most the client's 32768 bytes less 10. */
 #define WORKER_CHUNK (2U * 32758U)
 
+/* Input of all channels that no process has taken yet: beyond it the channel that holds most is ended. */
+#define WORKER_INPUT_MAX (16U * 1024 * 1024)
+
+/* Read from a client that does not read our answers, before we read no more of it either. */
+#define WORKER_UNANSWERED_MAX (256U * 1024)
+
 /*
  * Context: a fresh child of the listener, which has the link, the hand-off, the Landlock rules (-EBADF: none) and the
  * standard descriptors, and nothing else; the sandbox is not on yet. Waits for its connection: one WIRE_CONNECTION message
@@ -54,7 +60,7 @@ typedef struct Channel {
 	bool closed; /* by the client, or broken */
 
 	/* the request that is being put together */
-	bool terminal, sftp;
+	bool terminal;
 	bool forwards; /* no process but a socket, for both directions: forwarding.c */
 	char term[KEEPER_TERM_MAX];
 	uint8_t modes[KEEPER_MODES_MAX]; /* of the terminal, as the client encoded them */
@@ -70,13 +76,13 @@ typedef struct Channel {
 	bool client_eof, eof_sent;
 	uint64_t silent_usec; /* when its output was seen closed; 0 before */
 	bool unread;          /* libssh holds input that we have not taken */
+	size_t held_n;        /* so much */
 	bool far;             /* may send more ahead: window.c */
 	size_t taken_n;       /* bytes of input since the window was looked at */
 	bool in_blocked;      /* the pipe is full */
 	uint8_t *staged;      /* taken from libssh, not yet written */
 	size_t staged_at, staged_n;
-	SftpFramer requests, answers;
-	unsigned int unanswered;
+	SftpWindow sftp;
 
 	/* towards the client */
 	uint8_t *pending; /* read from the process, not yet taken by libssh */
@@ -118,6 +124,8 @@ void channel_refused(Channel *channel, const LinkMessage *message);
 void channel_exited(Channel *channel, const LinkMessage *message);
 /* When a drain may end by itself, CLOCK_MONOTONIC; UINT64_MAX: nothing to wait for. */
 uint64_t channel_deadline(const Channel *channel);
+/* The client sent more than the connection may hold, most of it here: says so, and ends what runs. */
+void channel_overflow(Channel *channel);
 /* After each round of the loop: sends what is due. Returns true when the channel is over and may be freed. */
 bool channel_step(Channel *channel, uint64_t now_usec);
 void channel_discard(Channel *channel);
@@ -140,3 +148,5 @@ void pump_flush(Channel *channel);
 void pump_close_input(Channel *channel);
 void pump_close_output(Channel *channel, bool is_stderr);
 bool pump_wants_output(const Channel *channel, bool is_stderr);
+/* Bytes of the client's that the process has not taken. */
+size_t pump_held(const Channel *channel);

@@ -5,6 +5,7 @@
  */
 #include "shell/keeper/keeper.h"
 #include "shell/base/file.h"
+#include "shell/base/keyed.h"
 
 #include <string.h>
 
@@ -62,15 +63,14 @@ static int append(sd_bus_message *reply, const char *name, const char *limit, co
 
 static int append_cpu(Keeper *keeper, sd_bus_message *reply)
 {
-	unsigned long long quota, period;
 	char text[64], limit[24] = "max", use[24];
-	uint64_t used;
+	uint64_t quota, used;
 	int r;
 
 	/* microseconds of CPU time in a period, both for the limit a second and for the use since boot */
-	if (file_get_at(keeper->slice_fd, "cpu.max", text, sizeof(text)) == 0 &&
-		sscanf(text, "%llu %llu", &quota, &period) == 2 && period > 0)
-		number_text(0, quota * 1000000U / period, limit);
+	if (file_get_at(keeper->slice_fd, "cpu.max", text, sizeof(text)) == 0 && cpu_max_parse(text, &quota) == 0 &&
+		quota != UINT64_MAX)
+		number_text(0, quota, limit);
 	r = leaf_keyed(keeper->slice_fd, "cpu.stat", "usage_usec", &used);
 	number_text(r, used, use);
 	return append(reply, "cpu_usec", limit, use, origin(keeper->policy, "limits", "cpu"));

@@ -5,26 +5,9 @@
  */
 #include "shell/operator/keytext.h"
 #include "shell/base/base64.h"
+#include "shell/base/key-type.h"
 
 #include <string.h>
-
-static const char *const key_types[] = {
-	"ssh-ed25519",
-	"ecdsa-sha2-nistp256",
-	"ecdsa-sha2-nistp384",
-	"ecdsa-sha2-nistp521",
-	"ssh-rsa",
-	"sk-ssh-ed25519@openssh.com",
-	"sk-ecdsa-sha2-nistp256@openssh.com",
-};
-
-static bool is_one_of(const char *word, const char *const list[], size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(word, list[i]) == 0)
-			return true;
-	return false;
-}
 
 /* A blob is a row of strings, each behind its 32-bit length (RFC 4253 section 6.6); the first is the type. */
 static const char *blob_refusal(const char *type, const unsigned char *blob, size_t n)
@@ -83,7 +66,7 @@ static int line_check(char *line, unsigned number, StrList *keys, Reason *ret_re
 	comment = line;
 	type = strsep(&comment, " \t");
 	(void)str_quote(type, strlen(type), shown, sizeof(shown));
-	if (!is_one_of(type, key_types, ELEMENTSOF(key_types)))
+	if (!key_type_is_known(type, strlen(type)))
 		return reason_set(ret_reason, -EINVAL,
 			"line %u: `%s` is not a type of key that can log in (and options are not taken "
 			"here)",

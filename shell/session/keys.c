@@ -6,21 +6,12 @@
 #include "shell/session/keys.h"
 #include "shell/base/base64.h"
 #include "shell/base/file.h"
+#include "shell/base/key-type.h"
 #include "shell/base/str.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static const char *const key_types[] = {
-	"ssh-ed25519",
-	"ecdsa-sha2-nistp256",
-	"ecdsa-sha2-nistp384",
-	"ecdsa-sha2-nistp521",
-	"ssh-rsa",
-	"sk-ssh-ed25519@openssh.com",
-	"sk-ecdsa-sha2-nistp256@openssh.com",
-};
 
 static bool is_blank(char c)
 {
@@ -59,14 +50,6 @@ static const char *skip_blanks(const char *p, const char *end)
 	return p;
 }
 
-static bool is_key_type(const char *p, size_t n)
-{
-	for (size_t i = 0; i < ELEMENTSOF(key_types); i++)
-		if (strlen(key_types[i]) == n && memcmp(key_types[i], p, n) == 0)
-			return true;
-	return false;
-}
-
 /* The blob starts with its type as a string (RFC 4253 section 6.6). */
 static bool blob_has_type(const uint8_t *blob, size_t blob_n, const char *type, size_t type_n)
 {
@@ -76,7 +59,7 @@ static bool blob_has_type(const uint8_t *blob, size_t blob_n, const char *type, 
 
 bool key_is_security_key(const uint8_t *blob, size_t blob_n)
 {
-	for (size_t i = 0; i < ELEMENTSOF(key_types); i++)
+	for (size_t i = 0; i < KEY_TYPES; i++)
 		if (strncmp(key_types[i], "sk-", 3) == 0 &&
 			blob_has_type(blob, blob_n, key_types[i], strlen(key_types[i])))
 			return true;
@@ -88,7 +71,7 @@ static bool key_matches(const char *p, const char *end, const uint8_t *blob, siz
 	size_t type_n = word_length(p, end);
 	const char *data;
 
-	if (!is_key_type(p, type_n) || !blob_has_type(blob, blob_n, p, type_n))
+	if (!key_type_is_known(p, type_n) || !blob_has_type(blob, blob_n, p, type_n))
 		return false;
 	data = skip_blanks(p + type_n, end);
 	return base64_equals(data, word_length(data, end), blob, blob_n);
@@ -118,7 +101,7 @@ KeyVerdict keys_find(
 			*ret_options = KEY_OPTIONS_NONE;
 			return KEY_ALLOWED;
 		}
-		if (is_key_type(p, word_length(p, eol)))
+		if (key_type_is_known(p, word_length(p, eol)))
 			continue;
 		options_n = options_length(p, eol);
 		key = skip_blanks(p + options_n, eol);

@@ -14,6 +14,8 @@ commands as the same user with the same shell, for the same client (Debian's ssh
   memory     PSS of the server's processes with 20 idle logins, less the same with none, per login; keeper included,
              the agent's own process (`cat`) not
   burst      100 clients at once: how many were refused, and the 99th percentile of their times beside the median
+  many       creel's descriptors and memory after 10,000 connections, less those before: one of each ten logs in, three
+             speak and leave, six leave at once
 
 Needs root: it lives in a mount and a network namespace of its own, with a user and /run and /var/log of its own, and
 leaves nothing behind.
@@ -41,6 +43,7 @@ NEAR, FAR = "127.0.0.1", "10.77.0.2"
 ONE_WAY_USEC = 10000
 IDLE = 20
 BURST = 100
+MANY = 10000
 MEGABYTES = 64
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -60,6 +63,7 @@ ROWS = [
     ("burst_p99", f"{BURST} at once: p99", "ms", 1000, {}),
 ]
 SPREAD_MAX = 5.0  # p99 of a burst beside its median
+GROWTH_MAX_KB = 1024  # of all of the server's processes together, after many connections
 
 
 def say(text):
@@ -141,6 +145,9 @@ class Server:
                     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
                     total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         return total
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid, (name, _, _) in self.family().items() if name in self.names)
 
     def argv(self, command, address=NEAR, *options):
         return ["ssh", "-F", "none", "-T", *options, "-o", f"UserKnownHostsFile={self.folder}/known-{self.name}", "-o", "BatchMode=yes",
@@ -278,6 +285,28 @@ def measure_burst(server):
     return times, refused
 
 
+def make_many(server, n):
+    for i in range(n):
+        if i % 10 == 0:
+            server.timed("true")
+            continue
+        # who is ended before it has spoken is one of those who leave
+        with socket.create_connection((NEAR, server.port), timeout=20) as one, contextlib.suppress(ConnectionError):
+            if i % 10 < 4:
+                one.sendall(b"SSH-2.0-many\r\n")
+                one.recv(100)
+    server.quiet()
+    server.settle()
+
+
+def measure_many(server):
+    """(descriptors, kB) more than before."""
+    make_many(server, 200)
+    before = server.descriptors(), server.memory()
+    make_many(server, MANY)
+    return server.descriptors() - before[0], server.memory() - before[1]
+
+
 def percentile(values, part):
     return sorted(values)[min(len(values) - 1, int(len(values) * part))] if values else float("nan")
 
@@ -325,6 +354,9 @@ def run(servers, runs, rounds, only):
             server.quiet()
     turns("cpu", 3, lambda server: measure_cpu(server, max(runs // 2, 10)))
     turns("memory", 2, measure_idle)
+    if not only or "many" in only:
+        say(f"many: {MANY} connections")
+        results["creel"]["many"] = [measure_many(server) for server in servers if server.name == "creel"]
     if only and "burst" not in only:
         return results
     say(f"burst: {BURST} at once, 3 each")
@@ -365,6 +397,11 @@ def table(results):
         refused = {name: sum(mine["refused"]) for name, mine in results.items()}
         lines.append(f"{f'{BURST} at once: refused of {3 * BURST}':32}" + "".join(f"{value:10}" for value in refused.values()) +
                      " " * 10 * len(others) + "  " + judge("refused", refused["creel"], 0, "none"))
+    if "many" in results["creel"]:
+        ((descriptors, memory),) = results["creel"]["many"]
+        for title, value, most in (("descriptors more", descriptors, 0), ("kB more", memory, GROWTH_MAX_KB)):
+            lines.append(f"{f'after {MANY}: {title}':32}{value:10}" + " " * 20 * len(others) + "  " +
+                         judge(title, value, most, f"<= {most}"))
     return lines, missed
 
 
@@ -396,7 +433,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=60, help="connections of each server; other numbers follow from it")
     parser.add_argument("--rounds", type=int, default=6, help="transfers of each server")
-    parser.add_argument("--only", metavar="KEY", action="append", help="measure only this: " + ", ".join(row[0] for row in ROWS[:-1]))
+    parser.add_argument("--only", metavar="KEY", action="append", help="measure only this: " + ", ".join([*(row[0] for row in ROWS[:-1]), "many"]))
     parser.add_argument("--strict", action="store_true", help="fail when a goal is missed")
     options = parser.parse_args()
 

@@ -13,8 +13,8 @@ from conftest import SLOW, wait_until
 from test_bad import works
 from test_protocol import talk
 
-# sandbox.h: what a worker's address space may grow to
-MEMORY_MAX_KB = 64 << 10
+# the bound of unread input (test_memory.py), and what else a worker has
+MEMORY_MAX_KB = 32 << 10
 
 
 def resident_kb(pid):
@@ -83,13 +83,18 @@ def test_a_peer_that_takes_only_tiny_packets(front, size):
 
 # ---- signatures ----
 
-def signed(front, session_id, user=None, key="id", alter=None, algorithm=b"ssh-ed25519", with_signature=True):
+# key in the front's folder: algorithm of its signature
+KINDS = {"id": b"ssh-ed25519", "id_ecdsa": b"ecdsa-sha2-nistp256", "id_rsa": b"rsa-sha2-512"}
+
+
+def signed(front, session_id, user=None, key="id", alter=None, algorithm=None, with_signature=True):
     from asyncssh.packet import Boolean, Byte, String
 
     pair = asyncssh.read_private_key(str(front.folder / key))
+    true_algorithm = KINDS.get(key, b"ssh-ed25519")
     body = String(user or front.user.pw_name) + String("ssh-connection") + String("publickey") + Boolean(with_signature) + \
-        String(algorithm) + String(pair.public_data)
-    signature = pair.sign(String(session_id) + Byte(50) + body, b"ssh-ed25519")
+        String(algorithm or true_algorithm) + String(pair.public_data)
+    signature = pair.sign(String(session_id) + Byte(50) + body, true_algorithm)
     if alter:
         signature = alter(signature)
     return body + (String(signature) if with_signature else b"")
@@ -99,23 +104,43 @@ def flip(signature):
     return signature[:-1] + bytes([signature[-1] ^ 1])
 
 
+def renamed(algorithm):
+    """The signature itself, said to be of another kind."""
+    from asyncssh.packet import SSHPacket, String
+
+    def rename(signature):
+        packet = SSHPacket(signature)
+        packet.get_string()
+        return String(algorithm) + packet.get_remaining_payload()
+    return rename
+
+
+def unsigned(front, own, key):
+    """All but the signature that the request says to have."""
+    return signed(front, own, key=key, with_signature=False).replace(b"publickey\0", b"publickey\1")
+
+
+OTHER = {"id": b"rsa-sha2-256", "id_ecdsa": b"ssh-ed25519", "id_rsa": b"ecdsa-sha2-nistp256"}
+WEAKER = {"id": b"ecdsa-sha2-nistp256", "id_ecdsa": b"ecdsa-sha2-nistp384", "id_rsa": b"ssh-rsa"}
 FORGERIES = {
-    "another-session-id": lambda front, own: signed(front, bytes(32)),
-    "bits-of-the-session-id": lambda front, own: signed(front, flip(own)),
-    "longer-session-id": lambda front, own: signed(front, own + b"\0"),
-    "one-bit-of-the-signature": lambda front, own: signed(front, own, alter=flip),
-    "short-signature": lambda front, own: signed(front, own, alter=lambda s: s[:-8]),
-    "empty-signature": lambda front, own: signed(front, own, alter=lambda s: b""),
-    "no-signature-at-all": lambda front, own: signed(front, own, alter=lambda s: s)[:-(4 + 83)],
-    "of-an-unlisted-key": lambda front, own: signed(front, own, key="id_bad"),
-    "for-another-user": lambda front, own: signed(front, own, user="root"),
-    "other-algorithm": lambda front, own: signed(front, own, algorithm=b"rsa-sha2-256"),
+    "another-session-id": lambda front, own, key: signed(front, bytes(32), key=key),
+    "bits-of-the-session-id": lambda front, own, key: signed(front, flip(own), key=key),
+    "longer-session-id": lambda front, own, key: signed(front, own + b"\0", key=key),
+    "one-bit-of-the-signature": lambda front, own, key: signed(front, own, key=key, alter=flip),
+    "short-signature": lambda front, own, key: signed(front, own, key=key, alter=lambda s: s[:-8]),
+    "half-a-signature": lambda front, own, key: signed(front, own, key=key, alter=lambda s: s[:len(s) // 2]),
+    "empty-signature": lambda front, own, key: signed(front, own, key=key, alter=lambda s: b""),
+    "no-signature-at-all": unsigned,
+    "for-another-user": lambda front, own, key: signed(front, own, key=key, user="root"),
+    "other-algorithm": lambda front, own, key: signed(front, own, key=key, algorithm=OTHER[key]),
+    "weaker-algorithm": lambda front, own, key: signed(front, own, key=key, algorithm=WEAKER[key]),
+    "signature-of-other-kind": lambda front, own, key: signed(front, own, key=key, alter=renamed(OTHER[key])),
+    "signature-of-weaker-kind": lambda front, own, key: signed(front, own, key=key, alter=renamed(WEAKER[key])),
 }
 
 
-@pytest.mark.parametrize("forgery", FORGERIES)
-def test_forged_signatures_are_denied(front, forgery):
-    """Each gets one failure, or ends the connection; none of them a login."""
+def answer_the_first_failure(front, forge):
+    """A login with the listed ed25519 key, whose first failure is answered with forge(session id). What was answered to that."""
     from asyncssh.connection import SSHClientConnection
 
     failure, success = 51, 52
@@ -124,14 +149,14 @@ def test_forged_signatures_are_denied(front, forgery):
     original = dict(handlers)
 
     def on_failure(self, pkttype, pktid, packet):
-        answered.append(failure)
+        answered.append("failure")
         if len(answered) == 1:
-            self.send_packet(50, FORGERIES[forgery](front, self._session_id))
+            self.send_packet(50, forge(self._session_id))
         else:
             self.abort()
 
     def on_success(self, pkttype, pktid, packet):
-        answered.append(success)
+        answered.append("success")
         self.abort()
 
     async def run():
@@ -145,43 +170,49 @@ def test_forged_signatures_are_denied(front, forgery):
             asyncio.run(run())
     finally:
         handlers.update(original)
-    assert answered in ([failure, failure], [failure])
+    return answered
+
+
+@pytest.mark.parametrize("key", KINDS)
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_forged_signatures_are_denied(front, forgery, key):
+    """Each gets one failure, or ends the connection; none of them a login."""
+    answered = answer_the_first_failure(front, lambda own: FORGERIES[forgery](front, own, key))
+    assert answered in (["failure", "failure"], ["failure"])
     works(front)
 
 
-def test_the_same_way_with_nothing_forged_logs_in(front):
-    """So that the test above cannot pass for another reason."""
-    from asyncssh.connection import SSHClientConnection
+def test_a_good_signature_of_an_unlisted_key_is_denied(front):
+    answered = answer_the_first_failure(front, lambda own: signed(front, own, key="id_bad"))
+    assert answered in (["failure", "failure"], ["failure"])
 
-    handlers = SSHClientConnection._packet_handlers
-    original = handlers[51]
-    sent = []
 
-    def on_failure(self, pkttype, pktid, packet):
-        sent.append(1)
-        self.send_packet(50, signed(front, self._session_id))
-
-    handlers[51] = on_failure
-    async def work(connection):
-        return (await connection.run("echo in")).stdout
-
-    try:
-        assert talk(front, work) == "in\n" and sent == [1]
-    finally:
-        handlers[51] = original
+@pytest.mark.parametrize("key", KINDS)
+def test_the_same_way_with_nothing_forged_logs_in(front, key):
+    """So that the tests above cannot pass for another reason."""
+    assert answer_the_first_failure(front, lambda own: signed(front, own, key=key)) == ["failure", "success"]
 
 
 # ---- the sftp-server's queue ----
 
-def test_many_small_sftp_requests(front, tmp_path):
-    """4 KiB writes without waiting for answers, as PuTTY's psftp sends them: sftp-server's queue stays short."""
+@pytest.mark.parametrize("how", ["subsystem", "command"])
+def test_many_small_sftp_requests(front, how):
+    """
+    4 KiB writes without waiting for answers, as PuTTY's psftp sends them: sftp-server's queue stays short. Likewise when it
+    is not the subsystem that was asked for but what a key's command= runs.
+    """
     import paramiko
 
     transport = paramiko.Transport(("127.0.0.1", front.port))
     name = f"/tmp/creel-small-{os.getpid()}"
     try:
         transport.connect(username=front.user.pw_name, pkey=paramiko.Ed25519Key.from_private_key_file(str(front.folder / "id")))
-        sftp = paramiko.SFTPClient.from_transport(transport)
+        channel = transport.open_session()
+        if how == "subsystem":
+            channel.invoke_subsystem("sftp")
+        else:
+            channel.exec_command("exec /usr/lib/openssh/sftp-server")
+        sftp = paramiko.SFTPClient(channel)
         piece, began = os.urandom(4096), time.monotonic()
         with sftp.open(name, "wb") as file:
             file.set_pipelined(True)
@@ -193,3 +224,33 @@ def test_many_small_sftp_requests(front, tmp_path):
         sftp.remove(name)
     finally:
         transport.close()
+
+
+SLOW_SERVER = """import struct, sys, time
+read, out = sys.stdin.buffer, sys.stdout.buffer
+def message():
+    return read.read(struct.unpack(">I", read.read(4))[0])
+%s
+sys.stderr.write("ready\\n"); sys.stderr.flush()
+while True:
+    n = struct.unpack("i", __import__("fcntl").ioctl(0, 0x541B, b"\\0" * 4))[0]
+    sys.stderr.write(str(n) + "\\n"); sys.stderr.flush()
+    if n >= 100 * 9 or n == 64 * 9: break
+    time.sleep(0.02)
+time.sleep(0.5)
+sys.stderr.write("most " + str(struct.unpack("i", __import__("fcntl").ioctl(0, 0x541B, b"\\0" * 4))[0]) + "\\n")
+"""
+
+
+@pytest.mark.parametrize("answer,most", [("b'\\0\\0\\0\\5\\2\\0\\0\\0\\3'", 64), ("b'hello, world'", 100)], ids=["sftp", "other"])
+def test_what_is_held_back_is_what_speaks_sftp(front, answer, most):
+    """A program of any name, run by exec: held to 64 unanswered requests if it answers as sftp does, else not at all."""
+    program = SLOW_SERVER % f"message(); out.write({answer}); out.flush()"
+    client = front.popen("exec python3 -c '" + program.replace("'", "'\\''") + "'")
+    client.stdin.write(b"\0\0\0\5\1\0\0\0\3")
+    client.stdin.flush()
+    assert client.stderr.readline() == b"ready\n"
+    client.stdin.write(b"\0\0\0\5\x11\0\0\0\1" * 100)
+    client.stdin.flush()
+    said = client.communicate(timeout=60 * SLOW)[1].split(b"\n")
+    assert f"most {most * 9}".encode() in said, said

@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -243,6 +244,33 @@ def test_odd_user_names(front, name):
     (line,) = new_refusals(front, before)
     assert line.isascii() and len(line) < 300
     works(front)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to look into the processes")
+def test_an_old_instance_gives_back_its_keepers(fresh):
+    """Without a listener a monitor keeps a keeper's bus only while a connection uses it: a keeper takes only so many."""
+    def buses():
+        return sum(os.readlink(path).startswith("socket:") for path in pathlib.Path(f"/proc/{fresh.keeper.pid}/fd").iterdir())
+
+    none = buses()
+    client = fresh.popen("echo ready; cat", "-o", "ServerAliveInterval=0")
+    assert client.stdout.readline() == b"ready\n"
+    assert buses() == none + 1
+    monitor = next(pid for pid, name in fresh.own().items() if name == "creel-monitor")
+    half = fresh.connect()  # keeps the old monitor, and needs no keeper
+    wait_until(lambda: len(fresh.workers()) == 2)
+    fresh.server.terminate()
+    assert fresh.server.wait(10) == 0
+    client.stdin.write(b"still here\n")
+    client.stdin.flush()
+    assert client.stdout.readline() == b"still here\n" and buses() == none + 1  # it is used
+    client.stdin.close()
+    assert client.wait(20) == 0
+    wait_until(lambda: buses() == none, what="the old monitor gives its place back")
+    assert pathlib.Path(f"/proc/{monitor}/comm").read_text() == "creel-monitor\n"
+    half.close()
+    fresh.start()
+    assert fresh("echo new").stdout == b"new\n"
 
 
 def test_sigterm_of_the_listener(fresh):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import select
+import signal
 import socket
 import threading
 import time
@@ -19,17 +20,17 @@ OPTIONS = ("-g", str(GRACE), "-u", str(PLACES))
 
 
 class Attacker(threading.Thread):
-    """Holds `n` connections from some loopback addresses, each of which says a byte now and then, and comes back."""
+    """Holds `n` connections from some loopback addresses, each of which may say a byte now and then, and comes back."""
 
-    def __init__(self, port, n, sources):
+    def __init__(self, port, n, sources, speaks=True):
         super().__init__(daemon=True)
-        self.port, self.n, self.sources = port, n, sources
+        self.port, self.n, self.sources, self.speaks = port, n, sources, speaks
         self.over, self.turns, self.made = threading.Event(), 0, 0
 
-    def connect(self):
+    def connect(self, source=None):
         one = socket.socket()
         one.setblocking(False)
-        one.bind((self.sources[self.made % len(self.sources)], 0))
+        one.bind((source or self.sources[self.made % len(self.sources)], 0))
         self.made += 1
         one.connect_ex(("127.0.0.1", self.port))
         return one
@@ -43,12 +44,14 @@ class Attacker(threading.Thread):
                     readable = select.select([one], [], [], 0)[0]
                     if readable and not one.recv(4096):
                         raise ConnectionError
-                    one.send(b"x" if self.turns % 20 else b"\n")
+                    if self.speaks:
+                        one.send(b"x" if self.turns % 20 else b"\n")
                 except BlockingIOError:
                     pass
                 except OSError:
+                    source = one.getsockname()[0]
                     one.close()
-                    held[i] = self.connect()
+                    held[i] = self.connect(source)
         for one in held:
             one.close()
 
@@ -81,14 +84,41 @@ def test_an_honest_burst_of_one_source_is_not_dropped(front):
     assert front.log.count("dropped for others") == before
 
 
+def accepted(front):
+    """How many connections are established, None while some are still in the kernel's queue."""
+    end, listens, established = f":{front.port:04X}", "0A", "01"
+    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    mine = [row for row in rows if row[1].endswith(end)]
+    if any(row[3] == listens and int(row[4].split(":")[1], 16) for row in mine):
+        return None
+    return sum(row[3] == established for row in mine)
+
+
+@pytest.mark.parametrize("fresh", [("-g", "20", "-u", "2")], indirect=True)
+def test_more_sources_than_places_and_room(fresh):
+    """Each of them holds one connection and comes back when it is closed: an honest client gets in all the same."""
+    places, room = 2, 16 * 2
+    attacker = Attacker(fresh.port, places + room + 16, [f"127.0.4.{i}" for i in range(1, places + room + 17)], speaks=False)
+    attacker.start()
+    try:
+        wait_until(lambda: "and their sources had no better claim" in fresh.log, 20, "the room is full")
+        assert len(fresh.workers()) >= places
+
+        def gets_in():
+            return fresh("echo in", timeout=100).stdout == b"in\n"  # it may be refused at first, or wait for its turn
+
+        wait_until(gets_in, 100, "the honest client is in")
+        assert attacker.is_alive() and len(fresh.workers()) <= 2 * places
+    finally:
+        attacker.over.set()
+        attacker.join()
+
+
 def test_those_who_wait_are_served_when_the_listener_ends(front):
     held = [front.connect() for _ in range(PLACES)]
     client = front.popen("echo in")
     wait_until(lambda: len(front.workers()) == PLACES)
-    queue = f":{front.port:04X} "
-    wait_until(lambda: not any(queue in line.split(None, 2)[1] + " " and line.split()[3] == "0A" and
-                               int(line.split()[4].split(":")[1], 16) for line in
-                               pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]), what="all are accepted")
+    wait_until(lambda: accepted(front) == PLACES + 1, what="all are accepted")
     old = front.server
     old.terminate()
     assert old.wait(10) == 0
@@ -96,6 +126,28 @@ def test_those_who_wait_are_served_when_the_listener_ends(front):
     assert client.communicate(timeout=30 * SLOW)[0] == b"in\n"
     for one in held:
         one.close()
+
+
+@pytest.mark.parametrize("fresh", [("-g", "20", "-u", "2")], indirect=True)
+def test_those_who_wait_outlive_a_crash(fresh):
+    """After a worker's crash the listener is a new image of itself: with the clients that the old one let wait."""
+    def descriptors():
+        return len(os.listdir(f"/proc/{fresh.server.pid}/fd")) if os.getuid() == 0 else 0
+
+    wait_until(lambda: "creel-spare" in fresh.own().values(), what="it has all that it needs")
+    before = descriptors()
+    held = [fresh.connect() for _ in range(2)]
+    wait_until(lambda: len(fresh.workers()) == 2)
+    clients = [fresh.popen(f"echo {i}") for i in range(5)]
+    wait_until(lambda: accepted(fresh) == 7, what="all wait")
+    os.kill(fresh.workers()[0], signal.SIGSEGV)
+    out = [client.communicate(timeout=60 * SLOW)[0] for client in clients]
+    assert out == [b"%d\n" % i for i in range(5)], fresh.log
+    assert "CRASHED with SIGSEGV" in fresh.log and "5 connections that waited wait on" in fresh.log, fresh.log
+    assert fresh.server.poll() is None  # the same process
+    for one in held:
+        one.close()
+    wait_until(lambda: not fresh.workers() and descriptors() == before, what="none of their descriptors is left")
 
 
 def footprint(front):

@@ -8,13 +8,11 @@
  * no descriptors come: the server takes them from it alone, because it must send it some, and libsystemd (252) loses those
  * of a message that it drops.
  */
-#include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/keeper.h"
 #include "shell/keeper/target.h"
+#include "tests/fuzz/bus.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,31 +33,12 @@ static Channel channels[KEEPER_CHANNELS_MAX];
 static PeerKind kind;
 static bool logged_in;
 
-static void expect(bool condition)
-{
-	if (!condition)
-		__builtin_trap();
-}
-
 static void expect_text(const char *text, size_t most)
 {
 	expect(text && strlen(text) <= most);
 }
 
 /* ---- what methods.c and the server call ---- */
-
-/* In place of shell/base/log.c: what a peer said must have been quoted. */
-void log_line(int level, const char *format, ...)
-{
-	char line[2048];
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	for (const char *c = line; *c; c++)
-		expect(isprint((unsigned char)*c));
-}
 
 int keys_authorize(const Identity *who, const Policy *rules, const uint8_t *blob, size_t blob_n,
 	KeyOptions *ret_options, KeyReason *ret_reason)
@@ -328,18 +307,6 @@ static void serve(int listen_fd, const uint8_t *data, size_t n, size_t n_fds)
 		;
 	server_free(server);
 	sd_event_unref(event);
-}
-
-static unsigned int count_fds(void)
-{
-	DIR *folder_of_fds = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	expect(folder_of_fds);
-	while (readdir(folder_of_fds))
-		n++;
-	(void)closedir(folder_of_fds);
-	return n;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

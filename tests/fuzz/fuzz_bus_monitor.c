@@ -8,11 +8,9 @@
  * formed answers that come first (1 byte: low half to Start, high half to Connect), D-Bus messages. These come without
  * descriptors: libsystemd (252) loses those of a message that it drops.
  */
-#include "shell/base/log.h"
 #include "sshd-sub/monitor.h"
+#include "tests/fuzz/bus.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,26 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static Connection *alive; /* NULL: it was ended */
 static bool stuck;
 
-static void expect(bool condition)
-{
-	if (!condition)
-		__builtin_trap();
-}
-
 /* ---- what the handlers call ---- */
-
-/* In place of shell/base/log.c: what a peer said must have been quoted. */
-void log_line(int level, const char *format, ...)
-{
-	char line[2048];
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	for (const char *c = line; *c; c++)
-		expect(isprint((unsigned char)*c));
-}
 
 int hostkey_sign(EVP_PKEY *key, const uint8_t *data, size_t n, uint8_t ret[static 64])
 {
@@ -320,18 +299,6 @@ static Connection *connection_make(Monitor *monitor)
 	monitor->connections = connection;
 	monitor->connections_end = &connection->next;
 	return connection;
-}
-
-static unsigned int count_fds(void)
-{
-	DIR *folder_of_fds = opendir("/proc/self/fd");
-	unsigned int n = 0;
-
-	expect(folder_of_fds);
-	while (readdir(folder_of_fds))
-		n++;
-	(void)closedir(folder_of_fds);
-	return n;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -33,8 +33,9 @@ static void check(struct sockaddr_storage remote, struct sockaddr_storage local,
 {
 	char text[WIRE_PEER_MAX];
 
-	assert_int_equal(peer_describe(&remote, &local, text, ret), 0);
+	assert_int_equal(peer_describe(&remote, &local, text), 0);
 	assert_string_equal(text, expected);
+	assert_int_equal(peer_source(&remote, ret), 0);
 }
 
 static void test_texts_and_sources(void **state)
@@ -54,6 +55,31 @@ static void test_texts_and_sources(void **state)
 	assert_memory_not_equal(&a, &c, sizeof(a));
 }
 
+static void test_groups(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} pairs[] = {
+		{ "2001:db8:1:1::1", "2001:db8:1:ffff::1", true },
+		{ "2001:db8:1:1::1", "2001:db8:2:1::1", false },
+		{ "::ffff:192.0.2.7", "::ffff:192.0.2.7", true },
+		{ "::ffff:192.0.2.7", "::ffff:192.0.2.8", false },
+		{ "::1", "::ffff:192.0.2.8", false },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(pairs); i++) {
+		struct sockaddr_storage remote_a = ipv6(pairs[i].a, 1), remote_b = ipv6(pairs[i].b, 2);
+		PeerSource a, b;
+
+		assert_int_equal(peer_source(&remote_a, &a), 0);
+		assert_int_equal(peer_source(&remote_b, &b), 0);
+		a = peer_group(&a);
+		b = peer_group(&b);
+		assert_int_equal(memcmp(&a, &b, sizeof(a)) == 0, pairs[i].same);
+	}
+}
+
 static void test_longest_text_fits(void **state)
 {
 	PeerSource source;
@@ -69,14 +95,16 @@ static void test_other_families_are_none(void **state)
 	char text[WIRE_PEER_MAX];
 	PeerSource source;
 
-	assert_int_equal(peer_describe(&unix_address, &good, text, &source), -EAFNOSUPPORT);
-	assert_int_equal(peer_describe(&good, &unix_address, text, &source), -EAFNOSUPPORT);
+	assert_int_equal(peer_describe(&unix_address, &good, text), -EAFNOSUPPORT);
+	assert_int_equal(peer_describe(&good, &unix_address, text), -EAFNOSUPPORT);
+	assert_int_equal(peer_source(&unix_address, &source), -EAFNOSUPPORT);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_texts_and_sources),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_longest_text_fits),
 		cmocka_unit_test(test_other_families_are_none),
 	};

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Options in front of a key, and where keys count: what each allows beside what it refuses."""
 
+import subprocess
+
 import pytest
 
 from harness import wait_until
@@ -41,6 +43,18 @@ def test_forced_command(vm, optioned):
     assert entry["CREEL_ORIGINAL_COMMAND"] == "echo mine" and entry["CREEL_COMMAND"].startswith("printf")
     assert vm.agent(None, options=options).text == ",forced,"
     assert vm.agent("sftp", options=options + ["-s"]).text == "sftp,forced,"
+
+
+def test_a_forced_sftp_server(vm, optioned, tmp_path):
+    """What a key's command= runs speaks SFTP whatever was asked for: many small requests do not pile up in it."""
+    options = optioned('restrict,command="exec /usr/lib/openssh/sftp-server"')
+    data = tmp_path / "data"
+    data.write_bytes(bytes(range(256)) * 16384)
+    argv = vm.agent.argv(options=options, program="sftp")
+    done = subprocess.run([*argv[:1], "-B", "2048", "-R", "1024", "-b", "-", *argv[1:]], capture_output=True, timeout=120, check=False,
+                          input=f"put {data} forced-sftp\nget forced-sftp {tmp_path}/back\nrm forced-sftp\n".encode())
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "back").read_bytes() == data.read_bytes()
 
 
 def test_no_terminal(vm, optioned):

@@ -290,3 +290,32 @@ def test_cpu_hog_does_not_stop_the_operator(vm, idle):
     for thread in threads:
         thread.join()
     assert_quick(times, idle)
+
+
+@pytest.fixture
+def two_sessions(vm):
+    """bob may log in twice at a time; his file is put back."""
+    file = "/etc/creel/agents/bob.conf"
+    vm.root.sh(f"cp -a {file} /root/bob.conf && printf '[limits]\\nsessions = 2\\n' >> {file} && creelctl policy check")
+    yield
+    vm.root.sh(f"mv /root/bob.conf {file} && creelctl policy check")
+
+
+def test_sessions_at_a_time(vm, two_sessions):
+    """A login too many is refused with the reason on record, and only that agent's; when one ends there is room again."""
+    assert policy(vm, "bob")["limits.sessions"] == "2"
+    with vm.bob.start("echo in; cat") as first, vm.bob.start("echo in; cat") as second:
+        assert first.stdout.readline() == second.stdout.readline() == b"in\n"
+        since = vm.now()
+        done = vm.bob("echo in")
+        assert done.rc == 255 and not done.out and "Permission denied" in done.errors, done
+        entry = vm.record(since, "refusal", agent="bob")
+        assert "too many sessions at a time (limits.sessions)" in entry["CREEL_REASON"], entry
+        assert vm.agent.sh("echo mine") == "mine"
+        # those that are in go on
+        first.stdin.write(b"on\n")
+        first.stdin.flush()
+        assert first.stdout.readline() == b"on\n"
+        second.stdin.close()
+        assert second.wait(30) == 0
+        wait_until(lambda: vm.bob("echo again").text == "again", 30, "the place that came free")
