@@ -117,6 +117,14 @@ def test_front_with_its_own_session(talk):
     talk.run()
 
 
+def test_a_process_that_was_just_born_is_hung_up(talk):
+    """At once, before it has made its session: it is no survivor for that."""
+    for _ in range(30):
+        talk.opens()
+        talk.call("", "creel-sshd", "front", "Logout")
+    talk.run()
+
+
 def test_front_without_a_session(talk):
     for member in front_may():
         for session in ("0", "", "no/such", "x" * 2000):
