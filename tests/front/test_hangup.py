@@ -100,8 +100,8 @@ async def ended_unread(front, connection):
     """A command that has ended, with more output than its client takes: so the client is not told yet."""
     before = front.log.count("fake-keeper: end of")
     one = front.nap()
-    process = await connection.create_process(f"{one} & head -c 100000000 /dev/zero & : fake-left", encoding=None,
-                                              window=65536)  # less than is read of what descendants go on writing
+    process = await connection.create_process(f"{one} & head -c 200000 /dev/zero; : fake-left", encoding=None,
+                                              window=65536)  # the rest stays in the pipe
     process.channel.pause_reading()
     await asyncio.to_thread(wait_until, lambda: front.log.count("fake-keeper: end of") > before, 20, "its end is reported")
     assert front.runs(one)

@@ -346,8 +346,8 @@ def test_a_client_that_goes_before_it_is_told_takes_what_is_left_along(vm):
             since = vm.now()
             dies, lives = marker(), marker()
             process = await connection.create_process(
-                f"sleep {dies} & setsid sleep {lives} >/dev/null 2>&1 & head -c 100000000 /dev/zero & echo", encoding=None,
-                window=65536)  # less than is read of what descendants go on writing
+                f"sleep {dies} & setsid sleep {lives} >/dev/null 2>&1 & head -c 200000 /dev/zero", encoding=None,
+                window=65536)  # the rest stays in the pipe
             process.channel.pause_reading()
             await asyncio.to_thread(wait_until, lambda: vm.records(since, "command", agent="agent"), 30, "it ended")
             assert all_alive(vm, [dies, lives])
