@@ -64,8 +64,8 @@ $(BUILD)/flags: FORCE
 .PHONY: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c shell/base/log.c shell/base/rate.c \
-	    shell/base/str.c
+base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
+	    shell/base/log.c shell/base/rate.c shell/base/str.c shell/base/passing.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	      shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
 bus_src := shell/bus/server.c
@@ -85,8 +85,9 @@ keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/forward.c
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c shell/keeper/target.c
 units_src := units/agent-units.c units/unit-dir.c
-sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c sshd-sub/forwarding.c \
-	    sshd-sub/guard.c sshd-sub/heap.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c sshd-sub/listener.c sshd-sub/modes.c \
+sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c \
+	    sshd-sub/forwarding.c sshd-sub/guard.c sshd-sub/heap.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c \
+	    sshd-sub/listener.c sshd-sub/modes.c sshd-sub/departure.c sshd-sub/kept.c \
 	    sshd-sub/monitor.c sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 	    sshd-sub/monitor-login.c sshd-sub/offer.c sshd-sub/peer.c sshd-sub/pump.c \
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/sources.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
@@ -126,7 +127,7 @@ creel_dir := $(bindir)
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_leftovers test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
-	      test_peer test_filter test_listening test_target test_waiting test_policy_files
+	      test_peer test_filter test_listening test_target test_waiting test_policy_files test_departure test_kept
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -161,6 +162,9 @@ test_keepalive_src := sshd-sub/keepalive.c shell/base/rate.c
 test_guard_src := sshd-sub/guard.c
 test_guard_libs := libcrypto
 test_modes_src := sshd-sub/modes.c
+test_departure_src := sshd-sub/departure.c
+test_kept_src := sshd-sub/kept.c
+test_kept_libs := libssh
 test_modes_libs := libssh
 test_sftp_window_src := sshd-sub/sftp-window.c
 test_peer_src := sshd-sub/peer.c
@@ -271,7 +275,7 @@ $(foreach t,$(unit_tests),$(eval $(call test_rules,$(t),tests/unit/$(t).c,cmocka
 $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t).c tests/fuzz/replay.c,libsystemd)))
 
 # a keeper without privilege, for tests and measurements of the front alone
-fake-keeper_src := shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
+fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 # a far client, for measurements
 delay-link_src := $(base_src)

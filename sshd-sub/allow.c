@@ -49,6 +49,9 @@ static const Row rows[WIRE_TYPES] = {
 	[WIRE_CLOSE] = {
 		.states = STATE_ENTERED, .most = UINT32_MAX,
 	},
+	[WIRE_TOLD] = {
+		.states = STATE_ENTERED, .most = UINT32_MAX,
+	},
 	[WIRE_BYE] = {
 		.states = STATE_SELFTEST | STATE_FRESH | STATE_KEYED | STATE_ASKING | STATE_ENTERED,
 		.most_before = 1, .most = 1,

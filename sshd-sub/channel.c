@@ -210,7 +210,7 @@ ssh_channel channel_on_open(ssh_session session, void *userdata)
 	Worker *worker = userdata;
 	Channel *channel;
 
-	if (worker->n_channels == ELEMENTSOF(worker->channels) || worker->no_more_sessions)
+	if (worker->n_channels + worker->n_openings >= ELEMENTSOF(worker->channels) || worker->no_more_sessions)
 		return NULL;
 	channel = calloc(1, sizeof(*channel));
 	if (!channel)
@@ -321,11 +321,14 @@ void channel_exited(Channel *channel, const LinkMessage *message)
 {
 	WireReader reader = { .at = message->payload, .left = message->header.length };
 	const char *note;
+	uint32_t flags;
 
 	channel->state = CHANNEL_EXITED;
 	channel->how = message->header.value;
 	channel->code = wire_get_u32(&reader);
-	channel->core = wire_get_u32(&reader);
+	flags = wire_get_u32(&reader);
+	channel->core = flags & KEEPER_EXITED_CORE;
+	channel->left = flags & KEEPER_EXITED_LEFT;
 	note = wire_get_string(&reader, WIRE_TEXT_MAX);
 	free(channel->note);
 	channel->note = *note ? strdup(note) : NULL;
@@ -403,19 +406,34 @@ static void channel_send_end(Channel *channel)
 			channel->ssh, name ? name : "KILL", channel->core, channel->note ? channel->note : "", "");
 	}
 	channel_end_output(channel);
-	(void)ssh_channel_close(channel->ssh);
+	if (ssh_channel_close(channel->ssh) != SSH_OK || !channel->left)
+		return;
+	channel->left = false;
+	if (link_tell(&channel->worker->link, WIRE_TOLD, channel->number, 0, NULL) < 0)
+		channel->worker->broken = true;
+}
+
+/* The client closed it before it was told of an end: for it, the command and all that it started ran until now. */
+static void channel_depart(Channel *channel)
+{
+	int *const fds[WIRE_FDS_MAX] = { &channel->in_fd, &channel->out_fd, &channel->err_fd };
+	Worker *worker = channel->worker;
+
+	if (channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_EXITED && !channel->left))
+		return;
+	if (link_tell(&worker->link, WIRE_CLOSE, channel->number, 0, NULL) < 0)
+		worker->broken = true;
+	if (channel->terminal)
+		channel->in_fd = -EBADF; /* it is the same as out_fd */
+	departures_add(&worker->departures, channel->number, fds);
 }
 
 bool channel_step(Channel *channel, uint64_t now_usec)
 {
-	Worker *worker = channel->worker;
-
 	if (channel->pending)
 		pump_flush(channel);
 	if (channel->closed) {
-		if ((channel->state == CHANNEL_STARTING || channel->state == CHANNEL_RUNNING) &&
-			link_tell(&worker->link, WIRE_CLOSE, channel->number, 0, NULL) < 0)
-			worker->broken = true;
+		channel_depart(channel);
 		return true;
 	}
 	/* a terminal has no end of input but the one that is typed */
@@ -433,8 +451,9 @@ bool channel_step(Channel *channel, uint64_t now_usec)
 	if (channel->state != CHANNEL_EXITED || channel->pending || !output_over(channel, now_usec))
 		return false;
 	channel_send_note(channel);
-	if (channel->pending || channel->closed)
-		return channel->closed;
-	channel_send_end(channel);
-	return true;
+	if (channel->closed)
+		channel_depart(channel);
+	else if (!channel->pending)
+		channel_send_end(channel);
+	return channel->closed || !channel->pending;
 }

@@ -4,18 +4,25 @@
  * keeper had connected as the agent. Each direction ends by itself: the client's EOF becomes shutdown(2), the server's an
  * EOF of the channel; when both have ended the channel is closed.
  *
- * libssh frees the message of an open request when its callback returns, so the answer must be known by then: this is the
- * one place where a worker waits for another process once its client is in. Loopback answers at once; a listener whose
- * queue is full holds up the other channels of its own agent's connection, and for CONNECT_TIMEOUT_SEC of the keeper at
- * most.
+ * The request waits for its answer beside the loop (kept.h): a listener whose queue is full holds up nobody but those who
+ * want to reach it. So many are under way in the keeper as it takes, the others queue here; together with the open channels
+ * they are as many as a connection may have.
  *
  * libssh's refusal of a channel has no text. The reason goes before it in a debug message, which `ssh -v` shows.
  */
 #define SSH_SUPPRESS_DEPRECATED /* the message interface is the only one for direct-tcpip before libssh 0.12 */
 #include "sshd-sub/forwarding.h"
+#include "sshd-sub/kept.h"
 
 #include <string.h>
 #include <fcntl.h>
+
+struct Opening {
+	struct Opening *next; /* in order of arrival */
+	ssh_message message;
+	uint32_t number;
+	bool asked; /* the keeper is connecting it */
+};
 
 static int refuse(ssh_session session, const char *why)
 {
@@ -24,59 +31,101 @@ static int refuse(ssh_session session, const char *why)
 	return 1;
 }
 
-/* Returns 0 with the socket; 1 with why not; or a negative errno: the monitor is gone. */
-static int ask_monitor(Worker *worker, const char *host, int port, int *ret_fd, char ret_why[static WIRE_TEXT_MAX + 1])
+static int ask_monitor(Worker *worker, const Opening *opening)
 {
 	uint8_t buffer[KEEPER_HOST_MAX + 64];
 	WireWriter writer = { .data = buffer, .room = sizeof(buffer) };
-	_cleanup_(link_message_freep) LinkMessage *answer = NULL;
-	WireReader reader;
-	int r;
 
-	wire_put_string(&writer, host);
-	wire_put_u32(&writer, (uint32_t)port);
-	r = link_ask(&worker->link, WIRE_CONNECT, &writer, WIRE_CONNECTED, &answer);
-	if (r < 0)
-		return r;
-	if (answer->header.value == 1 && answer->n_fds == 1) {
-		*ret_fd = TAKE_FD(answer->fds[0]);
-		return 0;
+	wire_put_string(&writer, ssh_message_channel_request_open_destination(opening->message));
+	wire_put_u32(&writer, (uint32_t)ssh_message_channel_request_open_destination_port(opening->message));
+	return link_tell(&worker->link, WIRE_CONNECT, opening->number, 0, &writer);
+}
+
+static void ask_next(Worker *worker)
+{
+	size_t asked = 0;
+
+	for (Opening *opening = worker->openings; opening && asked < KEEPER_FORWARDS_MAX;
+		opening = opening->next, asked++) {
+		if (opening->asked)
+			continue;
+		opening->asked = true;
+		/* while its callback is still on the stack the message is there, and not yet known to be sound */
+		if (ask_monitor(worker, opening) < 0)
+			worker->broken = true;
 	}
-	reader = (WireReader){ .at = answer->payload, .left = answer->header.length };
-	(void)snprintf(ret_why, WIRE_TEXT_MAX + 1, "%s", wire_get_string(&reader, WIRE_TEXT_MAX));
-	return 1;
 }
 
 static int forwarding_open(Worker *worker, ssh_message message)
 {
 	const char *host = ssh_message_channel_request_open_destination(message);
 	int port = ssh_message_channel_request_open_destination_port(message);
-	char why[WIRE_TEXT_MAX + 1], text[WIRE_TEXT_MAX + 64];
-	_cleanup_close_ int fd = -EBADF;
-	ssh_channel ssh;
-	int r;
+	Opening *opening, **end = &worker->openings;
 
 	if (!host || strlen(host) > KEEPER_HOST_MAX || port < 1 || port > UINT16_MAX)
 		return refuse(worker->session, "creel: no such place can be forwarded to");
-	if (worker->n_channels == ELEMENTSOF(worker->channels))
+	if (worker->n_channels + worker->n_openings >= ELEMENTSOF(worker->channels))
 		return refuse(worker->session, "creel: too many channels on this connection");
-	r = ask_monitor(worker, host, port, &fd, why);
-	if (r < 0 || (r == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)) {
-		worker->broken = true;
-		return 1;
+	opening = calloc(1, sizeof(*opening));
+	if (!opening || kept_add(message) < 0) {
+		free(opening);
+		return refuse(worker->session, "creel: out of memory");
 	}
-	if (r > 0) {
-		(void)snprintf(text, sizeof(text), "creel: forwarding refused: %s", why);
-		return refuse(worker->session, text);
-	}
-	ssh = ssh_message_channel_request_open_reply_accept(message);
-	if (!ssh) {
-		worker->broken = true;
-		return 0;
-	}
-	if (channel_adopt_socket(worker, ssh, TAKE_FD(fd)) < 0)
-		worker->broken = true;
+	opening->message = message;
+	opening->number = ++worker->last_number;
+	while (*end)
+		end = &(*end)->next;
+	*end = opening;
+	worker->n_openings++;
+	ask_next(worker);
 	return 0;
+}
+
+/* Takes `fd`. Returns 0 or a negative errno. */
+static int forwarding_accept(Worker *worker, ssh_message message, int fd)
+{
+	_cleanup_close_ int taken_fd = fd;
+	ssh_channel ssh;
+
+	if (fcntl(taken_fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	ssh = ssh_message_channel_request_open_reply_accept(message);
+	return ssh ? channel_adopt_socket(worker, ssh, TAKE_FD(taken_fd)) : -EPROTO;
+}
+
+static int forwarding_refuse(Worker *worker, ssh_message message, const LinkMessage *answer)
+{
+	WireReader reader = { .at = answer->payload, .left = answer->header.length };
+	char text[WIRE_TEXT_MAX + 64];
+
+	(void)snprintf(text, sizeof(text), "creel: forwarding refused: %s", wire_get_string(&reader, WIRE_TEXT_MAX));
+	(void)refuse(worker->session, text);
+	return ssh_message_reply_default(message) == SSH_OK ? 0 : -EPROTO;
+}
+
+void forwarding_answered(Worker *worker, LinkMessage *answer)
+{
+	Opening **at = &worker->openings, *opening;
+	int r = -EPROTO;
+
+	while (*at && (*at)->number != answer->header.number)
+		at = &(*at)->next;
+	opening = *at;
+	if (!opening) {
+		worker->broken = true;
+		return;
+	}
+	*at = opening->next;
+	worker->n_openings--;
+	if (kept_is_sound(opening->message))
+		r = answer->header.value == 1 && answer->n_fds == 1
+			    ? forwarding_accept(worker, opening->message, TAKE_FD(answer->fds[0]))
+			    : forwarding_refuse(worker, opening->message, answer);
+	if (r < 0)
+		worker->broken = true;
+	kept_free(opening->message);
+	free(opening);
+	ask_next(worker);
 }
 
 int forwarding_on_message(ssh_session session, ssh_message message, void *userdata)

@@ -7,10 +7,13 @@
 #include <libssh/server.h>
 
 /*
- * libssh's callback for all that no other callback took; `userdata` is the worker. Returns 1: libssh refuses it. 0: done.
- * Waits for the monitor when a connection is asked for.
+ * libssh's callback for all that no other callback took; `userdata` is the worker. Returns 1: libssh refuses it. 0: done, or
+ * to be answered when the monitor has answered.
  */
 int forwarding_on_message(ssh_session session, ssh_message message, void *userdata);
+
+/* The monitor's WIRE_CONNECTED: answers the client. Takes the descriptor. */
+void forwarding_answered(Worker *worker, LinkMessage *answer);
 
 /* As channel_step(), for a forwarding. */
 bool forwarding_step(Channel *channel);

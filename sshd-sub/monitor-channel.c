@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a login runs: one task a channel, from the worker's request to the keeper's report of its end.
+ * What a login runs: one task a channel, from the worker's request to the keeper's report of its end, or to the keeper's
+ * answer that it is hung up. Where a command left processes behind, a task lives until it is clear whether the client was
+ * told of the end: only then do they live on without it (docs/architecture.md).
  * The worker's numbers are unique in its session; here and in the keeper they are only names.
  */
 #include "shell/base/log.h"
@@ -13,6 +15,9 @@
 #define AWAY_TEXT "creel: the agent's keeper is restarting, try again"
 #define GONE_TEXT "creel: this login's session is gone, log in again"
 #define GONE_LINGER_USEC (1000U * 1000U)
+
+/* Those of channels that are open, and as many that are being hung up. */
+#define TASKS_MAX (2U * KEEPER_CHANNELS_MAX)
 
 static Task *task_find(Connection *connection, uint32_t number)
 {
@@ -53,14 +58,14 @@ static int task_refuse(Connection *connection, uint32_t number, const char *why)
 }
 
 static int task_report_exit(
-	Connection *connection, uint32_t number, WireExit how, uint32_t code, bool core, const char *note)
+	Connection *connection, uint32_t number, WireExit how, uint32_t code, uint32_t flags, const char *note)
 {
 	uint8_t buffer[WIRE_TEXT_MAX + 32];
 	WireWriter payload = { .data = buffer, .room = sizeof(buffer) };
 	size_t n = strlen(note);
 
 	wire_put_u32(&payload, code);
-	wire_put_u32(&payload, core);
+	wire_put_u32(&payload, flags);
 	wire_put_bytes(&payload, note, n < WIRE_TEXT_MAX ? n : WIRE_TEXT_MAX);
 	return connection_tell(connection, WIRE_EXITED, number, how, &payload, NULL, 0);
 }
@@ -163,7 +168,7 @@ int task_start(Connection *connection, uint32_t number, WireReader *reader)
 
 	if (task_find(connection, number))
 		return -EBADMSG;
-	if (connection->n_tasks >= KEEPER_CHANNELS_MAX)
+	if (connection->n_tasks >= TASKS_MAX)
 		return task_refuse(connection, number, "creel: too many commands at a time on this connection");
 	if (!connection->session)
 		return task_refuse(connection, number, GONE_TEXT);
@@ -204,15 +209,84 @@ int task_signal(Connection *connection, uint32_t number, WireReader *reader)
 	return 0;
 }
 
+static int on_hangup(sd_bus_message *answer, void *userdata, sd_bus_error *error)
+{
+	Task *task = userdata;
+	Connection *connection = task->connection;
+	uint32_t number = task->number;
+
+	/* an error says that there is nothing to hang up, or that the keeper went, which hangs up what nobody claims */
+	task_free(task);
+	if (connection_tell(connection, WIRE_CLOSED, number, 0, NULL, NULL, 0) < 0)
+		connection_end(connection, NULL);
+	return 1;
+}
+
+static int task_call(Task *task, const char *member, sd_bus_message_handler_t handler)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	KeeperLink *keeper = task->connection->keeper;
+	int r;
+
+	task->slot = sd_bus_slot_unref(task->slot);
+	if (!task->connection->session)
+		return -ENOTCONN;
+	r = keeper_call_new(keeper, member, &call);
+	if (r >= 0)
+		r = sd_bus_message_append(call, "su", task->connection->session, task->number);
+	if (r >= 0)
+		r = keeper_call(keeper, call, handler, task, &task->slot);
+	return r;
+}
+
 int task_close(Connection *connection, uint32_t number)
 {
 	Task *task = task_find(connection, number);
+	int r;
 
-	if (!task)
-		return 0; /* its end is on the way to the worker */
-	task_free(task);
-	keeper_tell(connection->keeper, "Hangup", "su", connection->session, number);
-	return 0;
+	if (task && task->state >= TASK_TOLD)
+		return -EBADMSG;
+	r = task ? task_call(task, "Hangup", on_hangup) : -ENOENT;
+	if (r >= 0) {
+		task->state = TASK_CLOSING;
+		return 0;
+	}
+	/* its end is on the way to the worker, or the keeper is away */
+	if (task)
+		task_free(task);
+	if (r != -ENOENT && r != -ENOTCONN)
+		return r;
+	return connection_tell(connection, WIRE_CLOSED, number, 0, NULL, NULL, 0);
+}
+
+static int on_told(sd_bus_message *answer, void *userdata, sd_bus_error *error)
+{
+	Task *task = userdata;
+
+	task->slot = sd_bus_slot_unref(task->slot);
+	/* a keeper that went meanwhile is told again when it is back */
+	if (!sd_bus_message_is_method_error(answer, NULL) ||
+		sd_bus_message_is_method_error(answer, KEEPER_ERROR_NO_SESSION))
+		task_free(task);
+	return 1;
+}
+
+/* Returns 0, also while the keeper is away. */
+static int task_tell(Task *task)
+{
+	int r = task_call(task, "Told", on_told);
+
+	return r < 0 && r != -ENOTCONN ? r : 0;
+}
+
+int task_told(Connection *connection, uint32_t number)
+{
+	Task *task = task_find(connection, number);
+
+	if (!task || task->state != TASK_LEFT)
+		return -EBADMSG;
+	task->state = TASK_TOLD;
+	return task_tell(task);
 }
 
 static Connection *connection_of_session(const KeeperLink *keeper, const char *session)
@@ -223,36 +297,50 @@ static Connection *connection_of_session(const KeeperLink *keeper, const char *s
 	return NULL;
 }
 
+/* Its process ended. */
+static void task_end(Task *task, uint32_t flags)
+{
+	if (!(flags & KEEPER_EXITED_LEFT)) {
+		task_free(task);
+		return;
+	}
+	task->state = TASK_LEFT;
+	task->slot = sd_bus_slot_unref(task->slot);
+}
+
 int task_on_exited(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	KeeperLink *keeper = userdata;
 	const char *session, *how, *note;
 	Connection *connection;
-	uint32_t number, code;
-	int core, r;
+	uint32_t number, code, flags;
 	Task *task;
+	int r;
 
-	r = sd_bus_message_read(message, "susubs", &session, &number, &how, &code, &core, &note);
+	r = sd_bus_message_read(message, "susuus", &session, &number, &how, &code, &flags, &note);
 	if (r < 0) {
 		log_error("keeper of uid %u: Exited makes no sense: %s", (unsigned int)keeper->uid, strerror(-r));
 		return 1;
 	}
 	connection = connection_of_session(keeper, session);
 	task = connection ? task_find(connection, number) : NULL;
-	if (!task)
+	if (!task || task->state > TASK_RUNNING)
 		return 1; /* closed meanwhile */
-	task_free(task);
+	task_end(task, flags);
 	r = task_report_exit(connection, number,
 		strcmp(how, "exit") == 0     ? EXIT_STATUS
 		: strcmp(how, "signal") == 0 ? EXIT_SIGNAL
 					     : EXIT_UNKNOWN,
-		code, core, note);
+		code, flags, note);
 	if (r < 0)
 		connection_end(connection, NULL);
 	return 1;
 }
 
-/* What ended while the keeper was away, and nobody saw how. Returns 0 or a negative errno: the worker does not read. */
+/*
+ * What ended while the keeper was away, and nobody saw how; it may have left processes behind, so the keeper is told when the
+ * client is. Returns 0 or a negative errno: the worker does not read.
+ */
 static int task_settle(Connection *connection, const uint32_t *running, size_t n)
 {
 	for (Task *task = connection->tasks, *next; task; task = next) {
@@ -261,12 +349,17 @@ static int task_settle(Connection *connection, const uint32_t *running, size_t n
 		int r;
 
 		next = task->next;
+		if (task->state == TASK_TOLD) {
+			r = task_tell(task);
+			if (r < 0)
+				return r;
+		}
 		for (size_t i = 0; i < n && !runs; i++)
 			runs = running[i] == number;
 		if (runs || task->state != TASK_RUNNING)
 			continue;
-		task_free(task);
-		r = task_report_exit(connection, number, EXIT_UNKNOWN, 0, false,
+		task_end(task, KEEPER_EXITED_LEFT);
+		r = task_report_exit(connection, number, EXIT_UNKNOWN, 0, KEEPER_EXITED_LEFT,
 			"creel: the command ended while its keeper was away; how is not known");
 		if (r < 0)
 			return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Local forwarding: the worker asks for one connection and waits; the keeper judges it and has it made. So there is never
- * more than one question of a connection under way, and a worker that asks twice is no worker of ours.
+ * Local forwarding: the worker asks for a connection; the keeper judges it and has it made. A worker of ours knows how many
+ * may be under way; one that asks for more is none.
  */
 #include "shell/base/log.h"
 #include "sshd-sub/monitor.h"
@@ -9,55 +9,100 @@
 #include <stdio.h>
 #include <string.h>
 
-static int forward_refuse(Connection *connection, const char *why)
+struct Reach {
+	struct Reach *next;
+	Connection *connection;
+	uint32_t number;
+	sd_bus_slot *slot; /* of Connect */
+};
+
+static void reach_free(Reach *reach)
+{
+	for (Reach **r = &reach->connection->reaches; *r; r = &(*r)->next)
+		if (*r == reach) {
+			*r = reach->next;
+			break;
+		}
+	sd_bus_slot_unref(reach->slot);
+	free(reach);
+}
+
+void forward_free_all(Connection *connection)
+{
+	while (connection->reaches)
+		reach_free(connection->reaches);
+}
+
+static int forward_refuse(Connection *connection, uint32_t number, const char *why)
 {
 	uint8_t buffer[WIRE_TEXT_MAX + 16];
 	WireWriter payload = { .data = buffer, .room = sizeof(buffer) };
 	size_t n = strlen(why);
 
 	wire_put_bytes(&payload, why, n < WIRE_TEXT_MAX ? n : WIRE_TEXT_MAX);
-	return connection_tell(connection, WIRE_CONNECTED, 0, 0, &payload, NULL, 0);
+	return connection_tell(connection, WIRE_CONNECTED, number, 0, &payload, NULL, 0);
 }
 
 static int on_connect(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
-	Connection *connection = userdata;
+	Reach *reach = userdata;
+	Connection *connection = reach->connection;
+	uint32_t number = reach->number;
 	int fd, r;
 
-	connection->forward_slot = sd_bus_slot_unref(connection->forward_slot);
+	reach_free(reach);
 	if (sd_bus_message_is_method_error(answer, NULL)) {
 		const sd_bus_error *failure = sd_bus_message_get_error(answer);
 
-		r = forward_refuse(connection, failure->message ? failure->message : failure->name);
+		r = forward_refuse(connection, number, failure->message ? failure->message : failure->name);
 	} else {
 		r = sd_bus_message_read(answer, "h", &fd); /* stays the message's */
 		if (r >= 0)
-			r = connection_tell(connection, WIRE_CONNECTED, 0, 1, NULL, &fd, 1);
+			r = connection_tell(connection, WIRE_CONNECTED, number, 1, NULL, &fd, 1);
 	}
 	if (r < 0)
 		connection_end(connection, NULL);
 	return 1;
 }
 
-int forward_open(Connection *connection, WireReader *reader)
+static bool may_ask(const Connection *connection, uint32_t number)
+{
+	unsigned int n = 0;
+
+	for (const Reach *reach = connection->reaches; reach; reach = reach->next)
+		if (reach->number == number || ++n >= KEEPER_FORWARDS_MAX)
+			return false;
+	return true;
+}
+
+int forward_open(Connection *connection, uint32_t number, WireReader *reader)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
 	const char *host = wire_get_string(reader, KEEPER_HOST_MAX);
 	uint32_t port = wire_get_u32(reader);
+	Reach *reach;
 	int r;
 
-	if (!wire_done(reader) || connection->forward_slot)
+	if (!wire_done(reader) || !may_ask(connection, number))
 		return -EBADMSG;
 	if (!connection->session)
-		return forward_refuse(connection, "this login's session is gone, log in again");
+		return forward_refuse(connection, number, "this login's session is gone, log in again");
+	reach = calloc(1, sizeof(*reach));
+	if (!reach)
+		return -ENOMEM;
+	*reach = (Reach){ .connection = connection, .number = number, .next = connection->reaches };
+	connection->reaches = reach;
 	r = keeper_call_new(connection->keeper, "Connect", &call);
 	if (r >= 0)
 		r = sd_bus_message_append(call, "ssu", connection->session, host, port);
 	if (r >= 0)
-		r = keeper_call(connection->keeper, call, on_connect, connection, &connection->forward_slot);
+		r = keeper_call(connection->keeper, call, on_connect, reach, &reach->slot);
+	if (r >= 0)
+		return 0;
+	reach_free(reach);
 	if (r == -ENOTCONN)
-		return forward_refuse(connection, "the agent's keeper is restarting, try again");
+		return forward_refuse(connection, number, "the agent's keeper is restarting, try again");
 	if (r == -EINVAL)
-		return forward_refuse(connection, "the name of the host is not UTF-8");
-	return r < 0 ? r : 0;
+		return forward_refuse(connection, number, "the name of the host is not UTF-8");
+	return r;
 }

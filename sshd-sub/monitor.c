@@ -2,8 +2,8 @@
 /*
  * Connections: from the listener's message that there is one, to the end of its worker.
  *
- * A worker lives as long as its link. Whatever it may not say ends it (SIGKILL by pidfd: a number could be another
- * process by then), and so does the grace time. One refused connection makes one log line, written when it ends.
+ * A worker lives as long as its link, and, where its login runs something, until that is hung up. Whatever it may not say
+ * ends it (SIGKILL by pidfd: a number could be another process by then), and so does the grace time. One refused connection makes one log line, written when it ends.
  */
 #include "sshd-sub/monitor.h"
 #include "shell/base/file.h"
@@ -59,22 +59,70 @@ static void connection_free(Connection *connection)
 		keeper_drop_idle(monitor);
 }
 
+static void connection_kill(const Connection *connection)
+{
+	if (connection->worker_fd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, connection->worker_fd, SIGKILL, NULL, 0);
+}
+
+/* Also an error: the keeper had its time, or is gone. */
+static int on_logout(sd_bus_message *answer, void *userdata, sd_bus_error *error)
+{
+	Connection *connection = userdata;
+
+	connection->slot = sd_bus_slot_unref(connection->slot);
+	connection_kill(connection);
+	connection_free(connection);
+	return 1;
+}
+
+/*
+ * Logs out. A command whose pipes and terminal close before it is hung up may end by that, as if its input had ended in
+ * peace; so where any runs the worker, which holds them, must live until the keeper has answered. Returns whether it must.
+ */
+static bool connection_log_out(Connection *connection)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	_cleanup_free_ char *session = TAKE_PTR(connection->session);
+	bool runs = connection->n_tasks > 0;
+	int r;
+
+	task_free_all(connection);
+	forward_free_all(connection);
+	if (!session)
+		return false;
+	if (!runs) {
+		keeper_tell(connection->keeper, "Logout", "s", session);
+		return false;
+	}
+	connection->slot = sd_bus_slot_unref(connection->slot); /* of Attach */
+	r = keeper_call_new(connection->keeper, "Logout", &call);
+	if (r >= 0)
+		r = sd_bus_message_append(call, "s", session);
+	if (r >= 0)
+		r = keeper_call(connection->keeper, call, on_logout, connection, &connection->slot);
+	if (r < 0 && r != -ENOTCONN)
+		log_error("keeper of uid %u: cannot log out: %s", (unsigned int)connection->keeper->uid, strerror(-r));
+	return r >= 0;
+}
+
 void connection_end(Connection *connection, const char *why)
 {
 	if (connection->over) {
 		connection_free(connection);
 		return;
 	}
-	if (connection->worker_fd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, connection->worker_fd, SIGKILL, NULL, 0);
 	if (connection->state != STATE_ENTERED && connection->state != STATE_SELFTEST)
 		login_log_refusal(connection, why);
 	else if (connection->bye == BYE_PROTOCOL || connection->bye == BYE_FAILED)
 		login_log_break(connection);
-	task_free_all(connection);
-	connection->forward_slot = sd_bus_slot_unref(connection->forward_slot);
-	if (connection->session)
-		keeper_tell(connection->keeper, "Logout", "s", connection->session);
+	connection->over = connection_log_out(connection);
+	if (connection->over) {
+		connection->source = sd_event_source_disable_unref(connection->source);
+		connection->end_source = sd_event_source_disable_unref(connection->end_source);
+		return;
+	}
+	connection_kill(connection);
 	if (!login_cancel(connection)) {
 		connection_free(connection);
 		return;
@@ -114,13 +162,15 @@ static int connection_serve(Connection *connection, const WireHeader *header, si
 	case WIRE_LOGIN_SK:
 		return login_verify_sk(connection, &reader);
 	case WIRE_CONNECT:
-		return forward_open(connection, &reader);
+		return forward_open(connection, header->number, &reader);
 	case WIRE_START:
 		return task_start(connection, header->number, &reader);
 	case WIRE_SIGNAL:
 		return task_signal(connection, header->number, &reader);
 	case WIRE_CLOSE:
 		return task_close(connection, header->number);
+	case WIRE_TOLD:
+		return task_told(connection, header->number);
 	case WIRE_BYE:
 		connection->bye = header->value <= BYE_FAILED ? (WireBye)header->value : BYE_FAILED;
 		text = wire_get_bytes(&reader, WIRE_TEXT_MAX, &n);

@@ -32,6 +32,7 @@ _Noreturn void monitor_run(const Options *options);
 
 typedef struct Monitor Monitor;
 typedef struct Connection Connection;
+typedef struct Reach Reach;
 
 /* The bus to one agent's keeper, kept open. Never freed: there are as many as agents. */
 typedef struct KeeperLink {
@@ -45,7 +46,13 @@ typedef struct KeeperLink {
 	uint64_t missing_usec; /* CLOCK_MONOTONIC since when there is no socket; 0: there is one */
 } KeeperLink;
 
-typedef enum TaskState { TASK_STARTING, TASK_RUNNING } TaskState;
+typedef enum TaskState {
+	TASK_STARTING,
+	TASK_RUNNING,
+	TASK_LEFT,    /* it ended and left others behind; the worker will say whether the client was told */
+	TASK_TOLD,    /* the client was told; the keeper has not confirmed that it knows */
+	TASK_CLOSING, /* being hung up */
+} TaskState;
 
 /* A process that a connection runs. */
 typedef struct Task {
@@ -53,7 +60,7 @@ typedef struct Task {
 	Connection *connection;
 	uint32_t number;
 	TaskState state;
-	sd_bus_slot *slot; /* of Start */
+	sd_bus_slot *slot; /* of Start, Told or Hangup */
 } Task;
 
 struct Connection {
@@ -90,9 +97,9 @@ struct Connection {
 	Task *tasks;
 	unsigned int n_tasks;
 	Rate signals;
-	sd_bus_slot *forward_slot; /* of Connect */
+	Reach *reaches; /* being connected: monitor-forward.c */
 
-	bool over; /* waits only for the answer to Login, to log out again */
+	bool over; /* waits only for an answer: to Login, to log out again; to Logout, to end the worker then */
 	WireBye bye;
 	char bye_text[WIRE_TEXT_MAX + 1];
 };
@@ -116,7 +123,10 @@ struct Monitor {
 /* Sends to the worker. A worker that does not read its link is ended by the caller. Returns 0 or a negative errno. */
 _must_check_ int connection_tell(Connection *connection, WireType type, uint32_t number, uint32_t value,
 	const WireWriter *payload, const int *fds, size_t n_fds);
-/* Ends worker and connection; `why` is for the log when nobody had logged in, NULL: what the worker said. Frees it. */
+/*
+ * Ends worker and connection; `why` is for the log when nobody had logged in, NULL: what the worker said. Frees it, at once
+ * or when the keeper has hung up what it ran: until then the worker holds the pipes and terminals.
+ */
 void connection_end(Connection *connection, const char *why);
 /* Logged in: tells the listener. */
 void connection_admitted(Connection *connection);
@@ -136,6 +146,7 @@ bool login_cancel(Connection *connection);
 _must_check_ int task_start(Connection *connection, uint32_t number, WireReader *reader);
 _must_check_ int task_signal(Connection *connection, uint32_t number, WireReader *reader);
 _must_check_ int task_close(Connection *connection, uint32_t number);
+_must_check_ int task_told(Connection *connection, uint32_t number);
 void task_free_all(Connection *connection);
 /* The keeper said that a process ended. */
 int task_on_exited(sd_bus_message *message, void *userdata, sd_bus_error *error);
@@ -143,7 +154,8 @@ int task_on_exited(sd_bus_message *message, void *userdata, sd_bus_error *error)
 void task_attach(Connection *connection);
 
 /* monitor-forward.c; as above. */
-_must_check_ int forward_open(Connection *connection, WireReader *reader);
+_must_check_ int forward_open(Connection *connection, uint32_t number, WireReader *reader);
+void forward_free_all(Connection *connection);
 
 /* monitor-keeper.c */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sshd-sub/wire.h"
+#include "shell/base/passing.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 void wire_put_u32(WireWriter *writer, uint32_t value)
 {
@@ -81,78 +81,33 @@ bool wire_done(const WireReader *reader)
 
 int wire_send(int fd, const WireHeader *header, const void *payload, const int *fds, size_t n_fds, int flags)
 {
-	struct iovec parts[2] = {
+	const struct iovec parts[2] = {
 		{ .iov_base = (void *)header, .iov_len = sizeof(*header) },
 		{ .iov_base = (void *)payload, .iov_len = header->length },
 	};
-	union {
-		char bytes[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = header->length ? 2 : 1 };
 
 	if (n_fds > WIRE_FDS_MAX || header->length > WIRE_PAYLOAD_MAX)
 		return -EINVAL;
-	if (n_fds) {
-		struct cmsghdr *c;
-
-		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		c = CMSG_FIRSTHDR(&message);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
-	}
-
-	for (;;) {
-		if (sendmsg(fd, &message, MSG_NOSIGNAL | flags) >= 0)
-			return 0;
-		if (errno != EINTR)
-			return -errno;
-	}
+	return passing_send(fd, parts, header->length ? 2 : 1, fds, n_fds, flags);
 }
 
 int wire_receive(int fd, WireHeader *ret_header, uint8_t *payload, int ret_fds[static WIRE_FDS_MAX], size_t *ret_n_fds,
 	int flags)
 {
 	WireHeader header = { 0 };
-	struct iovec parts[2] = {
+	const struct iovec parts[2] = {
 		{ .iov_base = &header, .iov_len = sizeof(header) },
 		{ .iov_base = payload, .iov_len = WIRE_PAYLOAD_MAX },
 	};
-	union {
-		char bytes[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct msghdr message = {
-		.msg_iov = parts,
-		.msg_iovlen = 2,
-		.msg_control = control.bytes,
-		/* not CMSG_SPACE: its padding would let the kernel deliver one descriptor more */
-		.msg_controllen = CMSG_LEN(WIRE_FDS_MAX * sizeof(int)),
-	};
 	int fds[WIRE_FDS_MAX];
-	size_t n_fds = 0;
-	ssize_t n;
+	size_t n_fds;
+	ssize_t n = passing_receive(fd, parts, ELEMENTSOF(parts), fds, ELEMENTSOF(fds), &n_fds, flags);
 
-	do
-		n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | flags);
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-			n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			n_fds = n_fds < WIRE_FDS_MAX ? n_fds : WIRE_FDS_MAX;
-			memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
-		}
-
+		return (int)n;
 	if (n == 0 && !n_fds)
 		return 0;
-	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || (size_t)n < sizeof(header) ||
-		header.length != (size_t)n - sizeof(header)) {
+	if ((size_t)n < sizeof(header) || header.length != (size_t)n - sizeof(header)) {
 		for (size_t i = 0; i < n_fds; i++)
 			fd_close(fds[i]);
 		return -EBADMSG;

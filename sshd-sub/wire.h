@@ -25,19 +25,21 @@ typedef enum WireType {
 	WIRE_LOGIN, /* signed data, signature; answered by WIRE_VERDICT */
 	WIRE_START, /* number; kind, command, terminal and its modes, environment; answered by WIRE_STARTED or WIRE_REFUSED */
 	WIRE_SIGNAL,   /* number; signal name */
-	WIRE_CLOSE,    /* number: the client closed the channel before WIRE_EXITED came */
-	WIRE_CONNECT,  /* host, port; answered by WIRE_CONNECTED */
+	WIRE_CLOSE,    /* number: the client closed the channel before it was told of an end; answered by WIRE_CLOSED */
+	WIRE_CONNECT,  /* number; host, port; answered by WIRE_CONNECTED */
 	WIRE_LOGIN_SK, /* user, key blob, what a security key signed, signature; answered by WIRE_VERDICT */
 	WIRE_BYE,      /* value: WireBye; why, for the log */
+	WIRE_TOLD,     /* number: the client was told of its end, after WIRE_EXITED with KEEPER_EXITED_LEFT */
 
 	/* monitor to worker */
 	WIRE_SIGNED,  /* signature */
 	WIRE_VERDICT, /* value: 1 yes, 0 no; 2 more: no terminals for this login */
 	WIRE_STARTED, /* number; one descriptor (pty) or three (stdin, stdout, stderr) */
 	WIRE_REFUSED, /* number; a line for the user */
-	WIRE_EXITED,  /* number, value: WireExit; code, core dumped, a line for the user or "" */
+	WIRE_EXITED,  /* number, value: WireExit; code, KEEPER_EXITED_ bits, a line for the user or "" */
+	WIRE_CLOSED,  /* number: what it ran is hung up */
 
-	WIRE_CONNECTED, /* value: 1 with the socket, 0 with a reason */
+	WIRE_CONNECTED, /* number, value: 1 with the socket, 0 with a reason */
 
 	/* listener to monitor, and back */
 	WIRE_CONNECTION, /* number, value: 1 = the start-up self-test; peer; descriptors: link, pidfd of the worker */

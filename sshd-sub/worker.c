@@ -56,6 +56,11 @@ _Noreturn static void worker_end(WireBye why, const char *text)
 
 	wire_put_bytes(&writer, text, n < WIRE_TEXT_MAX ? n : WIRE_TEXT_MAX);
 	(void)!link_tell(&worker.link, WIRE_BYE, 0, why, &writer);
+	/* the client, should it still be there, need not wait */
+	(void)close(WORKER_CONNECTION_FD);
+	/* what runs learns of its client's end by being hung up, not by its pipes: the monitor ends us when that is done */
+	while (read(worker.link.fd, buffer, sizeof(buffer)) > 0)
+		;
 	_exit(0);
 }
 
@@ -342,9 +347,15 @@ static void serve_link(void)
 			return;
 		if (r < 0)
 			_exit(1); /* without its monitor a worker is nothing; the keeper learns from the monitor's end */
+		if (message->header.type == WIRE_CONNECTED) {
+			forwarding_answered(&worker, message);
+			continue;
+		}
 		channel = channel_find(&worker, message->header.number);
-		if (!channel)
-			continue; /* the client closed it meanwhile */
+		if (!channel) {
+			departures_hear(&worker.departures, message); /* the client closed it meanwhile */
+			continue;
+		}
 		switch (message->header.type) {
 		case WIRE_STARTED:
 			channel_started(channel, message);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "sshd-sub/departure.h"
 #include "sshd-sub/link.h"
 #include "sshd-sub/options.h"
 #include "sshd-sub/sftp-window.h"
@@ -43,12 +44,13 @@ _Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *o
 /* ---- inside ---- */
 
 typedef struct Worker Worker;
+typedef struct Opening Opening; /* a forwarding that is asked for: forwarding.c */
 
 typedef enum ChannelState {
 	CHANNEL_OPEN,     /* nothing asked for yet */
 	CHANNEL_STARTING, /* asked; the client's answer was yes, the monitor's is due */
 	CHANNEL_RUNNING,
-	CHANNEL_EXITED, /* the process ended, or never began; what it wrote is sent, then the channel closed */
+	CHANNEL_EXITED, /* the process ended, or never began; what it wrote is sent, then the client told, the channel closed */
 } ChannelState;
 
 typedef struct Channel {
@@ -93,6 +95,7 @@ typedef struct Channel {
 	WireExit how;
 	uint32_t code;
 	bool core;
+	bool left;             /* it left processes behind, which live on if the client is told of the end */
 	char *note;            /* a line for the user, or NULL */
 	bool noted;            /* it was sent */
 	bool out_dry, err_dry; /* found empty since the exit */
@@ -110,6 +113,9 @@ struct Worker {
 	uint32_t last_number;
 	Channel *channels[KEEPER_CHANNELS_MAX];
 	size_t n_channels;
+	Opening *openings;
+	size_t n_openings;
+	Departures departures;
 	uint8_t chunk[WORKER_CHUNK];
 };
 

@@ -23,8 +23,12 @@
  *                modes (RFC 4254 section 8; may be empty)
  *                -> one descriptor with a pty (the master), else three: stdin, stdout, stderr of the process
  *   Signal       sus ->                             front        RFC 4254 section 6.9 name, without SIG
- *   Hangup       su ->                              front        the channel was closed before the process ended
- *   Logout       s ->                               front        the connection ended: hang up all that it ran
+ *   Hangup       su ->                              front        the channel was closed before the client was told of an
+ *                                                                end; answered when what it ran is hung up
+ *   Told         su ->                              front        the client was told that the process ended: what it
+ *                                                                left behind (KEEPER_EXITED_LEFT) lives on
+ *   Logout       s ->                               front        the connection ended: hang up all that it ran;
+ *                                                                answered when that is done
  *   Connect      ssu -> h                           front        local forwarding: session, host, port (loopback only)
  *                                                                -> the connected socket; error Denied says why not
  *   Attach       s -> au                            front        after the keeper came back: this session is mine;
@@ -35,8 +39,8 @@
  *   Reload       ->                                 root         read the policy again
  *
  * Signal to the front that opened (or attached to) the session:
- *   Exited       susubs                             session, channel, how (exit|signal|unknown), exit status or
- *                                                   signal number, core dumped, a line for the user ("" = none)
+ *   Exited       susuus                             session, channel, how (exit|signal|unknown), exit status or
+ *                                                   signal number, KEEPER_EXITED_ bits, a line for the user ("" = none)
  *
  * `peer` is "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" (the form of SSH_CONNECTION).
  * A connection that breaks a bound or the table gets an error and is closed.
@@ -53,6 +57,10 @@
 #define KEEPER_ERROR_POLICY "org.creel.Error.Policy"        /* the policy is bad or forbids it; message says why */
 #define KEEPER_ERROR_FAILED "org.creel.Error.Failed"        /* the system refused; message says what */
 
+/* Exited. */
+#define KEEPER_EXITED_CORE 1U /* core dumped */
+#define KEEPER_EXITED_LEFT 2U /* processes that it started live, and end with the connection unless Told comes before */
+
 /* The system user that the front runs as. */
 #define FRONT_USER "creel-sshd"
 
@@ -63,6 +71,7 @@
 #define KEEPER_ENVIRONMENT_MAX 64U           /* variables a client may ask for in one channel */
 #define KEEPER_ENVIRONMENT_BYTES 8192U       /* of one variable, name and value */
 #define KEEPER_CHANNELS_MAX 64U              /* running processes of one session */
+#define KEEPER_FORWARDS_MAX 16U              /* connections that are being made for one session */
 #define KEEPER_TERM_MAX 64U
 #define KEEPER_HOST_MAX 255U /* bytes of a host's name, as DNS */
 #define KEEPER_MODES_MAX 1024U

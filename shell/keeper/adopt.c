@@ -23,13 +23,6 @@ static int on_exit_adopted(sd_event_source *source, int fd, uint32_t events, voi
 
 static int watch_adopted(Channel *channel)
 {
-	uint64_t pid;
-	int r;
-
-	r = leaf_marked_number(channel->leaf_fd, "pid", &pid);
-	if (r < 0)
-		return r;
-	channel->pid = (pid_t)pid;
 	channel->pid_fd = pidfd_open(channel->pid, 0);
 	if (channel->pid_fd < 0)
 		return -errno;
@@ -45,7 +38,7 @@ static int adopt_channel(Session *session, int parent_fd, bool rescue, const cha
 	_cleanup_(channel_freep) Channel *channel = NULL;
 	_cleanup_free_ char *kind = NULL, *command = NULL;
 	_cleanup_close_ int leaf_fd = -EBADF;
-	uint64_t started;
+	uint64_t started, pid;
 	unsigned int number;
 	Channel *adopted;
 	int r;
@@ -60,16 +53,20 @@ static int adopt_channel(Session *session, int parent_fd, bool rescue, const cha
 	if (!r)
 		r = leaf_marked_number(leaf_fd, "started", &started);
 	if (!r)
+		r = leaf_marked_number(leaf_fd, "pid", &pid);
+	if (!r)
 		r = channel_make(session, kind, TAKE_PTR(command), &channel);
 	if (r)
 		return r;
 	channel->number = number;
+	channel->pid = (pid_t)pid;
 	channel->leaf_fd = TAKE_FD(leaf_fd);
 	channel->started_usec = started;
 	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", number);
 	if (leaf_marked_number(channel->leaf_fd, "command-bytes", &channel->command_bytes) < 0)
 		channel->command_bytes = 0;
 	channel->terminal = leaf_is_marked(channel->leaf_fd, "terminal");
+	channel->told = leaf_is_marked(channel->leaf_fd, "told");
 	channel->rescue = rescue;
 	channel->parent_fd = rescue ? fcntl(parent_fd, F_DUPFD_CLOEXEC, 3) : parent_fd;
 	if (channel->parent_fd < 0)

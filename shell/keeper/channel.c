@@ -2,6 +2,10 @@
 /*
  * A channel's life after its birth (start.c): exit or hang-up, and the wait until its descendants are gone too.
  *
+ * For a client its command runs until it is told that it ended. When the client goes before that, the process itself may
+ * have ended already - because its client went, more often than not - and what it started is hung up all the same. What it
+ * left behind when the client was told is nobody's command: it lives on, as with OpenSSH's server.
+ *
  * Its process may be ended by: itself, a limit, a signal that the client sent, a hang-up, cgroup.kill. Each way ends in
  * channel_finish(), once, which reads the leaf, writes the record and tells the front.
  */
@@ -124,28 +128,32 @@ static void explain(const Channel *channel, const char *how, int value, const Le
 		(void)snprintf(note, size, "creel: killed: out of memory (see `creel limits`)");
 }
 
-static void tell_front(const Channel *channel, const char *how, int value, bool core, const char *note)
+static void tell_front(const Channel *channel, const char *how, int value, uint32_t flags, const char *note)
 {
 	const Session *session = channel->session;
 	int r;
 
 	if (!session->front)
 		return;
-	r = sd_bus_emit_signal(session->front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", "susubs", session->id,
-		channel->number, how, (uint32_t)value, (int)core, note);
+	r = sd_bus_emit_signal(session->front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", "susuus", session->id,
+		channel->number, how, (uint32_t)value, flags, note);
 	if (r < 0)
 		log_error("cannot tell the front about an exit: %s", strerror(-r));
 }
 
 void channel_finish(Channel *channel, const char *how, int value, bool core)
 {
+	uint32_t flags = core ? KEEPER_EXITED_CORE : 0;
+	bool populated = false;
 	LeafUsage usage;
 	char note[128];
 
 	leaf_usage(channel->leaf_fd, &usage);
 	explain(channel, how, value, &usage, note, sizeof(note));
+	if (!channel->hung_up && leaf_populated(channel->leaf_fd, &populated) == 0 && populated)
+		flags |= KEEPER_EXITED_LEFT;
 	/* the client waits for this; the record can follow */
-	tell_front(channel, how, value, core, note);
+	tell_front(channel, how, value, flags, note);
 	keeper_record_command(channel, channel->hung_up ? "hangup" : how, value, &usage, note);
 
 	channel->state = CHANNEL_ENDED;
@@ -202,12 +210,21 @@ static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata)
 
 void channel_hang_up(Channel *channel)
 {
-	if (channel->state != CHANNEL_RUNNING || channel->hung_up)
+	if (channel->hung_up || channel->told)
 		return;
 	channel->hung_up = true;
-	/* the front closed the master: the kernel sends SIGHUP to the shell and what is in its foreground */
-	if (channel->terminal && sd_event_add_time_relative(channel->session->keeper->event, &channel->hangup_timer,
-					 CLOCK_MONOTONIC, TERMINAL_GRACE_USEC, 0, on_grace_over, channel) >= 0)
+	/* the front closes the master now: the kernel sends SIGHUP to the shell and what is in its foreground */
+	if (channel->state == CHANNEL_RUNNING && channel->terminal &&
+		sd_event_add_time_relative(channel->session->keeper->event, &channel->hangup_timer, CLOCK_MONOTONIC,
+			TERMINAL_GRACE_USEC, 0, on_grace_over, channel) >= 0)
 		return;
 	channel_end_leaf(channel);
+}
+
+void channel_tell(Channel *channel)
+{
+	channel->told = true;
+	/* so that a later keeper knows */
+	if (leaf_mark(channel->leaf_fd, "told", "yes") < 0)
+		log_error("cannot mark the leaf %s of session %s", channel->name, channel->session->id);
 }

@@ -9,6 +9,7 @@
 #include "shell/keeper/keeper.h"
 #include "shell/keeper/target.h"
 #include "shell/base/log.h"
+#include "shell/base/passing.h"
 #include "shell/bus/bus.h"
 #include "shell/run/birth.h"
 #include "shell/run/listening.h"
@@ -22,9 +23,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* Loopback answers at once, or its listener's queue is full. The front's worker waits for this: not for long. */
+/* Loopback answers at once, or its listener's queue is full. */
 #define CONNECT_TIMEOUT_SEC 2
-#define FORWARDS_PENDING_MAX 16U
+/* A connector that has not answered by then does not run. */
+#define CONNECTOR_MOST_USEC (3U * 1000U * 1000U)
 
 /* The connector's answer besides errnos, none of which is as large. */
 #define ANSWER_NOT_OWN 255
@@ -32,12 +34,12 @@
 struct Forward {
 	struct Forward *next;
 	Session *session;
-	sd_bus_message *call; /* answered when the connection is made */
+	sd_bus_message *call; /* answered when the connection is made; NULL: it was answered */
 	Target target;
 	char *host; /* as asked for */
 	uint16_t port;
 	int answer_fd, leaf_fd, pid_fd;
-	sd_event_source *answer_source, *exit_source;
+	sd_event_source *answer_source, *exit_source, *timer;
 };
 
 static Forward *forward_free(Forward *forward)
@@ -45,6 +47,7 @@ static Forward *forward_free(Forward *forward)
 	if (forward) {
 		sd_event_source_disable_unref(forward->answer_source);
 		sd_event_source_disable_unref(forward->exit_source);
+		sd_event_source_disable_unref(forward->timer);
 		sd_bus_message_unref(forward->call);
 		free(forward->host);
 		fd_close(forward->answer_fd);
@@ -57,26 +60,6 @@ static Forward *forward_free(Forward *forward)
 DEFINE_CLEANUP(Forward, forward_free)
 
 /* ---- in the child, as the agent ---- */
-
-static int send_fd(int over_fd, int fd)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	char byte = 0;
-	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(int));
-	return sendmsg(over_fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
 
 static int connect_to(const struct sockaddr_storage *address, int *ret_fd)
 {
@@ -113,17 +96,16 @@ static int connect_and_send(const void *argument)
 {
 	const Target *target = argument;
 	int fd = -EBADF, r = -ECONNREFUSED;
-	unsigned char error;
+	unsigned char error = 0;
+	const struct iovec answer = { .iov_base = &error, .iov_len = 1 };
 
 	for (size_t i = 0; i < target->n && r == -ECONNREFUSED; i++) {
 		r = target->own ? check_owner(&target->addresses[i]) : 0;
 		if (!r)
 			r = connect_to(&target->addresses[i], &fd);
 	}
-	if (!r)
-		return send_fd(STDIN_FILENO, fd) < 0;
 	error = (unsigned char)-r;
-	return write(STDIN_FILENO, &error, 1) != 1;
+	return passing_send(STDIN_FILENO, &answer, 1, &fd, r ? 0 : 1, 0) < 0;
 }
 
 /* ---- in the keeper ---- */
@@ -138,31 +120,19 @@ static void forward_collect(Forward *forward)
 	forward_free(forward);
 }
 
+/* Returns 0 with the socket, or why there is none. */
 static int receive_answer(int fd, int *ret_fd)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	unsigned char byte = 0;
-	struct iovec data = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)
-	};
-	struct cmsghdr *header;
-	ssize_t n;
+	unsigned char error = 0;
+	const struct iovec answer = { .iov_base = &error, .iov_len = 1 };
+	size_t n_fds;
+	ssize_t n = passing_receive(fd, &answer, 1, ret_fd, 1, &n_fds, MSG_DONTWAIT);
 
-	n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)
-		return -errno;
-	if (n == 0)
-		return -ECONNABORTED;
-	header = CMSG_FIRSTHDR(&message);
-	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-		header->cmsg_len != CMSG_LEN(sizeof(int)))
-		return byte ? -(int)byte : -EIO;
-	memcpy(ret_fd, CMSG_DATA(header), sizeof(int));
-	return 0;
+		return (int)n;
+	if (n_fds)
+		return 0;
+	return n == 0 ? -ECONNABORTED : error ? -(int)error : -EIO;
 }
 
 static const char *failure_text(int r)
@@ -172,14 +142,9 @@ static const char *failure_text(int r)
 		       : strerror(-r);
 }
 
-static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
+/* `r` is 0 with the connected socket, or why there is none. The connector has nothing more to do. */
+static void forward_answer(Forward *forward, int r, int connected_fd)
 {
-	Forward *forward = userdata;
-	_cleanup_close_ int connected_fd = -EBADF;
-	int r = receive_answer(fd, &connected_fd);
-
-	if (r == -EAGAIN || r == -EINTR)
-		return 0;
 	keeper_record_forward(forward->session, forward->host, forward->port, r < 0 ? failure_text(r) : NULL);
 	if (r == 0)
 		r = sd_bus_reply_method_return(forward->call, "h", connected_fd);
@@ -192,6 +157,26 @@ static int on_answer(sd_event_source *source, int fd, uint32_t events, void *use
 		log_error("session %s: cannot answer a forwarding: %s", forward->session->id, strerror(-r));
 	forward->call = sd_bus_message_unref(forward->call);
 	forward->answer_source = sd_event_source_disable_unref(forward->answer_source);
+	forward->timer = sd_event_source_disable_unref(forward->timer);
+	/* the agent could have stopped it; it is gone already more often than not */
+	if (pidfd_send_signal(forward->pid_fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		log_error("session %s: cannot end a connector: %s", forward->session->id, strerror(errno));
+}
+
+static int on_answer(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	_cleanup_close_ int connected_fd = -EBADF;
+	int r = receive_answer(fd, &connected_fd);
+
+	if (r != -EAGAIN)
+		forward_answer(userdata, r, connected_fd);
+	return 0;
+}
+
+/* connect(2) itself gives up before that: the agent stopped its connector, or keeps it from running. */
+static int on_late(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	forward_answer(userdata, -ETIMEDOUT, -EBADF);
 	return 0;
 }
 
@@ -200,8 +185,10 @@ static int on_connector_exit(sd_event_source *source, const siginfo_t *info, voi
 	Forward *forward = userdata;
 
 	/* the answer may be in the socket still: both events can come in one round */
-	if (forward->answer_source)
+	if (forward->call)
 		(void)on_answer(NULL, forward->answer_fd, EPOLLIN, forward);
+	if (forward->call)
+		forward_answer(forward, -ECONNABORTED, -EBADF);
 	forward_collect(forward);
 	return 0;
 }
@@ -241,6 +228,9 @@ static int connector_start(Forward *forward)
 	if (r >= 0)
 		r = sd_event_add_io(
 			keeper->event, &forward->answer_source, forward->answer_fd, EPOLLIN, on_answer, forward);
+	if (r >= 0)
+		r = sd_event_add_time_relative(
+			keeper->event, &forward->timer, CLOCK_MONOTONIC, CONNECTOR_MOST_USEC, 0, on_late, forward);
 	return r < 0 ? r : 0;
 }
 
@@ -249,7 +239,7 @@ static unsigned int count_pending(const Session *session)
 	unsigned int n = 0;
 
 	for (const Forward *forward = session->forwards; forward; forward = forward->next)
-		n++;
+		n += !!forward->call;
 	return n;
 }
 
@@ -277,7 +267,7 @@ int forward_start(Session *session, const char *host, uint32_t port, sd_bus_mess
 		keeper_record_forward(session, host, port, refusal);
 		return sd_bus_error_set(ret_error, KEEPER_ERROR_DENIED, refusal);
 	}
-	if (count_pending(session) >= FORWARDS_PENDING_MAX)
+	if (count_pending(session) >= KEEPER_FORWARDS_MAX)
 		return sd_bus_error_set(ret_error, KEEPER_ERROR_FULL, "too many forwardings are being connected");
 
 	forward->port = (uint16_t)port;

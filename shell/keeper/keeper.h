@@ -90,6 +90,7 @@ struct Channel {
 	bool terminal;
 	bool rescue; /* born in the rescue tree */
 	bool hung_up;
+	bool told; /* the client knows that it ended: what it left behind is nobody's command any more, and lives on */
 	pid_t pid;
 	int pid_fd;
 	int leaf_fd;
@@ -105,6 +106,8 @@ _must_check_ int session_new(
 _must_check_ int session_adopt(Keeper *keeper, const char *id, Session **ret);
 Session *session_find(Keeper *keeper, const char *id);
 Channel *session_channel(Session *session, uint32_t number);
+/* One that ended and left processes behind, and of which the client was not told. */
+Channel *session_left_channel(Session *session, uint32_t number);
 /* Its processes that run; what ended and left descendants behind is not among them. */
 unsigned int session_running(const Session *session);
 void session_hang_up(Session *session);
@@ -139,7 +142,9 @@ DEFINE_CLEANUP(Channel, channel_free)
 
 /* RFC 4254 section 6.9. -EINVAL: not a signal that a client may send. */
 _must_check_ int channel_signal(Channel *channel, const char *name);
+/* Ends what it runs, and what it left behind, unless the client was told that it ended. */
 void channel_hang_up(Channel *channel);
+void channel_tell(Channel *channel);
 /* Once, when its process ended: `how` is exit, signal or unknown. May free the channel and its session. */
 void channel_finish(Channel *channel, const char *how, int value, bool core);
 /* Collects an ended channel, now or when its last descendant ended. May free the channel and its session. */

@@ -28,6 +28,20 @@ static Session *own_session(Keeper *keeper, const Peer *peer, const char *id)
 	return session && session->front == peer && !session->over ? session : NULL;
 }
 
+/* The session in which something is about to be born, and the policy is the one of now. */
+static int active_session(Keeper *keeper, const Peer *peer, const char *id, Session **ret, sd_bus_error *error)
+{
+	Session *session = own_session(keeper, peer, id);
+
+	if (!session)
+		return no_session(error);
+	keeper_refresh_policy(keeper);
+	if (!keeper->policy)
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	*ret = session;
+	return 0;
+}
+
 static bool peer_text_valid(const char *peer)
 {
 	size_t n = strlen(peer);
@@ -266,12 +280,9 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	r = read_start(message, &id, &request, &environment);
 	if (r < 0)
 		return r;
-	session = own_session(keeper, peer, id);
-	if (!session)
-		return no_session(error);
-	keeper_refresh_policy(keeper);
-	if (!keeper->policy)
-		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	r = active_session(keeper, peer, id, &session, error);
+	if (r < 0)
+		return r;
 	if (request.terminal && !session->options.terminal)
 		return sd_bus_error_set(error, KEEPER_ERROR_DENIED, "this key may not have a terminal");
 	if (strlen(request.command) > KEEPER_COMMAND_MAX)
@@ -291,7 +302,9 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	return r;
 }
 
-static int find_channel(Keeper *keeper, const Peer *peer, sd_bus_message *message, Channel **ret)
+/* One that runs, and one that ended without its client's knowing; NULL where there is none. */
+static int find_channel(
+	Keeper *keeper, const Peer *peer, sd_bus_message *message, Channel **ret_running, Channel **ret_left)
 {
 	const char *id;
 	uint32_t number;
@@ -302,17 +315,18 @@ static int find_channel(Keeper *keeper, const Peer *peer, sd_bus_message *messag
 	if (r < 0)
 		return r;
 	session = own_session(keeper, peer, id);
-	*ret = session ? session_channel(session, number) : NULL;
+	*ret_running = session ? session_channel(session, number) : NULL;
+	*ret_left = session ? session_left_channel(session, number) : NULL;
 	return 0;
 }
 
 static int method_signal(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
-	Channel *channel;
+	Channel *channel, *left;
 	const char *name;
 	int r;
 
-	r = find_channel(userdata, peer, message, &channel);
+	r = find_channel(userdata, peer, message, &channel, &left);
 	if (r >= 0)
 		r = sd_bus_message_read(message, "s", &name);
 	if (r < 0)
@@ -329,15 +343,30 @@ static int method_signal(void *userdata, Peer *peer, sd_bus_message *message, sd
 
 static int method_hangup(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
-	Channel *channel;
+	Channel *channel, *left;
 	int r;
 
-	r = find_channel(userdata, peer, message, &channel);
+	r = find_channel(userdata, peer, message, &channel, &left);
 	if (r < 0)
 		return r;
+	channel = channel ? channel : left;
 	if (!channel)
 		return no_session(error);
 	channel_hang_up(channel);
+	return sd_bus_reply_method_return(message, NULL);
+}
+
+static int method_told(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Channel *channel, *left;
+	int r;
+
+	r = find_channel(userdata, peer, message, &channel, &left);
+	if (r < 0)
+		return r;
+	if (!left)
+		return no_session(error);
+	channel_tell(left);
 	return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -371,12 +400,9 @@ static int method_connect(void *userdata, Peer *peer, sd_bus_message *message, s
 		return r;
 	if (strlen(host) > KEEPER_HOST_MAX)
 		return bad_arguments(error, "the name of the host is too long");
-	session = own_session(keeper, peer, id);
-	if (!session)
-		return no_session(error);
-	keeper_refresh_policy(keeper);
-	if (!keeper->policy)
-		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	r = active_session(keeper, peer, id, &session, error);
+	if (r < 0)
+		return r;
 	return forward_start(session, host, port, message, error);
 }
 
@@ -436,6 +462,7 @@ const Method keeper_methods[] = {
 	{ "Start", "sussasbsauay", PEER_FRONT, method_start },
 	{ "Signal", "sus", PEER_FRONT, method_signal },
 	{ "Hangup", "su", PEER_FRONT, method_hangup },
+	{ "Told", "su", PEER_FRONT, method_told },
 	{ "Logout", "s", PEER_FRONT, method_logout },
 	{ "Connect", "ssu", PEER_FRONT, method_connect },
 	{ "Attach", "s", PEER_FRONT, method_attach },

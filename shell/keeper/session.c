@@ -190,6 +190,14 @@ Channel *session_channel(Session *session, uint32_t number)
 	return NULL;
 }
 
+Channel *session_left_channel(Session *session, uint32_t number)
+{
+	for (Channel *channel = session->channels; channel; channel = channel->next)
+		if (channel->number == number && channel->state == CHANNEL_ENDED && !channel->told)
+			return channel;
+	return NULL;
+}
+
 void session_hang_up(Session *session)
 {
 	Channel *next;

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -64,7 +65,10 @@ static bool process_ignores_hangup(const char *status)
 	return p && (strtoull(p + strlen("\nSigIgn:"), NULL, 16) & 1); /* bit 0 is signal 1, SIGHUP */
 }
 
-/* Whether the process asked to live on. A process that is gone did not. */
+/*
+ * Whether the process asked to live on. A process that is gone did not; nor did the first of a leaf that was just born and has
+ * not made its session yet: it is in the keeper's until then.
+ */
 static bool process_survives(const char *pid, pid_t main_sid)
 {
 	char path[64], text[4096];
@@ -74,7 +78,7 @@ static bool process_survives(const char *pid, pid_t main_sid)
 	if (file_get_at(AT_FDCWD, path, text, sizeof(text)) < 0)
 		return false;
 	sid = process_session(text);
-	if (sid > 0 && sid != main_sid)
+	if (sid > 0 && sid != main_sid && strtol(pid, NULL, 10) != main_sid)
 		return true;
 
 	(void)snprintf(path, sizeof(path), "/proc/%s/status", pid);

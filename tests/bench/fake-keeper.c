@@ -14,10 +14,9 @@
 #include "shell/bus/bus.h"
 #include "shell/bus/server.h"
 #include "shell/session/terminal.h"
+#include "tests/bench/fake-forward.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <pty.h>
 #include <pwd.h>
 #include <signal.h>
@@ -37,6 +36,8 @@ typedef struct Process {
 	uint32_t channel;
 	pid_t pid;
 	const char *note; /* a line for the user */
+	bool left;        /* says that it left others behind, and waits until it hears that the client was told */
+	bool ended;
 	sd_event_source *source;
 } Process;
 
@@ -198,11 +199,17 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	bool by_signal = info->si_code != CLD_EXITED;
 
 	if (session && session->front &&
-		sd_bus_emit_signal(session->front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", "susubs",
+		sd_bus_emit_signal(session->front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", "susuus",
 			session->id, process->channel, by_signal ? "signal" : "exit", (uint32_t)info->si_status,
-			info->si_code == CLD_DUMPED, process->note) < 0)
+			(info->si_code == CLD_DUMPED ? KEEPER_EXITED_CORE : 0) |
+				(process->left ? KEEPER_EXITED_LEFT : 0),
+			process->note) < 0)
 		log_error("cannot report an end");
-	process_free(process);
+	log_debug("end of %s %u", process->session, process->channel);
+	process->ended = true;
+	process->source = sd_event_source_disable_unref(process->source);
+	if (!process->left)
+		process_free(process);
 	return 0;
 }
 
@@ -289,7 +296,7 @@ static int ends_open(bool terminal, const uint32_t *size, const uint8_t *modes, 
 	return 0;
 }
 
-static int process_start(const Session *session, uint32_t channel, pid_t pid, const char *note)
+static int process_start(const Session *session, uint32_t channel, pid_t pid, const char *command)
 {
 	Process *process = calloc(1, sizeof(*process));
 	int r;
@@ -299,7 +306,8 @@ static int process_start(const Session *session, uint32_t channel, pid_t pid, co
 	(void)snprintf(process->session, sizeof(process->session), "%s", session->id);
 	process->channel = channel;
 	process->pid = pid;
-	process->note = note;
+	process->note = strstr(command, "fake-limit") ? "creel: killed: out of memory (see `creel limits`)" : "";
+	process->left = strstr(command, "fake-left");
 	process->next = fake.processes;
 	fake.processes = process;
 	r = sd_event_add_child(fake.event, &process->source, pid, WEXITED, on_end, process);
@@ -372,8 +380,7 @@ static int method_start(void *userdata, Peer *peer, sd_bus_message *message, sd_
 		return -errno;
 	if (!pid)
 		process_become(kind, command, environment, terminal, term, ends.theirs);
-	r = process_start(session, channel, pid,
-		strstr(command, "fake-limit") ? "creel: killed: out of memory (see `creel limits`)" : "");
+	r = process_start(session, channel, pid, command);
 	return r < 0 ? r : reply_fds(message, &ends);
 }
 
@@ -411,6 +418,23 @@ static int method_hangup(void *userdata, Peer *peer, sd_bus_message *message, sd
 	return sd_bus_reply_method_return(message, NULL);
 }
 
+static int method_told(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Process *process;
+	uint32_t channel;
+	const char *id;
+	int r = sd_bus_message_read(message, "su", &id, &channel);
+
+	if (r < 0)
+		return r;
+	process = find_process(id, channel);
+	if (!process || !process->ended)
+		return no_session(error);
+	log_debug("told of the end of %s %u", id, channel);
+	process_free(process);
+	return sd_bus_reply_method_return(message, NULL);
+}
+
 static int method_logout(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	const char *id;
@@ -418,9 +442,14 @@ static int method_logout(void *userdata, Peer *peer, sd_bus_message *message, sd
 
 	if (r < 0)
 		return r;
-	for (Process *process = fake.processes; process; process = process->next)
-		if (strcmp(process->session, id) == 0)
-			(void)kill(-process->pid, SIGHUP);
+	for (Process *process = fake.processes, *next; process; process = next) {
+		next = process->next;
+		if (strcmp(process->session, id) != 0)
+			continue;
+		(void)kill(-process->pid, SIGHUP);
+		if (process->ended)
+			process_free(process);
+	}
 	for (Session **s = &fake.sessions; *s; s = &(*s)->next)
 		if (strcmp((*s)->id, id) == 0) {
 			Session *session = *s;
@@ -450,33 +479,22 @@ static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "u");
 	for (const Process *process = fake.processes; process && r >= 0; process = process->next)
-		if (strcmp(process->session, id) == 0)
+		if (strcmp(process->session, id) == 0 && !process->ended)
 			r = sd_bus_message_append(reply, "u", process->channel);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* Loopback by address, any port but 9 (discard): connects at once, as a test's servers answer. */
 static int method_connect(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET };
 	const char *id, *host;
-	_cleanup_close_ int fd = -EBADF;
 	uint32_t port;
 	int r = sd_bus_message_read(message, "ssu", &id, &host, &port);
 
 	if (r < 0)
 		return r;
-	if (!find_session(id))
-		return no_session(error);
-	if (inet_pton(AF_INET, host, &address.sin_addr) != 1 || port == 9)
-		return sd_bus_error_set(error, KEEPER_ERROR_DENIED, "only loopback, and not port 9");
-	address.sin_port = htons((uint16_t)port);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "port %u: %s", port, strerror(errno));
-	return sd_bus_reply_method_return(message, "h", fd);
+	return find_session(id) ? fake_connect(fake.event, message, host, port, error) : no_session(error);
 }
 
 static const Method methods[] = {
@@ -486,6 +504,7 @@ static const Method methods[] = {
 	{ "Start", "sussasbsauay", PEER_FRONT, method_start },
 	{ "Signal", "sus", PEER_FRONT, method_signal },
 	{ "Hangup", "su", PEER_FRONT, method_hangup },
+	{ "Told", "su", PEER_FRONT, method_told },
 	{ "Logout", "s", PEER_FRONT, method_logout },
 	{ "Connect", "ssu", PEER_FRONT, method_connect },
 	{ "Attach", "s", PEER_FRONT, method_attach },

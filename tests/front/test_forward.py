@@ -250,6 +250,86 @@ def test_not_more_channels_than_allowed(front):
         asyncio.run(run(port))
 
 
+@contextlib.contextmanager
+def full():
+    """A listener that never accepts and whose queue is full: who connects waits."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        while True:
+            client = stack.enter_context(socket.socket())
+            client.settimeout(0.3)
+            try:
+                client.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()[1]
+
+
+def test_a_full_listener_holds_up_nobody_else(front):
+    """While its connection is being made the other channels' bytes flow, and other places are reached."""
+    order = []
+
+    async def run(stuck, port):
+        async def reach_stuck():
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await connection.open_connection("127.0.0.1", stuck)
+            order.append("refused")
+
+        async with connected(front) as connection:
+            cat = await connection.create_process("cat")
+            task = asyncio.create_task(reach_stuck())
+            for i in range(20):
+                cat.stdin.write(f"line {i}\n")
+                assert await cat.stdout.readline() == f"line {i}\n"
+            reader, writer = await connection.open_connection("127.0.0.1", port)
+            writer.write(b"ping")
+            assert await reader.readexactly(4) == b"ping"
+            writer.close()
+            assert (await connection.run("echo on")).stdout == "on\n"
+            order.append("others")
+            await task
+            cat.stdin.write_eof()
+            await cat.wait()
+
+    with full() as stuck, serving(echo) as port:
+        asyncio.run(run(stuck, port))
+    assert order == ["others", "refused"]
+
+
+def test_more_than_are_connected_at_a_time_take_turns(front):
+    """The keeper makes 16 at a time; the others wait, and each gets its answer."""
+    async def run(stuck):
+        async with connected(front) as connection:
+            answers = await asyncio.gather(*(connection.open_connection("127.0.0.1", stuck) for _ in range(20)),
+                                           return_exceptions=True)
+            assert all(isinstance(answer, asyncssh.ChannelOpenError) for answer in answers)
+            return (await connection.run("echo on")).stdout
+
+    with full() as stuck:
+        assert asyncio.run(run(stuck)) == "on\n"
+
+
+def test_those_that_wait_count_as_channels(front):
+    """64 in all; the one too many is refused at once, with the reason, and a client that goes leaves nothing."""
+    async def run(stuck):
+        async with connected(front) as connection:
+            waiting = [asyncio.create_task(connection.open_connection("127.0.0.1", stuck)) for _ in range(64)]
+            await asyncio.sleep(0)  # they are sent in this order
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await connection.open_connection("127.0.0.1", stuck)
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await connection.create_process("true")
+            assert not all(task.done() for task in waiting), "they wait still"
+            connection.abort()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    with full() as stuck:
+        asyncio.run(run(stuck))
+        wait_until(lambda: not front.workers(), what="the worker ends")
+
+
 def test_the_keeper_goes_away(fresh):
     """What is connected stays connected; what is asked for meanwhile is refused with the reason."""
     async def run(port):

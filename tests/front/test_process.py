@@ -132,9 +132,9 @@ def test_the_filter_is_what_was_measured():
         use_everything(server)
         wait_until(lambda: not server.workers())
     finally:
+        server.stop()  # which ends the worker that waits for a connection: by itself, others are killed
         tracer.terminate()
         tracer.wait(20)
-        server.stop()
     seen, confined, loading = {}, set(), set()
     for line in trace.read_text(errors="replace").splitlines():
         match = re.match(r"(\d+) +(<\.\.\. )?(\w+)", line)

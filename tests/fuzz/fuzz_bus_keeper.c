@@ -135,6 +135,18 @@ Channel *session_channel(Session *s, uint32_t number)
 	return NULL;
 }
 
+/* Every third has ended. */
+Channel *session_left_channel(Session *s, uint32_t number)
+{
+	return number % 3 ? NULL : session_channel(s, number);
+}
+
+void channel_tell(Channel *channel)
+{
+	expect(kind == PEER_FRONT && channel->session == &session);
+	channel->told = true;
+}
+
 void session_hang_up(Session *s)
 {
 	expect(kind == PEER_FRONT);

@@ -4,9 +4,9 @@
  * monitor-channel.c and monitor-forward.c. A keeper is believed to be root's; still nothing that it says may end the monitor,
  * which serves the other agents, too. In place of monitor.c stand the functions below.
  *
- * Input: what was asked (1 byte: how far the connection is; 0x40: the worker does not read its link), the descriptors of well
- * formed answers that come first (1 byte: low half to Start, high half to Connect), D-Bus messages. These come without
- * descriptors: libsystemd (252) loses those of a message that it drops.
+ * Input: what was asked (1 byte: how far the connection is; 0x20: command 1 is being closed; 0x40: the worker does not read
+ * its link), the descriptors of well formed answers that come first (1 byte: low half to Start, high half to Connect), D-Bus
+ * messages. These come without descriptors: libsystemd (252) loses those of a message that it drops.
  */
 #include "sshd-sub/monitor.h"
 #include "tests/fuzz/bus.h"
@@ -43,7 +43,7 @@ int connection_tell(Connection *connection, WireType type, uint32_t number, uint
 {
 	expect(connection == alive && !connection->over);
 	expect(type == WIRE_VERDICT || type == WIRE_STARTED || type == WIRE_REFUSED || type == WIRE_EXITED ||
-		type == WIRE_CONNECTED);
+		type == WIRE_CLOSED || type == WIRE_CONNECTED);
 	expect((type == WIRE_VERDICT) == (connection->state != STATE_ENTERED) || value & VERDICT_YES);
 	expect(n_fds <= WIRE_FDS_MAX);
 	for (size_t i = 0; i < n_fds; i++)
@@ -72,7 +72,7 @@ void connection_end(Connection *connection, const char *why)
 		return;
 	}
 	task_free_all(connection);
-	connection->forward_slot = sd_bus_slot_unref(connection->forward_slot);
+	forward_free_all(connection);
 	if (connection->session)
 		keeper_tell(connection->keeper, "Logout", "s", connection->session);
 	if (login_cancel(connection))
@@ -134,7 +134,7 @@ static void connect_to(Connection *connection)
 	wire_put_string(&writer, "localhost");
 	wire_put_u32(&writer, 3000);
 	reader = reader_of(&writer);
-	expect(forward_open(connection, &reader) == 0);
+	expect(forward_open(connection, 1, &reader) == 0);
 }
 
 /* Serials of the questions: 1, 2, 3 ... in this order; in ASKED_LOGIN, 2 is asked when 1 was answered by yes. */
@@ -321,14 +321,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	alive = connection_make(&monitor);
 	stuck = false;
 	ask(alive, data[0] % STAGES);
+	if (data[0] & 0x20 && data[0] % STAGES >= ENTERED)
+		expect(task_close(alive, 1) == 0);
 	stuck = data[0] & 0x40;
 	serve(monitor.event, listen_fd, data + 2, n - 2, data[0] % STAGES >= ENTERED ? data[1] : 0);
 
 	/* the bus is gone: all that was asked was answered, with an error if not otherwise */
 	if (alive) {
-		expect(!alive->over && !alive->slot && !alive->forward_slot);
+		expect(!alive->over && !alive->slot && !alive->reaches);
 		for (const Task *task = alive->tasks; task; task = task->next)
-			expect(task->state == TASK_RUNNING && !task->slot);
+			expect((task->state == TASK_RUNNING || task->state == TASK_LEFT) && !task->slot);
 		connection_end(alive, NULL);
 	}
 	expect(!alive);

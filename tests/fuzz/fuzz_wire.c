@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	header.length = (uint32_t)reader.left; /* wire_receive() has seen to that */
 	if (!allow_message(1U << data[0] % 5, &header, 0, counts))
 		return 0;
-	expect(header.type > WIRE_NONE && header.type <= WIRE_BYE);
+	expect(header.type > WIRE_NONE && header.type <= WIRE_TOLD);
 	read_fields(header.type, &reader);
 	if (reader.failed)
 		expect(wire_get_u32(&reader) == 0 && !*wire_get_string(&reader, 10) && !wire_done(&reader));

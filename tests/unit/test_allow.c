@@ -15,7 +15,7 @@ static bool ask(AllowState state, WireType type, uint32_t length, size_t n_fds, 
 /* A length that the row for `type` takes, so that only the state decides. */
 static uint32_t fitting(WireType type)
 {
-	return type == WIRE_CLOSE ? 0 : 32;
+	return type == WIRE_CLOSE || type == WIRE_TOLD ? 0 : 32;
 }
 
 static const struct {
@@ -31,6 +31,7 @@ static const struct {
 	{ WIRE_START, STATE_ENTERED },
 	{ WIRE_SIGNAL, STATE_ENTERED },
 	{ WIRE_CLOSE, STATE_ENTERED },
+	{ WIRE_TOLD, STATE_ENTERED },
 	{ WIRE_BYE, STATE_SELFTEST | STATE_FRESH | STATE_KEYED | STATE_ASKING | STATE_ENTERED },
 	/* what others say, a worker never may */
 	{ WIRE_SIGNED, 0 },
@@ -39,6 +40,7 @@ static const struct {
 	{ WIRE_CONNECTED, 0 },
 	{ WIRE_REFUSED, 0 },
 	{ WIRE_EXITED, 0 },
+	{ WIRE_CLOSED, 0 },
 	{ WIRE_CONNECTION, 0 },
 	{ WIRE_DROP, 0 },
 	{ WIRE_HOSTKEY, 0 },

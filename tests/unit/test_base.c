@@ -4,11 +4,16 @@
 #include "shell/audit/record.h"
 #include "shell/base/base64.h"
 #include "shell/base/keyed.h"
+#include "shell/base/passing.h"
 #include "shell/base/rate.h"
 #include "shell/base/str.h"
 
+#include <dirent.h>
 #include <endian.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void test_u64(void **state)
 {
@@ -149,6 +154,58 @@ static void test_keyed(void **state)
 	assert_int_equal(cpu_max_parse("-1 100000", &value), -EINVAL);
 }
 
+static unsigned int count_fds(void)
+{
+	_cleanup_closedir_ DIR *folder = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		n++;
+	return n;
+}
+
+/* What is wanted arrives, also where less is there; one more is refused, and closed. */
+static void test_passing(void **state)
+{
+	const int sent[PASSING_FDS_MAX] = { 0, 1, 2, 0 };
+	char byte = 'x', got = 0;
+	const struct iovec out = { &byte, 1 }, in = { &got, 1 };
+	unsigned int before;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	before = count_fds();
+	for (size_t room = 0; room <= PASSING_FDS_MAX; room++)
+		for (size_t n = 0; n <= PASSING_FDS_MAX; n++) {
+			int fds[PASSING_FDS_MAX] = { -1, -1, -1, -1 };
+			size_t n_fds = 77;
+			ssize_t r;
+
+			assert_int_equal(passing_send(pair[0], &out, 1, sent, n, 0), 0);
+			r = passing_receive(pair[1], &in, 1, fds, room, &n_fds, MSG_DONTWAIT);
+			if (n > room) {
+				assert_int_equal(r, -EBADMSG);
+				assert_int_equal(fds[0], -1);
+				assert_int_equal(n_fds, 77);
+			} else {
+				assert_int_equal(r, 1);
+				assert_int_equal(got, 'x');
+				assert_int_equal(n_fds, n);
+				for (size_t i = 0; i < n; i++) {
+					assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+					assert_int_equal(close(fds[i]), 0);
+				}
+			}
+			assert_int_equal(count_fds(), before);
+		}
+	assert_int_equal(passing_send(pair[0], &out, 1, sent, PASSING_FDS_MAX + 1, 0), -EINVAL);
+	assert_int_equal(passing_receive(pair[1], &in, 1, NULL, 0, &(size_t){ 0 }, MSG_DONTWAIT), -EAGAIN);
+	(void)close(pair[0]);
+	assert_int_equal(passing_receive(pair[1], &in, 1, NULL, 0, &(size_t){ 0 }, 0), 0);
+	(void)close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_keyed),
 		cmocka_unit_test(test_entry_newline),
+		cmocka_unit_test(test_passing),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);

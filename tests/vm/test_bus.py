@@ -33,7 +33,7 @@ ARGUMENTS = {
     "Authorize": ["agent", PEER, "$KEY"], "Login": ["agent", PEER, "ssh-ed25519", "SHA256:test", 0, "$KEY"],
     "Refused": ["agent", PEER, "a test of the table"],
     "Start": ["$S", 2, "exec", "sleep 600", [], False, "", [80, 24, 0, 0], ""],
-    "Signal": ["$S", 1, "USR1"], "Hangup": ["$S", 1], "Logout": ["$S"], "Connect": ["$S", "127.0.0.1", 1], "Attach": ["$S"],
+    "Signal": ["$S", 1, "USR1"], "Hangup": ["$S", 1], "Told": ["$S", 1], "Logout": ["$S"], "Connect": ["$S", "127.0.0.1", 1], "Attach": ["$S"],
     "Limits": [], "Reload": [],
 }
 OF_A_SESSION = [member for member, arguments in ARGUMENTS.items() if "$S" in arguments]
@@ -100,8 +100,8 @@ def test_the_header_says_what_the_table_says():
 
 # ---- the front ---------------------------------------------------------------------------------------------------------
 def given(member):
-    """The answer when all is well. Nobody may be forwarded to port 1."""
-    return DENIED if member == "Connect" else DOCUMENTED[member][1]
+    """The answer when all is well. Nobody may be forwarded to port 1, nor told of the end of what runs."""
+    return {"Connect": DENIED, "Told": NO_SESSION}.get(member, DOCUMENTED[member][1])
 
 
 def front_may():
@@ -114,6 +114,14 @@ def test_front_with_its_own_session(talk):
         talk.call(given(member), "creel-sshd", "front", member)
         talk.call(NO_SESSION if member == "Logout" else "", "creel-sshd", "front", "Logout")
         talk.step(None, close="front")
+    talk.run()
+
+
+def test_a_process_that_was_just_born_is_hung_up(talk):
+    """At once, before it has made its session: it is no survivor for that."""
+    for _ in range(30):
+        talk.opens()
+        talk.call("", "creel-sshd", "front", "Logout")
     talk.run()
 
 
@@ -166,12 +174,28 @@ def test_front_with_a_session_of_before_the_keeper_was_killed(vm, talk):
 
 def test_channels_that_are_not_there(talk):
     talk.opens()
-    for member in ("Signal", "Hangup"):
+    for member in ("Signal", "Hangup", "Told"):
         talk.call(NO_SESSION, "creel-sshd", "front", member, arguments=[7 if value == 1 else value for value in ARGUMENTS[member]])
     talk.call(WRONG, "creel-sshd", "front", "Signal", arguments=["$S", 1, "NOSUCH"])
     talk.call(WRONG, "creel-sshd", "front", "Signal", arguments=["$S", 1, "STOP"])
     talk.call("", "creel-sshd", "front", "Logout")
     talk.run()
+
+
+def test_a_channel_that_ended_and_left_others_behind(vm, talk):
+    """Told once; what is told of is no channel any more, and what is not can be hung up."""
+    talk.call("sb", "creel-sshd", "front", "Login", keep="S")
+    for number, command in ((1, "sleep 600 & exit"), (2, "sleep 600 & exit"), (3, "true")):
+        talk.call("ah", "creel-sshd", "front", "Start", arguments=["$S", number, "exec", command, [], False, "", [80, 24, 0, 0], ""])
+    for number in (1, 2, 3):
+        talk.step(None, ended=["$S", number])
+    for member, number, expected in (("Told", 1, ""), ("Told", 1, NO_SESSION), ("Hangup", 1, NO_SESSION), ("Hangup", 2, ""),
+                                     ("Told", 3, NO_SESSION), ("Hangup", 3, NO_SESSION)):
+        talk.call(expected, "creel-sshd", "front", member, arguments=["$S", number])
+    talk.call("", "creel-sshd", "front", "Logout")
+    talk.run()
+    assert len(wait_until(lambda: len(left := vm.alive("sleep 600")) == 1 and left)) == 1, "that of the first lives"
+    vm.root("pkill -fx 'sleep 600'")
 
 
 # ---- the others --------------------------------------------------------------------------------------------------------

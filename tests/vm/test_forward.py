@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Local forwarding with the real keeper: whose socket it is, which ports, which keys, and what is left."""
 
+import asyncio
 import contextlib
 import subprocess
 
+import asyncssh
 import pytest
 
 from harness import wait_until
@@ -163,8 +165,6 @@ def test_the_keeper_is_killed_meanwhile(vm):
 
 def test_many_leave_nothing(vm):
     """200 on one connection: the keeper's and the front's descriptors are counted when the module ends."""
-    import asyncio
-
     async def run():
         async with vm.connect() as connection:
             for _ in range(20):
@@ -181,3 +181,92 @@ def test_many_leave_nothing(vm):
     with serving(vm):
         assert asyncio.run(run()) == 0
     wait_until(lambda: vm.root.sh("ps -eo stat,comm | grep -c '^Z' || true") == "0", what="no zombie")
+
+
+# ---- places that do not answer -------------------------------------------------------------------------------------------
+FULL = """python3 -c '
+import socket, time
+s = socket.create_server(("127.0.0.1", PORT), backlog=0)
+held = []
+while True:
+    c = socket.socket()
+    c.settimeout(0.5)
+    held.append(c)
+    try:
+        c.connect(("127.0.0.1", PORT))
+    except TimeoutError:
+        break
+print("ready", flush=True)
+time.sleep(600)
+'"""
+
+STOP = """python3 -c '
+import glob, os, signal, time
+print("ready", flush=True)
+end = time.monotonic() + 120
+while time.monotonic() < end:
+    for path in glob.glob("/sys/fs/cgroup/user.slice/user-UID.slice/creel-leaves@UID.service/session-*/forward/cgroup.procs"):
+        with open(path) as file:
+            pids = file.read().split()
+        for pid in pids:
+            os.kill(int(pid), signal.SIGSTOP)
+            print(pid, flush=True)
+            raise SystemExit
+'"""
+
+
+@contextlib.contextmanager
+def full(vm):
+    """A listener of the agent's whose queue is full, and which accepts nobody."""
+    with vm.agent.start(FULL.replace("PORT", str(PORT))) as server:
+        assert server.stdout.readline() == b"ready\n"
+        yield
+
+
+def pending(vm):
+    """The connectors that are at work."""
+    return vm.root.sh(f"cat /sys/fs/cgroup/user.slice/user-{vm.uid()}.slice/creel-leaves@{vm.uid()}.service/session-*/forward/"
+                      "cgroup.procs 2>/dev/null || true").split()
+
+
+def test_a_full_listener_holds_up_nobody_else(vm):
+    """Its connection is being made: the bytes of a command beside it flow, another place is reached, and in the end it is refused."""
+    since = vm.now()
+    order = []
+
+    async def reach(connection):
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_connection("127.0.0.1", PORT)
+        order.append("refused")
+
+    async def run():
+        async with vm.connect() as connection:
+            cat = await connection.create_process("cat")
+            cat.stdin.write("begin\n")
+            assert await cat.stdout.readline() == "begin\n"
+            task = asyncio.create_task(reach(connection))
+            for i in range(10):
+                cat.stdin.write(f"line {i}\n")
+                assert await cat.stdout.readline() == f"line {i}\n"
+            order.append("flowed")
+            await task
+            cat.stdin.write_eof()
+            await cat.wait()
+
+    with full(vm):
+        asyncio.run(run())
+        assert "timed out" in reason(through(vm))
+    assert order == ["flowed", "refused"]
+    assert "timed out" in vm.records(since, "forward", result="refused")[0]["CREEL_REASON"]
+    wait_until(lambda: not pending(vm), what="no connector is left")
+
+
+def test_a_connector_that_the_agent_stops_is_ended(vm):
+    """It is the agent's process, so the agent may stop it; the keeper does not wait for it for long."""
+    with full(vm), vm.agent.start(STOP.replace("UID", str(vm.uid()))) as stopper:
+        assert stopper.stdout.readline() == b"ready\n"
+        assert "timed out" in reason(through(vm))
+        pid = int(stopper.stdout.readline())
+        wait_until(lambda: vm.root(f"test -e /proc/{pid}").rc == 1, what="it is gone")
+    with serving(vm):
+        assert through(vm).stdout == b"HELLO"

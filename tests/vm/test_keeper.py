@@ -188,7 +188,7 @@ def test_agent_and_root_may_ask_for_limits(vm):
 @pytest.mark.parametrize("member,signature,arguments", [
     ("Authorize", "ssay", ["agent", PEER, ""]), ("Login", "ssssay", ["agent", PEER, "ssh-ed25519", "SHA256:x", ""]),
     ("Start", "sussasbsauay", ["1", 1, "exec", "id", [], False, "", [80, 24, 0, 0], ""]), ("Signal", "sus", ["1", 1, "KILL"]),
-    ("Hangup", "su", ["1", 1]), ("Logout", "s", ["1"]), ("Attach", "s", ["1"]), ("Refused", "sss", ["agent", PEER, "x"]),
+    ("Hangup", "su", ["1", 1]), ("Told", "su", ["1", 1]), ("Logout", "s", ["1"]), ("Attach", "s", ["1"]), ("Refused", "sss", ["agent", PEER, "x"]),
     ("Reload", "", []),
 ])
 def test_the_agent_itself_may_do_nothing_of_the_fronts(vm, member, signature, arguments):

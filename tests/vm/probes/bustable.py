@@ -9,11 +9,13 @@ Run as root. Reads a JSON list of steps from stdin, prints a JSON list with an a
   {"closed": NAME}     has the keeper closed that connection? waits for it
   {"close": NAME}      close it
   {"kill": PID}        SIGKILL, and waits until that process is gone
+  {"ended": [SESSION, NUMBER]}  waits until the keeper knows that the process of that channel ended
 
 An argument "$WORD" stands for what was kept. Answers are those of keeperbus.py.
 """
 
 import contextlib
+import glob
 import json
 import os
 import pwd
@@ -64,6 +66,17 @@ def is_closed(peer):
     return True
 
 
+def wait_ended(session, number):
+    """Its leaf is marked, or gone because nothing was left in it."""
+    pattern = f"/sys/fs/cgroup/user.slice/user-*.slice/creel-leaves@*.service/session-{session}/exec-{number}"
+    while True:
+        leaf = next(iter(glob.glob(pattern)), None)
+        with contextlib.suppress(OSError):
+            if leaf is None or os.getxattr(leaf, "user.creel.ended"):
+                return
+        time.sleep(0.01)
+
+
 def step(path, order, connections, kept):
     if "close" in order:
         connections.pop(order["close"]).close()
@@ -74,6 +87,10 @@ def step(path, order, connections, kept):
         os.kill(order["kill"], signal.SIGKILL)
         while os.path.exists(f"/proc/{order['kill']}"):
             time.sleep(0.01)
+        return {}
+    if "ended" in order:
+        session, number = order["ended"]
+        wait_ended(kept[session[1:]], number)
         return {}
     name = order["on"]
     if name not in connections:
