@@ -43,18 +43,29 @@ static void channel_fail(Channel *channel, const char *why)
 	channel->note = strdup(why);
 }
 
-void channel_overflow(Channel *channel)
+/* From now on the monitor speaks of a departure. */
+static void channel_hang_up(Channel *channel)
 {
+	int *const fds[WIRE_FDS_MAX] = { &channel->in_fd, &channel->out_fd, &channel->err_fd };
 	Worker *worker = channel->worker;
 
+	if (link_tell(&worker->link, WIRE_CLOSE, channel->number, 0, NULL) < 0)
+		worker->broken = true;
+	if (channel->terminal)
+		channel->in_fd = -EBADF; /* it is the same as out_fd */
+	departures_add(&worker->departures, channel->number, fds);
+	channel->departed = true;
+}
+
+void channel_overflow(Channel *channel)
+{
 	if (channel->forwards) {
 		(void)ssh_channel_close(channel->ssh);
 		channel->closed = true;
 		return;
 	}
-	if ((channel->state == CHANNEL_STARTING || channel->state == CHANNEL_RUNNING) &&
-		link_tell(&worker->link, WIRE_CLOSE, channel->number, 0, NULL) < 0)
-		worker->broken = true;
+	if (channel->state == CHANNEL_STARTING || channel->state == CHANNEL_RUNNING)
+		channel_hang_up(channel);
 	channel_fail(
 		channel, "creel: more input was sent ahead on this connection than it may hold (16M), most of it here");
 }
@@ -416,16 +427,9 @@ static void channel_send_end(Channel *channel)
 /* The client closed it before it was told of an end: for it, the command and all that it started ran until now. */
 static void channel_depart(Channel *channel)
 {
-	int *const fds[WIRE_FDS_MAX] = { &channel->in_fd, &channel->out_fd, &channel->err_fd };
-	Worker *worker = channel->worker;
-
-	if (channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_EXITED && !channel->left))
+	if (channel->departed || channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_EXITED && !channel->left))
 		return;
-	if (link_tell(&worker->link, WIRE_CLOSE, channel->number, 0, NULL) < 0)
-		worker->broken = true;
-	if (channel->terminal)
-		channel->in_fd = -EBADF; /* it is the same as out_fd */
-	departures_add(&worker->departures, channel->number, fds);
+	channel_hang_up(channel);
 }
 
 bool channel_step(Channel *channel, uint64_t now_usec)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Channels that the client closed while their command ran. The keeper hangs the command up; until it has, its pipes and its
- * terminal stay open here: a command that saw its input end first could take that for a proper end, and go on.
+ * Channels that end before their command: the client closed them, or sent more ahead than is held. The keeper hangs the command
+ * up; until it has, its pipes and its terminal stay open here: a command that saw its input end first could take that for a
+ * proper end, and go on.
  */
 #pragma once
 

@@ -352,8 +352,8 @@ static void serve_link(void)
 			continue;
 		}
 		channel = channel_find(&worker, message->header.number);
-		if (!channel) {
-			departures_hear(&worker.departures, message); /* the client closed it meanwhile */
+		if (!channel || channel->departed) {
+			departures_hear(&worker.departures, message);
 			continue;
 		}
 		switch (message->header.type) {

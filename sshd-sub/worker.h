@@ -96,6 +96,7 @@ typedef struct Channel {
 	uint32_t code;
 	bool core;
 	bool left;             /* it left processes behind, which live on if the client is told of the end */
+	bool departed;         /* the keeper hangs up what it ran, whose descriptors are with the departures */
 	char *note;            /* a line for the user, or NULL */
 	bool noted;            /* it was sent */
 	bool out_dry, err_dry; /* found empty since the exit */
