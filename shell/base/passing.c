@@ -66,7 +66,8 @@ ssize_t passing_receive(
 			fd_close(fds[i]);
 		return -EBADMSG;
 	}
-	memcpy(ret_fds, fds, n_fds * sizeof(int));
+	if (n_fds)
+		memcpy(ret_fds, fds, n_fds * sizeof(int));
 	*ret_n = n_fds;
 	return n;
 }
