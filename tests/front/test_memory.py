@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a client can make its worker hold: bounded, whatever it sends and does not read, before login and after."""
+"""What a client can make its worker hold: bounded, whatever it sends and does not read, before login and after.
+
+Not under a sanitizer, which has memory of its own (tests/run).
+"""
 
 import asyncio
 import contextlib
@@ -9,11 +12,9 @@ import socket
 
 import pytest
 
-from conftest import SLOW, wait_until
+from conftest import wait_until
 from test_bad import works
 from test_protocol import packet, talk
-
-pytestmark = pytest.mark.skipif(SLOW > 1, reason="a sanitizer has memory of its own")
 
 INPUT_MAX_KB = 16 << 10  # worker.h: WORKER_INPUT_MAX
 FIXED_KB = 12 << 10      # its libraries, and what every connection has
