@@ -47,14 +47,14 @@ void task_free_all(Connection *connection)
 		task_free(connection->tasks);
 }
 
-static int task_refuse(Connection *connection, uint32_t number, const char *why)
+int connection_refuse(Connection *connection, WireType type, uint32_t number, const char *why)
 {
 	uint8_t buffer[WIRE_TEXT_MAX + 16];
 	WireWriter payload = { .data = buffer, .room = sizeof(buffer) };
 	size_t n = strlen(why);
 
 	wire_put_bytes(&payload, why, n < WIRE_TEXT_MAX ? n : WIRE_TEXT_MAX);
-	return connection_tell(connection, WIRE_REFUSED, number, 0, &payload, NULL, 0);
+	return connection_tell(connection, type, number, 0, &payload, NULL, 0);
 }
 
 static int task_report_exit(
@@ -114,7 +114,7 @@ static int on_start(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 		task_free(task);
 		/* it may have been born all the same, and the answer come too late */
 		keeper_tell(connection->keeper, "Hangup", "su", connection->session, number);
-		r = task_refuse(connection, number, why ? why : "creel: out of memory");
+		r = connection_refuse(connection, WIRE_REFUSED, number, why ? why : "creel: out of memory");
 	}
 	if (r < 0)
 		connection_end(connection, NULL);
@@ -169,12 +169,13 @@ int task_start(Connection *connection, uint32_t number, WireReader *reader)
 	if (task_find(connection, number))
 		return -EBADMSG;
 	if (connection->n_tasks >= TASKS_MAX)
-		return task_refuse(connection, number, "creel: too many commands at a time on this connection");
+		return connection_refuse(
+			connection, WIRE_REFUSED, number, "creel: too many commands at a time on this connection");
 	if (!connection->session)
-		return task_refuse(connection, number, GONE_TEXT);
+		return connection_refuse(connection, WIRE_REFUSED, number, GONE_TEXT);
 	r = keeper_call_new(connection->keeper, "Start", &call);
 	if (r == -ENOTCONN)
-		return task_refuse(connection, number, AWAY_TEXT);
+		return connection_refuse(connection, WIRE_REFUSED, number, AWAY_TEXT);
 	if (r >= 0)
 		r = sd_bus_message_append(call, "su", connection->session, number);
 	if (r >= 0)
@@ -191,7 +192,7 @@ int task_start(Connection *connection, uint32_t number, WireReader *reader)
 	r = keeper_call(connection->keeper, call, on_start, task, &task->slot);
 	if (r < 0) {
 		task_free(task);
-		return task_refuse(connection, number, AWAY_TEXT);
+		return connection_refuse(connection, WIRE_REFUSED, number, AWAY_TEXT);
 	}
 	return 0;
 }

@@ -33,16 +33,6 @@ void forward_free_all(Connection *connection)
 		reach_free(connection->reaches);
 }
 
-static int forward_refuse(Connection *connection, uint32_t number, const char *why)
-{
-	uint8_t buffer[WIRE_TEXT_MAX + 16];
-	WireWriter payload = { .data = buffer, .room = sizeof(buffer) };
-	size_t n = strlen(why);
-
-	wire_put_bytes(&payload, why, n < WIRE_TEXT_MAX ? n : WIRE_TEXT_MAX);
-	return connection_tell(connection, WIRE_CONNECTED, number, 0, &payload, NULL, 0);
-}
-
 static int on_connect(sd_bus_message *answer, void *userdata, sd_bus_error *error)
 {
 	Reach *reach = userdata;
@@ -54,7 +44,8 @@ static int on_connect(sd_bus_message *answer, void *userdata, sd_bus_error *erro
 	if (sd_bus_message_is_method_error(answer, NULL)) {
 		const sd_bus_error *failure = sd_bus_message_get_error(answer);
 
-		r = forward_refuse(connection, number, failure->message ? failure->message : failure->name);
+		r = connection_refuse(
+			connection, WIRE_CONNECTED, number, failure->message ? failure->message : failure->name);
 	} else {
 		r = sd_bus_message_read(answer, "h", &fd); /* stays the message's */
 		if (r >= 0)
@@ -86,7 +77,8 @@ int forward_open(Connection *connection, uint32_t number, WireReader *reader)
 	if (!wire_done(reader) || !may_ask(connection, number))
 		return -EBADMSG;
 	if (!connection->session)
-		return forward_refuse(connection, number, "this login's session is gone, log in again");
+		return connection_refuse(
+			connection, WIRE_CONNECTED, number, "this login's session is gone, log in again");
 	reach = calloc(1, sizeof(*reach));
 	if (!reach)
 		return -ENOMEM;
@@ -101,8 +93,9 @@ int forward_open(Connection *connection, uint32_t number, WireReader *reader)
 		return 0;
 	reach_free(reach);
 	if (r == -ENOTCONN)
-		return forward_refuse(connection, number, "the agent's keeper is restarting, try again");
+		return connection_refuse(
+			connection, WIRE_CONNECTED, number, "the agent's keeper is restarting, try again");
 	if (r == -EINVAL)
-		return forward_refuse(connection, number, "the name of the host is not UTF-8");
+		return connection_refuse(connection, WIRE_CONNECTED, number, "the name of the host is not UTF-8");
 	return r;
 }

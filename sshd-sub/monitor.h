@@ -143,6 +143,8 @@ void login_log_break(Connection *connection);
 bool login_cancel(Connection *connection);
 
 /* monitor-channel.c; as above. */
+/* Answers a request of the worker's by a reason for its client, cut at WIRE_TEXT_MAX bytes. Returns 0 or a negative errno. */
+_must_check_ int connection_refuse(Connection *connection, WireType type, uint32_t number, const char *why);
 _must_check_ int task_start(Connection *connection, uint32_t number, WireReader *reader);
 _must_check_ int task_signal(Connection *connection, uint32_t number, WireReader *reader);
 _must_check_ int task_close(Connection *connection, uint32_t number);

@@ -21,7 +21,6 @@
 #include <sys/un.h>
 
 #define ROUNDS_MAX 1000
-#define FDS_MAX 8U
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -254,29 +253,6 @@ static int connect_there(void)
 	/* autobind makes five hexadecimal digits behind the NUL */
 	expect(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(sa_family_t) + 6) == 0);
 	return fd;
-}
-
-static void send_all(int fd, const uint8_t *data, size_t n, size_t n_fds)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
-	} control = { 0 };
-	struct iovec part = { .iov_base = (void *)data, .iov_len = n };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	int fds[FDS_MAX] = { 0 }; /* standard input, some times over */
-
-	if (n_fds) {
-		message.msg_control = control.space;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
-	}
-	if (n)
-		(void)!sendmsg(
-			fd, &message, MSG_NOSIGNAL); /* what does not fit into the socket is cut: an input, too */
 }
 
 static void authenticate(int fd)

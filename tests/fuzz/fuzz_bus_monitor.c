@@ -20,7 +20,6 @@
 #include <sys/un.h>
 
 #define ROUNDS_MAX 1000
-#define FDS_MAX 8U
 #define USER "nobody"
 #define UID 65534U
 
@@ -186,29 +185,6 @@ static int listen_once(void)
 	strcat(address.sun_path, "/keeper.sock");
 	expect(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 4) == 0);
 	return fd;
-}
-
-static void send_all(int fd, const uint8_t *data, size_t n, size_t n_fds)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
-	} control = { 0 };
-	struct iovec part = { .iov_base = (void *)data, .iov_len = n };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	int fds[FDS_MAX] = { 0 };
-
-	if (n_fds) {
-		message.msg_control = control.space;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
-	}
-	if (n)
-		(void)!sendmsg(
-			fd, &message, MSG_NOSIGNAL); /* what does not fit into the socket is cut: an input, too */
 }
 
 /* The answer to call `to`, with `n` descriptors: an array of them, or one alone. */
