@@ -141,7 +141,7 @@ class Machine:
     def disconnect(self):
         subprocess.run(self.root.argv(options=["-O", "exit"]), capture_output=True, check=False)
         for path in pathlib.Path(self.control).iterdir():
-            path.unlink()
+            path.unlink(missing_ok=True)  # the client that was told to end removes its socket itself
 
     def uid(self, user="agent"):
         if user not in self.uids:
