@@ -39,6 +39,7 @@ static struct {
 	EVP_PKEY *exchange; /* the last X25519 key, and its private half */
 	uint8_t exchange_private[X25519_SIZE];
 	Link *link;
+	void (*on_exchange)(void);
 	unsigned int count;
 	size_t data_n, signature_n;
 	uint8_t data[WIRE_SIGNED_DATA_MAX], signature[WIRE_SIGNATURE_MAX];
@@ -53,10 +54,11 @@ int split_init(void)
 	return split.sign && split.verify && split.new_key && split.get_key ? 0 : -ENOSYS;
 }
 
-void split_enter(SplitRole role, Link *link)
+void split_enter(SplitRole role, Link *link, void (*on_exchange)(void))
 {
 	split.role = role;
 	split.link = link;
+	split.on_exchange = on_exchange;
 	split.count = 0;
 	split_forget();
 }
@@ -122,6 +124,8 @@ EXPORTED int EVP_DigestSign(
 		return 1;
 	}
 	split.count++;
+	if (split.on_exchange)
+		split.on_exchange();
 	return sign_by_monitor(signature, signature_n, data, n);
 }
 

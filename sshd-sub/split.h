@@ -21,8 +21,11 @@ typedef enum SplitRole {
 /* Finds OpenSSL's functions. To be called first in main(). Returns 0 or -ENOSYS. */
 _must_check_ int split_init(void);
 
-/* `link` is borrowed, and must stay. */
-void split_enter(SplitRole role, Link *link);
+/*
+ * `link` is borrowed, and must stay. `on_exchange` is called when the exchange is signed, before the client can see the
+ * signature; NULL: nobody is.
+ */
+void split_enter(SplitRole role, Link *link, void (*on_exchange)(void));
 
 /* What the last user signature was made over, and the signature. Empty when there was none since split_forget(). */
 Slice split_signed_data(void);

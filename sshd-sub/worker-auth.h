@@ -19,7 +19,10 @@ typedef struct Auth {
 /* Context: worker, before the key exchange. All arguments are borrowed; `banner` may be NULL. */
 void auth_begin(Auth *auth, ssh_session session, Link *link, const char *banner);
 
-/* From now on requests are counted. To be called once we have signed the exchange: the client cannot send any before. */
+/*
+ * From now on requests are counted. To be called when the exchange is signed: the client cannot send any before, and
+ * whoever of libssh's functions sends the signature may read what follows it, too.
+ */
 void auth_listen(void);
 
 /*

@@ -291,6 +291,13 @@ static void serve_keepalive(bool idle)
 	}
 }
 
+/* Keys are about to change for the first time, and requests may follow in the same segment. */
+static void on_exchange(void)
+{
+	if (!worker.entered)
+		auth_listen();
+}
+
 static void serve_login(void)
 {
 	int r = auth_serve(&auth);
@@ -326,8 +333,6 @@ static void serve_connection(bool *exchanged)
 				worker_end_by_libssh();
 			*exchanged = r == SSH_OK;
 		}
-		if (!worker.entered && split_count())
-			auth_listen(); /* keys are about to change, and requests may follow in the same segment */
 		if (*exchanged && !worker.entered)
 			serve_login();
 	}
@@ -429,7 +434,7 @@ _Noreturn void worker_run(ssh_session session, int landlock_fd, const Options *o
 		_exit(1); /* the listener sees that its spare ended, and what that means */
 	/* what remains: the link, one connection, standard descriptors, and the calls of sandbox.c's table */
 
-	split_enter(SPLIT_WORKER, &worker.link);
+	split_enter(SPLIT_WORKER, &worker.link, on_exchange);
 	auth_begin(&auth, session, &worker.link, banner);
 	guard_init(on_endless_write);
 	warm_up();
