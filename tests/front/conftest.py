@@ -257,8 +257,16 @@ class Front:
         return {pid: all_of_them[pid][1] for pid in mine if pid in all_of_them and pid != self.server.pid}
 
     def workers(self):
-        """Those that have a connection."""
+        """Those that have a connection, and for a moment the next one, that was forked and has not its name yet."""
         return sorted(pid for pid, name in self.own().items() if name not in ("creel-monitor", "creel-spare"))
+
+    def worker(self):
+        """The one that has a connection, when there is one connection."""
+        def found():
+            workers = self.workers()
+            return workers if len(workers) == 1 else None
+
+        return wait_until(found, what="one worker")[0]
 
 
 @pytest.fixture(scope="module")

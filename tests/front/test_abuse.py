@@ -32,7 +32,7 @@ def test_a_peer_that_ignores_the_window(front):
     async def work(connection):
         nonlocal most
         process = await connection.create_process("sleep 30")
-        (worker,) = front.workers()
+        worker = front.worker()
         process.channel._send_window = 1 << 40
         for _ in range(200):
             process.stdin.write("x" * 262144)
@@ -65,7 +65,7 @@ def test_a_peer_that_takes_only_tiny_packets(front, size):
             process = await connection.create_process("echo abc; exit 3", max_pktsize=size)
             return (await process.wait()).stdout
 
-        (worker,) = front.workers()
+        worker = front.worker()
         try:
             return await asyncio.wait_for(one(), 3 * SLOW)
         except asyncio.TimeoutError:

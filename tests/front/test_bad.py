@@ -169,7 +169,7 @@ def test_a_killed_worker_hangs_up(front):
     nap = front.nap()
     client = front.popen(f"exec {nap}")
     wait_until(lambda: front.runs(nap))
-    (worker,) = front.workers()
+    worker = front.worker()
     os.kill(worker, signal.SIGKILL)
     client.communicate()
     wait_until(lambda: not front.runs(nap), 5)

@@ -79,7 +79,7 @@ def test_many_closed_at_once(front, said):
                 for one in naps:
                     one.channel.close()
                 await asyncio.to_thread(wait_until, lambda: not front.runs("cat"), 60)
-            (worker,) = front.workers()
+            worker = front.worker()
             await asyncio.to_thread(wait_until, lambda: len(os.listdir(f"/proc/{worker}/fd")) == 5, 20, "descriptors are closed")
             return (await connection.run("echo on")).stdout
 
@@ -141,7 +141,7 @@ def test_a_worker_that_is_killed_takes_all_along(front):
         nap = front.nap()
         client = front.popen(f"{nap} & echo ready; cat; : fake-left")
         assert client.stdout.readline() == b"ready\n"
-        (worker,) = front.workers()
+        worker = front.worker()
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not front.runs(nap), 20, "it is hung up")
         client.wait()

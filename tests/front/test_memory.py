@@ -41,7 +41,7 @@ class Watched:
 def test_input_that_no_process_reads(front):
     """Each channel's window is filled: the connection as a whole holds no more than its bound, and goes on."""
     async def work(connection):
-        (worker,) = front.workers()
+        worker = front.worker()
         watched, ended = Watched(worker), []
         processes = [await connection.create_process("sleep 600", encoding=None) for _ in range(40)]
         for process in processes:

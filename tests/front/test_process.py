@@ -33,7 +33,7 @@ def test_descriptors_of_a_worker(front):
     control = ["-o", f"ControlPath={front.folder}/fds"]
     master = front.popen("echo ready; cat", "-M", *control)
     assert master.stdout.readline() == b"ready\n"
-    (worker,) = front.workers()
+    worker = front.worker()
     own = descriptors(worker)
     standard = {own.pop(i) for i in (0, 1, 2)}
     assert standard == {"/dev/null", str(front.log_path)}
@@ -60,7 +60,7 @@ def test_before_the_first_byte_too(front):
 def test_rights_of_the_processes(front):
     client = front.popen("echo ready; cat")
     assert client.stdout.readline() == b"ready\n"
-    (worker,) = front.workers()
+    worker = front.worker()
     for pid in (worker, *[pid for pid, name in front.own().items() if name == "creel-monitor"]):
         status = fields(pid)
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0 and status["NoNewPrivs"] == "1"

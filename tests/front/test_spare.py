@@ -30,7 +30,7 @@ def test_it_serves_the_next_connection_and_is_replaced(fresh):
     before = the_spare(fresh)
     with fresh.connect() as connection:
         assert connection.recv(100).startswith(b"SSH-2.0-")
-        assert fresh.workers() == [before]
+        assert fresh.worker() == before
         after = wait_until(lambda: spares(fresh), what="the next one")
         assert len(after) == 1 and after != [before]
         # what it holds is its own: the connection is in one worker only
