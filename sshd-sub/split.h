@@ -22,8 +22,8 @@ typedef enum SplitRole {
 _must_check_ int split_init(void);
 
 /*
- * `link` is borrowed, and must stay. `on_exchange` is called when the exchange is signed, before the client can see the
- * signature; NULL: nobody is.
+ * `link` is borrowed, and must stay. `on_exchange` is called before each exchange is signed, so before the client can see
+ * the signature; NULL: nobody is.
  */
 void split_enter(SplitRole role, Link *link, void (*on_exchange)(void));
 

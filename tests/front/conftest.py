@@ -37,6 +37,7 @@ BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 # a sanitizer is slower, and counts nothing that a time limit could be set for
 SLOW = 2 if "asan" in BUILD.name else 1
 MARK = "CREEL_TEST_RUN"  # fake-keeper hands it on
+ESTABLISHED, LISTEN = "01", "0A"  # in /proc/net/tcp
 COMPLAINTS = r".*(?:Sanitizer|runtime error).*"
 numbers = itertools.count(1)
 libc = ctypes.CDLL(None)
@@ -267,6 +268,11 @@ class Front:
             return workers if len(workers) == 1 else None
 
         return wait_until(found, what="one worker")[0]
+
+    def sockets(self):
+        """Of the server's port, proc(5): the state, and how much waits in it: bytes, or with LISTEN connections."""
+        rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return [(row[3], int(row[4].split(":")[1], 16)) for row in rows if row[1].endswith(f":{self.port:04X}")]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import SLOW, wait_until
+from conftest import ESTABLISHED, LISTEN, SLOW, wait_until
 from test_protocol import kexinit
 
 PLACES, GRACE = 8, 8
@@ -86,12 +86,10 @@ def test_an_honest_burst_of_one_source_is_not_dropped(front):
 
 def accepted(front):
     """How many connections are established, None while some are still in the kernel's queue."""
-    end, listens, established = f":{front.port:04X}", "0A", "01"
-    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    mine = [row for row in rows if row[1].endswith(end)]
-    if any(row[3] == listens and int(row[4].split(":")[1], 16) for row in mine):
+    mine = front.sockets()
+    if any(state == LISTEN and waiting for state, waiting in mine):
         return None
-    return sum(row[3] == established for row in mine)
+    return sum(state == ESTABLISHED for state, _ in mine)
 
 
 @pytest.mark.parametrize("fresh", [("-g", "20", "-u", "2")], indirect=True)

@@ -441,37 +441,3 @@ def test_banner(tmp_path):
     finally:
         server.stop()
         shutil.rmtree(folder)
-
-
-# ---- the key exchange ----
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may trace a worker")
-def test_a_guess_and_a_login_that_are_there_at_once(front, tmp_path):
-    """dropbear's client sends its version, its offer and its guess at once, and in the next segment its new keys with its request
-    for login. A worker that was late (here: held after each send) finds all of it before it has looked at its socket a second time."""
-    key = tmp_path / "key"
-    subprocess.run(["dropbearconvert", "openssh", "dropbear", front.folder / "id", key], check=True, capture_output=True)
-    (tmp_path / ".ssh").mkdir(mode=0o700)
-    (tmp_path / ".ssh/known_hosts").write_text(" ".join(["127.0.0.1", *(front.folder / "host.pub").read_text().split()[:2], "\n"]))
-    spare = wait_until(lambda: [pid for pid, name in front.own().items() if name == "creel-spare"], what="a worker in waiting")[0]
-
-    def unread():
-        """The bytes that wait for the server in connections that it has not taken yet."""
-        with open("/proc/net/tcp", encoding="ascii") as table:
-            rows = [row.split() for row in table][1:]
-        return sum(int(row[4].split(":")[1], 16) for row in rows if int(row[1].split(":")[1], 16) == front.port and row[3] == "01")
-
-    with subprocess.Popen(["strace", "-o", tmp_path / "calls", "-e", "inject=sendto:delay_exit=200000", "-p", str(spare)],
-                          stderr=subprocess.PIPE, text=True) as tracer:
-        assert "attached" in tracer.stderr.readline()
-        front.server.send_signal(signal.SIGSTOP)
-        try:
-            client = subprocess.Popen(["dbclient", "-T", "-i", key, "-p", str(front.port), f"{front.user.pw_name}@127.0.0.1", "echo in"],
-                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**front.environment, "HOME": str(tmp_path)})
-            front.clients.append(client)
-            wait_until(lambda: unread() > 512, what="the client's first flight")
-        finally:
-            front.server.send_signal(signal.SIGCONT)
-        out, err = client.communicate(timeout=60)
-    assert (client.returncode, out) == (0, b"in\n"), err
-    assert "DELAYED" in (tmp_path / "calls").read_text()

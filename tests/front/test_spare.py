@@ -4,10 +4,11 @@
 import os
 import pathlib
 import signal
+import subprocess
 
 import pytest
 
-from conftest import SLOW, wait_until
+from conftest import ESTABLISHED, SLOW, wait_until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root to look into other processes")
 
@@ -115,3 +116,26 @@ def test_none_is_held_back_for_a_full_house(fresh):
     wait_until(lambda: not fresh.workers())
     assert fresh("echo on").stdout == b"on\n"
     assert the_spare(fresh)
+
+
+def test_a_late_one_finds_a_guess_and_a_login_at_once(fresh, tmp_path):
+    """dropbear's client sends its version, its offer and its guess at once, and in the next segment its new keys with its request
+    for login. A worker that was late (here: held after each send) finds all of it before it has looked at its socket a second time."""
+    key = tmp_path / "key"
+    subprocess.run(["dropbearconvert", "openssh", "dropbear", fresh.folder / "id", key], check=True, capture_output=True)
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    (tmp_path / ".ssh/known_hosts").write_text(" ".join(["127.0.0.1", *(fresh.folder / "host.pub").read_text().split()[:2], "\n"]))
+    with subprocess.Popen(["strace", "-o", tmp_path / "calls", "-e", "inject=sendto:delay_exit=200000", "-p", str(the_spare(fresh))],
+                          stderr=subprocess.PIPE, text=True) as tracer:
+        assert "attached" in tracer.stderr.readline()
+        fresh.server.send_signal(signal.SIGSTOP)
+        try:
+            client = subprocess.Popen(["dbclient", "-T", "-i", key, "-p", str(fresh.port), f"{fresh.user.pw_name}@127.0.0.1", "echo in"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**fresh.environment, "HOME": str(tmp_path)})
+            fresh.clients.append(client)
+            wait_until(lambda: sum(n for state, n in fresh.sockets() if state == ESTABLISHED) > 512, what="the client's first flight")
+        finally:
+            fresh.server.send_signal(signal.SIGCONT)
+        out, err = client.communicate(timeout=60)
+    assert (client.returncode, out) == (0, b"in\n"), err
+    assert "DELAYED" in (tmp_path / "calls").read_text()
