@@ -206,12 +206,14 @@ print("ready", flush=True)
 end = time.monotonic() + 120
 while time.monotonic() < end:
     for path in glob.glob("/sys/fs/cgroup/user.slice/user-UID.slice/creel-leaves@UID.service/session-*/forward/cgroup.procs"):
-        with open(path) as file:
-            pids = file.read().split()
-        for pid in pids:
+        try:
+            with open(path) as file:
+                pid = file.readline().strip()
             os.kill(int(pid), signal.SIGSTOP)
-            print(pid, flush=True)
-            raise SystemExit
+        except (OSError, ValueError):  # none yet, still with the uid of the keeper, or gone
+            continue
+        print(pid, flush=True)
+        raise SystemExit
 '"""
 
 
