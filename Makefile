@@ -13,6 +13,7 @@
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
+#   make bench-confine  what the confinement adds to a birth; as root
 #   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
 #   make format      clang-format in place                    make compile_commands.json
@@ -53,7 +54,9 @@ hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 	     $(if $(findstring address,$(SANITIZE)),-DCREEL_ADDRESS_SANITIZER)
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility=hidden \
 	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' \
-	      -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
+	      -DCREEL_BPF_DIR='"$(abspath $(BUILD))/shell/enforce"' -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
+# a sanitizer needs its shared library
+static_ldflags = $(if $(SANITIZE),,-static-pie) $(if $(SANITIZE),$(all_ldflags),$(filter-out -pie,$(all_ldflags)))
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 # What was built with other programs, flags or paths is built again; -Werror changes no object.
@@ -67,23 +70,34 @@ $(BUILD)/flags: FORCE
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
 	    shell/base/log.c shell/base/rate.c shell/base/str.c shell/base/passing.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
-	      shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/value.c
+	    shell/policy/enforced.c shell/policy/processes.c \
+	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
 bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
-confine_src := shell/confine/confine.c
+confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
+	       shell/confine/landlock.c shell/confine/paths.c shell/confine/places.c shell/confine/programs.c \
+	       shell/confine/rules.c shell/confine/watch.c
 run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/listening.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
-bus_client_src := shell/bus/client.c
+bus_client_src := shell/bus/client.c shell/bus/limit.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
-		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/audit.c shell/operator/command.c \
+		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
-		shell/operator/policy-verbs.c \
+		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/forward.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c shell/keeper/target.c
+	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c shell/keeper/target.c
+network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
+		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
+		    shell/enforce/quota-mounts.c
+enforce_src := shell/enforce/agents.c shell/enforce/bpf.c shell/enforce/cgroups.c shell/enforce/mark.c shell/enforce/network.c shell/enforce/ports.c \
+	       shell/enforce/processes.c shell/enforce/services.c shell/enforce/strangers.c $(network_text_src)
+# what runs in the kernel; each is embedded in the program by the file of the same name
+bpf_src := shell/enforce/cgroups.bpf.c shell/enforce/mark.bpf.c shell/enforce/ports.bpf.c shell/enforce/processes.bpf.c shell/enforce/services.bpf.c \
+	   shell/enforce/strangers.bpf.c
 units_src := units/agent-units.c units/unit-dir.c
 sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c \
 	    sshd-sub/forwarding.c sshd-sub/guard.c sshd-sub/heap.c sshd-sub/hostkey.c sshd-sub/keepalive.c sshd-sub/link.c \
@@ -93,14 +107,17 @@ sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c 
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/sources.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
+doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-enforced doctor-files doctor-kernel doctor-look doctor-network doctor-units,\
+		shell/operator/$(f).c)
+operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-generator creelctl creel
+programs := creel-sshd creel-keeper creel-confine creel-enforce creel-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
 creel-sshd_src := sshd-sub/creel-sshd.c $(sshd_src) $(filter_src) $(audit_src) $(base_src)
-creel-sshd_libs := libssh libcrypto libsystemd libseccomp
+creel-sshd_libs := libssh libcrypto libsystemd
 # libssh must find these in the program (sshd-sub/split.c, sshd-sub/modes.c, sshd-sub/guard.c)
 creel-sshd_ldlibs := $(foreach f,EVP_DigestSign EVP_DigestVerify EVP_PKEY_get_raw_private_key \
 			EVP_PKEY_new_raw_private_key gss_indicate_mechs ssh_string_new ssh_string_free RAND_bytes,-Wl,--export-dynamic-symbol=$(f))
@@ -112,6 +129,14 @@ creel-keeper_libs := libsystemd inih
 creel-keeper_ldlibs := -lpam
 creel-keeper_dir := $(libexecdir)
 
+creel-enforce_src := shell/creel-enforce.c $(enforce_src) $(policy_src) $(base_src)
+creel-enforce_libs := libbpf inih
+creel-enforce_dir := $(libexecdir)
+
+creel-confine_src := shell/creel-confine.c shell/session/identity.c $(confine_src) $(policy_src) $(base_src)
+creel-confine_libs := inih
+creel-confine_dir := $(libexecdir)
+
 creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base_src)
 creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
@@ -120,19 +145,36 @@ creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_
 creelctl_libs := libsystemd inih
 creelctl_dir := $(sbindir)
 
+# static: nothing of the agent's is loaded into it
+creel-shell_src := shell/creel-shell.c $(confine_src) $(policy_src) $(base_src)
+creel-shell_libs := inih
+creel-shell_dir := $(libexecdir)
+creel-shell_static := yes
+
+# a module: loaded into sshd, su, login and others
+pam_creel_src := shell/pam_creel.c shell/policy/slice.c shell/base/file.c shell/base/rate.c shell/base/str.c
+pam_creel_libs := libsystemd
+pam_creel_ldlibs := -lpam
+securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
+
 creel_src := shell/creel.c $(bus_client_src) $(base_src)
 creel_libs := libsystemd
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_leftovers test_policy test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
-	      test_peer test_filter test_listening test_target test_waiting test_policy_files test_departure test_kept
+	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
+	      test_calls test_confine test_network
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
 test_policy_files_src := $(policy_src) $(base_src)
 test_policy_files_libs := inih
+
+test_settext_src := shell/operator/settext.c
+test_enforced_src := $(policy_src) $(base_src)
+test_enforced_libs := inih
 test_generator_src := $(units_src) $(policy_src) $(base_src)
 test_generator_libs := inih
 test_keys_src := $(session_src) $(policy_src) $(base_src)
@@ -143,6 +185,10 @@ test_key_options_libs := inih
 test_key_options_ldlibs := -lpam
 test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_keytext_libs := libsystemd inih
+doctor_tests := test_doctor test_doctor_agent test_doctor_doors test_doctor_drift test_doctor_enforced test_doctor_files test_doctor_kernel
+unit_tests += $(doctor_tests)
+$(foreach t,$(doctor_tests),$(eval $(t)_src := tests/unit/doctor.c $$(operator_src) $$(audit_read_src) $$(bus_client_src) $$(policy_src) $$(base_src)))
+$(foreach t,$(doctor_tests),$(eval $(t)_libs := libsystemd inih))
 test_leftovers_src := shell/operator/leftovers.c $(base_src)
 test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_operator_libs := libsystemd inih
@@ -169,12 +215,18 @@ test_modes_libs := libssh
 test_sftp_window_src := sshd-sub/sftp-window.c
 test_peer_src := sshd-sub/peer.c
 test_waiting_src := sshd-sub/children.c sshd-sub/heap.c sshd-sub/peer.c sshd-sub/sources.c sshd-sub/waiting.c
+test_place_src := shell/keeper/place.c shell/policy/slice.c $(base_src)
 test_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 test_target_libs := inih
 test_target_ldlibs := -lpam
 test_listening_src := shell/run/listening.c $(base_src)
+test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
+test_network_libs := inih
 test_filter_src := $(filter_src) $(base_src)
-test_filter_libs := libseccomp
+test_calls_src := $(confine_src) $(policy_src) $(base_src)
+test_calls_libs := inih
+test_confine_src := $(confine_src) $(policy_src) $(base_src)
+test_confine_libs := inih
 
 fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
@@ -206,7 +258,7 @@ fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator tests
+	  shell/keeper shell/operator shell/enforce tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -216,25 +268,32 @@ may_shell/confine := shell/base shell/policy
 may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
 may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
-may_shell := shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/enforce := shell/base shell/policy
+may_shell := shell/enforce shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
-may_tests := shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := shell/enforce shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 # outside libraries: header prefix -> the folders that own it
-owned_headers := libssh/ seccomp.h ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/
+owned_headers := libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
 owner_libssh/ := sshd-sub tests
-owner_seccomp.h := shell/confine
 owner_ini.h := shell/policy
-owner_security/ := shell/session
+owner_security/ := shell/session shell
 owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
 owner_openssl/ := sshd-sub tests
+owner_bpf/ := shell/enforce
 
 # ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------
 systemddir := $(PREFIX)/lib/systemd
 unit_files := creel.slice:$(unitdir)/creel.slice \
 	      creel-sshd.socket:$(unitdir)/creel-sshd.socket \
 	      creel-sshd.service:$(unitdir)/creel-sshd.service \
+	      creel-enforce.service:$(unitdir)/creel-enforce.service \
+	      creel-resolver@.service:$(unitdir)/creel-resolver@.service \
+	      creel-count.service:$(unitdir)/creel-count.service \
+	      creel-count.timer:$(unitdir)/creel-count.timer \
+	      creel-quota.service:$(unitdir)/creel-quota.service \
+	      run-screen.mount:$(unitdir)/run-screen.mount \
 	      creel-keeper@.socket:$(unitdir)/creel-keeper@.socket \
 	      creel-keeper@.service:$(unitdir)/creel-keeper@.service \
 	      creel-leaves@.service:$(unitdir)/creel-leaves@.service \
@@ -246,9 +305,17 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      journald-creel.conf:$(systemddir)/journald@creel.conf.d/creel.conf \
 	      sysusers.conf:$(sysusersdir)/creel.conf \
 	      tmpfiles.conf:$(tmpfilesdir)/creel.conf \
+	      modules-load.conf:$(PREFIX)/lib/modules-load.d/creel.conf \
+	      sysctl.conf:$(PREFIX)/lib/sysctl.d/60-creel.conf \
+	      dbus-system.conf:$(PREFIX)/share/dbus-1/system.d/creel.conf \
+	      polkit.rules:$(PREFIX)/share/polkit-1/rules.d/00-creel.rules \
+	      pam-config:$(PREFIX)/share/pam-configs/creel \
+	      sshd-agents.conf:/etc/ssh/sshd_config.d/10-creel-agents.conf \
 	      pam-creel:/etc/pam.d/creel
+script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
-man_pages := $(foreach p,creel.1 creel.conf.5 creelctl.8 creel-generator.8 creel-keeper.8 creel-sshd.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
+man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
 define program_rules
@@ -256,10 +323,24 @@ $(1)_obj := $$($(1)_src:%.c=$$(BUILD)/%.o)
 
 $$(BUILD)/$(1): $$($(1)_obj)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(all_cflags) -o $$@ $$($(1)_obj) $$(all_ldflags) $$(if $$($(1)_libs),$$(shell $$(PKG_CONFIG) --libs $$($(1)_libs))) $$($(1)_ldlibs)
+	$$(Q)$$(CC) $$(all_cflags) -o $$@ $$($(1)_obj) $$(if $$($(1)_static),$$(static_ldflags),$$(all_ldflags)) \
+		$$(if $$($(1)_libs),$$(shell $$(PKG_CONFIG) $$(if $$($(1)_static),--static) --libs $$($(1)_libs))) $$($(1)_ldlibs)
 all_obj += $$($(1)_obj)
 endef
 $(foreach p,$(programs),$(eval $(call program_rules,$(p))))
+
+# code that can lie anywhere, for what is loaded into other programs
+$(BUILD)/module/%.o: %.c Makefile $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fPIE,$(all_cflags)) -fPIC -MMD -MP -c -o $@ $<
+
+module_obj := $(pam_creel_src:%.c=$(BUILD)/module/%.o)
+-include $(module_obj:%.o=%.d)
+$(BUILD)/pam_creel.so: $(module_obj)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(filter-out -fPIE,$(all_cflags)) -shared -o $@ $^ $(filter-out -pie,$(all_ldflags)) -Wl,-z,defs \
+		$(shell $(PKG_CONFIG) --libs $(pam_creel_libs)) $(pam_creel_ldlibs)
 
 # $(call test_rules,NAME,SOURCES,LIBRARIES): a program in build/tests
 define test_rules
@@ -277,6 +358,17 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# what the confinement costs a birth
+bench-confine_src := $(confine_src) $(policy_src) $(base_src)
+bench-confine_libs := inih
+$(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
+# what the VM's tests run through each door; static, so that it starts wherever it is copied to
+probe_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/vm/probe/*.c)))
+$(BUILD)/tests/probe: $(probe_obj)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(all_cflags) -o $@ $^ $(static_ldflags)
+all_obj += $(probe_obj)
 # a far client, for measurements
 delay-link_src := $(base_src)
 $(eval $(call test_rules,delay-link,tests/bench/delay-link.c,libsystemd))
@@ -299,6 +391,21 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(all_cflags) -MMD -MP -c -o $@ $<
 
+# programs for the kernel's BPF machine; the kernel's own types are declared where they are used, and found at run time
+bpf_cflags := -std=gnu17 -O2 -g -fdebug-compilation-dir=. -target bpf -mcpu=v3 -I. -isystem /usr/include/$(shell gcc -print-multiarch) \
+	      -Wall -Wextra -Wshadow -Wno-unused-parameter $(if $(WERROR),-Werror)
+$(BUILD)/shell/enforce/%.bpf.o: shell/enforce/%.bpf.c Makefile $(BUILD)/flags
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)clang $(bpf_cflags) -MMD -MP -c -o $@ $<
+-include $(bpf_src:%.c=$(BUILD)/%.d)
+$(BUILD)/shell/enforce/cgroups.o: $(BUILD)/shell/enforce/cgroups.bpf.o
+$(BUILD)/shell/enforce/mark.o: $(BUILD)/shell/enforce/mark.bpf.o
+$(BUILD)/shell/enforce/ports.o: $(BUILD)/shell/enforce/ports.bpf.o
+$(BUILD)/shell/enforce/processes.o: $(BUILD)/shell/enforce/processes.bpf.o
+$(BUILD)/shell/enforce/services.o: $(BUILD)/shell/enforce/services.bpf.o
+$(BUILD)/shell/enforce/strangers.o: $(BUILD)/shell/enforce/strangers.bpf.o
+
 -include $(patsubst %.o,%.d,$(sort $(all_obj)))
 
 built_units := $(foreach f,$(unit_files),$(BUILD)/units/$(firstword $(subst :, ,$(f))))
@@ -308,7 +415,7 @@ $(built_units): $(BUILD)/units/%: units/%.in Makefile $(BUILD)/flags
 	$(Q)sed 's|@libexecdir@|$(libexecdir)|g' $< >$@
 
 .PHONY: all help clean install
-all: $(programs:%=$(BUILD)/%) $(built_units)
+all: $(programs:%=$(BUILD)/%) $(BUILD)/pam_creel.so $(built_units)
 
 # $(call put,MODE,SOURCE:DESTINATION): one line a file; nothing is started, enabled or reloaded
 put = $(Q)install -D -m $(1) $(firstword $(subst :, ,$(2))) '$(DESTDIR)$(lastword $(subst :, ,$(2)))'
@@ -318,6 +425,8 @@ define newline
 endef
 install: all
 	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
+	$(call put,0644,$(BUILD)/pam_creel.so:$(securitydir)/pam_creel.so)
+	$(foreach f,$(script_files),$(call put,0755,$(f))$(newline)	)
 	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
@@ -371,16 +480,16 @@ clean:
 	rm -rf $(BUILD)
 
 # ---- checks of the sources -------------------------------------------------------------------------------------------
-c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch]))
-program_src = $(sort $(foreach p,$(programs),$($(p)_src)))
-shell_scripts := tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
+program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
+shell_scripts := units/quota-on tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers
 layers:
 	$(foreach l,$(layers),$(info layer $(l): $(may_$(l))))
 	$(foreach h,$(owned_headers),$(info owner $(h): $(owner_$(h))))
-	$(info source $(program_src))
+	$(info source $(program_src) $(bpf_src))
 	@:
 
 check-layers:
@@ -408,6 +517,7 @@ lint-c: $(program_src:%.c=$(BUILD)/lint/%.analyzed)
 	$(call say,TIDY,$(words $(program_src)) files)
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(program_src) -- $(filter-out -fcf-protection,$(all_cflags)) 2>/dev/null
 
+$(enforce_src:%.c=$(BUILD)/lint/%.analyzed): $(bpf_src:%.c=$(BUILD)/%.o)
 $(BUILD)/lint/%.analyzed: %.c Makefile
 	$(call say,ANALYZE,$<)
 	@mkdir -p $(@D)
@@ -423,16 +533,19 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
-.PHONY: test bench bench-front
+.PHONY: test bench bench-front bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run
 
 bench: deps
-	$(again) dest
+	$(again) dest $(BUILD)/tests/bench-confine
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench.py $(BENCH)
 
 bench-front: deps $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-front.py $(BENCH)
+
+bench-confine: $(BUILD)/tests/bench-confine
+	$(Q)$(BUILD)/tests/bench-confine
 
 # ---- the agent VM: provision/vm does the work; VM=NAME names another one ------------------------------------------
 vm_program = BUILD='$(abspath $(BUILD))' VM='$(VM)' /usr/bin/python3 provision/vm

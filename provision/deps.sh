@@ -9,6 +9,9 @@ list=$(dirname "$0")/packages/build.txt
 missing=
 # shellcheck disable=SC2013  # package names hold no blanks
 for package in $(sed 's/#.*//' "$list"); do
+	file=${package#*:}
+	[ "$file" = "$package" ] || [ ! -e "$file" ] || continue
+	package=${package%%:*}
 	case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || :) in
 	installed) ;;
 	*) missing="$missing $package" ;;

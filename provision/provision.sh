@@ -11,8 +11,8 @@
 #   --help
 #
 # Runs over the very OpenSSH that it moves: connections that stand stay, and the new port answers before port 22
-# changes hands. Run again, it changes only what differs. Exit status: 0 done, 1 refused or failed (with the reason),
-# 2 usage. One step is one file in steps/.
+# changes hands. What can fail comes before the move; behind it only the front starts. Run again, it changes only what
+# differs. Exit status: 0 done, 1 refused or failed (with the reason), 2 usage. One step is one file in steps/.
 
 set -eEuo pipefail
 trap 'echo "provision: unexpected failure of \`$BASH_COMMAND\` in ${FUNCNAME[0]:-main}, line $LINENO" >&2' ERR
@@ -29,6 +29,8 @@ offline=
 
 # shellcheck source=steps/lib.sh
 . "$here/steps/lib.sh"
+# shellcheck source=steps/pending.sh
+. "$here/steps/pending.sh"
 # shellcheck source=steps/check.sh
 . "$here/steps/check.sh"
 # shellcheck source=steps/packages.sh
@@ -45,6 +47,12 @@ offline=
 . "$here/steps/journal.sh"
 # shellcheck source=steps/operator.sh
 . "$here/steps/operator.sh"
+# shellcheck source=steps/switches.sh
+. "$here/steps/switches.sh"
+# shellcheck source=steps/enforce.sh
+. "$here/steps/enforce.sh"
+# shellcheck source=steps/doors.sh
+. "$here/steps/doors.sh"
 # shellcheck source=steps/front.sh
 . "$here/steps/front.sh"
 
@@ -76,6 +84,8 @@ esac
 
 check_machine
 check_build
+doors_check
+pending_read
 packages_install
 files_install
 check_libraries
@@ -84,6 +94,9 @@ hostkey_make
 config_write
 journal_keep
 manager_reload
+switches_set
+enforce_start
+doors_close
 operator_move
 front_start
 report_end

@@ -14,10 +14,12 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 
 static void keeper_done(Keeper *keeper)
@@ -27,6 +29,7 @@ static void keeper_done(Keeper *keeper)
 	record_free(keeper->record);
 	account_free(keeper->account);
 	policy_free(keeper->policy);
+	confinement_done(&keeper->confinement);
 	identity_free(keeper->identity);
 	fd_close(keeper->slice_fd);
 	fd_close(keeper->leaves_fd);
@@ -38,27 +41,46 @@ static void keeper_done(Keeper *keeper)
 void keeper_load_policy(Keeper *keeper)
 {
 	const Identity *who = keeper->identity;
+	Confinement confinement = CONFINEMENT_NONE;
+	PolicyError reason;
 	Policy *policy = NULL;
 	int r;
 
+	keeper->unprepared = false;
 	keeper->policy_stamp = policy_stamp("", who->name);
 	r = policy_load("", who->name, &policy, &keeper->policy_error);
-	if (!r)
-		r = confinement_prepare(policy, who->uid, who->gid, who->groups, who->n_groups, &keeper->confinement);
-	if (r < 0) {
-		if (policy)
+	if (!r) {
+		const ConfinementRequest request = {
+			.policy = policy,
+			.uid = who->uid,
+			.gid = who->gid,
+			.groups = who->groups,
+			.n_groups = who->n_groups,
+			.home = who->home,
+		};
+
+		r = confinement_prepare(&request, &confinement, &reason);
+		keeper->unprepared = r < 0;
+		if (r < 0)
 			(void)snprintf(keeper->policy_error.text, sizeof(keeper->policy_error.text),
-				"cannot prepare the confinement: %s", strerror(-r));
+				"cannot prepare the confinement: %.400s", reason.text);
+	}
+	if (r < 0) {
 		policy = policy_free(policy);
 		log_error("logins are refused: %s", keeper->policy_error.text);
 	}
 	policy_free(keeper->policy);
 	keeper->policy = policy;
+	confinement_done(&keeper->confinement);
+	keeper->confinement = confinement;
 }
 
 void keeper_refresh_policy(Keeper *keeper)
 {
-	if (policy_stamp("", keeper->identity->name) != keeper->policy_stamp)
+	if (policy_stamp("", keeper->identity->name) != keeper->policy_stamp ||
+		!confinement_is_current(&keeper->confinement) ||
+		/* a program that is being upgraded, memory that was short: soon it may be otherwise */
+		(keeper->unprepared && rate_take(&keeper->preparations, NULL)))
 		keeper_load_policy(keeper);
 }
 
@@ -145,11 +167,29 @@ static int block_child_signal(void)
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
+/* It is in this unit's bounding set for what agents execute (shell/confine/confine.c), and is not for the keeper itself. */
+static int drop_raw(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	data[CAP_TO_INDEX(CAP_NET_RAW)].effective &= ~CAP_TO_MASK(CAP_NET_RAW);
+	data[CAP_TO_INDEX(CAP_NET_RAW)].permitted &= ~CAP_TO_MASK(CAP_NET_RAW);
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
 static int keeper_start(Keeper *keeper, const char *uid_text)
 {
 	uint64_t uid;
 	int r;
 
+	r = drop_raw();
+	if (r < 0) {
+		log_error("CAP_NET_RAW cannot be dropped: %s", strerror(-r));
+		return r;
+	}
 	r = str_to_u64(uid_text, AGENT_UID_MAX, &uid);
 	if (r < 0) {
 		log_error("not an agent's uid: %s", uid_text);
@@ -177,6 +217,7 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 		return r;
 	}
 	keeper_load_policy(keeper);
+	rescue_prepare(keeper);
 	r = open_tree(keeper);
 	if (r < 0)
 		return r;
@@ -202,8 +243,11 @@ int main(int argc, char **argv)
 		.leaves_fd = -EBADF,
 		.rescue_fd = -EBADF,
 		.kept_fd = -EBADF,
+		.confinement = CONFINEMENT_NONE,
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },
+		.looks = { .interval_usec = 50000, .burst = 100 },
+		.preparations = { .interval_usec = 1000000, .burst = 1 },
 	};
 	int r;
 

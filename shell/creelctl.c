@@ -17,6 +17,8 @@ static const Verb verbs[] = {
 		"make a user and its keeper, all or nothing" },
 	{ "agent", "remove", true, agent_remove_main, "NAME [--keep-home]",
 		"end all that it runs, remove all that it has" },
+	{ "agent", "set", true, agent_set_main, "NAME [--unset SECTION.KEY | SECTION.KEY=VALUE]...",
+		"change its policy, for what runs as well" },
 	{ "agent", "list", true, agent_list_main, "[--json]", "all agents, with use and limits" },
 	{ "agent", "show", true, agent_show_main, "NAME [--json]", "one agent, each limit beside its use" },
 	{ "agent", "lock", true, agent_lock_main, "NAME", "refuse new logins" },
@@ -26,6 +28,8 @@ static const Verb verbs[] = {
 	{ "policy", "show", false, policy_show_main, "[NAME] [--json]", "effective values, and where each came from" },
 	{ "policy", "apply", true, policy_apply_main, "", "make edited policies take effect" },
 	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]", "the last entries of the record" },
+	{ "doctor", NULL, false, doctor_main, "[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",
+		"what is enforced here, what is missing, and what to do about it" },
 };
 
 static void print_verb(FILE *file, const Verb *verb)

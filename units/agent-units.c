@@ -12,6 +12,7 @@
 #include <stdarg.h>
 
 #define TEXT_MAX 4096U
+#define AGENT_CGROUPS 1024U /* below the user manager: units, and what they make */
 
 /* A unit's text in the making; what does not fit is an error, never a shorter file. */
 typedef struct Text {
@@ -159,13 +160,31 @@ static int wants_write(int dir_fd, uid_t uid)
 	return 0;
 }
 
-int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total)
+/*
+ * What the manager starts, it starts without the keeper: so it is confined itself, and all of its children with it. The
+ * program that confines it ends where it cannot, and there is no user manager then.
+ *
+ * CAP_NET_RAW stays in the bounding set: without it the kernel refuses to execute ping, whose file names it. Nobody gets it,
+ * for no new privilege is given.
+ */
+static void manager_confine(Text *manager, const Policy *policy)
+{
+	text_add(manager, "ExecStart=\nExecStart=" CREEL_LIBEXECDIR "/creel-confine /lib/systemd/systemd --user\n");
+	text_add(manager, "NoNewPrivileges=yes\nCapabilityBoundingSet=CAP_NET_RAW\nAmbientCapabilities=\n");
+	/* as root sets them, the agent cannot undo them: the least score that it can set is this one */
+	text_add(manager, "OOMScoreAdjust=%d\nLimitCORE=0\nLimitNOFILE=%llu\n", AGENT_OOM_SCORE_ADJUST,
+		(unsigned long long)policy->open_files);
+	add_number(manager, "LimitFSIZE", policy->file_size);
+}
+
+int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total, bool counted)
 {
 	Text manager = { 0 };
 	int r;
 
-	/* until processes can be counted, tasks stand in for them: the smaller number holds */
-	r = slice_write(dir_fd, uid, policy, memory_total, smaller(policy->processes, policy->tasks));
+	/* where processes cannot be counted, tasks stand in for them: the smaller number holds */
+	r = slice_write(
+		dir_fd, uid, policy, memory_total, counted ? policy->tasks : smaller(policy->processes, policy->tasks));
 	if (r < 0)
 		return r;
 
@@ -176,6 +195,12 @@ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memo
 	/* so that the agent's services can carry limits of their own; one of them meeting its limit ends that
 	 * one only */
 	text_add(&manager, "Delegate=cpu memory pids io\nOOMPolicy=continue\n");
+	/* what a cgroup costs the kernel is counted for nobody, and the machine has 65535 */
+	text_add(&manager,
+		"ExecStartPre=+/bin/sh -c 'echo %u >/sys/fs/cgroup/user.slice/user-%u.slice/user@%u.service/"
+		"cgroup.max.descendants'\n",
+		AGENT_CGROUPS, (unsigned int)uid, (unsigned int)uid);
+	manager_confine(&manager, policy);
 	r = write_drop_in(dir_fd, &manager, "user@%u.service", uid);
 	if (r < 0)
 		return r;

@@ -25,9 +25,10 @@ _must_check_ int machine_units_write(int dir_fd, const Policy *policy, uint64_t 
 
 /*
  * An agent's slice, user manager, keeper, leaves and rescue unit, and the links that start them at boot.
- * Returns 0 or a negative errno.
+ * `counted`: limits.processes is held by the kernel's programs; else limits.tasks has to stand in. Returns 0 or a negative
+ * errno.
  */
-_must_check_ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total);
+_must_check_ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total, bool counted);
 
 /*
  * The same units for an agent whose policy cannot be read: none of them can start, and nothing can be born in

@@ -13,6 +13,7 @@
 #include "shell/base/file.h"
 #include "shell/base/str.h"
 #include "shell/policy/agents.h"
+#include "shell/policy/enforced.h"
 #include "units/agent-units.h"
 
 #include <fcntl.h>
@@ -170,7 +171,8 @@ static void generate_agent(Generator *generator, const char *name)
 	if (r < 0)
 		say("agent `%s` is disabled: %s", name, error.text);
 	r = r < 0 ? agent_units_refuse(generator->dir_fd, uid, file, generator->memory)
-		  : agent_units_write(generator->dir_fd, uid, policy, generator->memory);
+		  : agent_units_write(
+			    generator->dir_fd, uid, policy, generator->memory, processes_counted(generator->root, uid));
 	if (r < 0) {
 		say("agent `%s`: its units cannot be written: %s", name, strerror(-r));
 		generator->failed = true;

@@ -76,6 +76,8 @@ printf '%s\n' "$sources" | mmdebstrap --quiet --mode=root --variant=apt \
 	--customize-hook="$pool_hook" \
 	bookworm "$root" -
 
+"$here/image/node.sh" "$root"
+
 kernel=$(basename "$root"/lib/modules/*)
 cp "$root/boot/vmlinuz-$kernel" "$out.new/vmlinuz"
 cp "$root/boot/initrd.img-$kernel" "$out.new/initrd"

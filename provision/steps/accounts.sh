@@ -12,6 +12,9 @@ accounts_make()
 	while read -r name; do
 		getent passwd "$name" >/dev/null || missing+=" $name"
 	done < <(awk '$1 ~ /^u/ { print $2 }' "$users")
+	while read -r name; do
+		getent group "$name" >/dev/null || missing+=" $name"
+	done < <(awk '$1 ~ /^g/ { print $2 }' "$users")
 	if [ -n "$missing" ]; then
 		apply quietly systemd-sysusers /usr/lib/sysusers.d/creel.conf
 		changed "accounts:$missing"

@@ -50,7 +50,7 @@ check_build()
 	fi
 	[ -d "$from" ] || fail "$from: no such folder"
 	for file in usr/libexec/creel/creel-sshd usr/libexec/creel/creel-keeper usr/sbin/creelctl \
-		usr/lib/systemd/system/creel-sshd.socket; do
+		usr/lib/systemd/system/creel-sshd.socket usr/share/pam-configs/creel; do
 		[ -f "$from/$file" ] || fail "$from is no complete build: $file is missing"
 	done
 }
@@ -61,7 +61,8 @@ check_libraries()
 {
 	local missing
 
-	[ -n "$files_changed" ] && [ -z "$dry_run" ] || return 0
-	missing=$(ldd /usr/libexec/creel/* /usr/sbin/creelctl | awk '/not found/ { print $1 }' | sort -u | paste -sd' ')
+	needed libraries && [ -z "$dry_run" ] || return 0
+	missing=$(ldd /usr/libexec/creel/creel-* /usr/sbin/creelctl | awk '/not found/ { print $1 }' | sort -u | paste -sd' ')
 	[ -z "$missing" ] || fail "creel's programs lack libraries here: $missing"
+	settled libraries
 }

@@ -25,14 +25,14 @@ config_write()
 		fi
 		unchanged "configuration: $config is yours"
 	else
+		# the generator reads it
+		need manager
 		[ -n "$dry_run" ] || {
 			sed "s/@operator_port@/$operator_port_wanted/" "$here/config/creel.conf" >"$config.creel-new"
 			chmod 644 "$config.creel-new"
 			mv -fT "$config.creel-new" "$config"
 		}
 		changed "configuration: $config"
-		# the generator reads it
-		reload_needed=1
 	fi
 	operator_port=$(config_front operator_port "$operator_port_wanted")
 	case $operator_port in

@@ -6,20 +6,27 @@
 
 files_list=/var/lib/creel/installed
 
-# What later steps must do because of what changed here.
-files_changed=
-reload_needed=
-front_restart_needed=
-keepers_restart_needed=
-
-files_noticed()
+# files_need PATH: what later steps must do because of it
+files_need()
 {
 	case $1 in
-	/usr/lib/systemd/* | /etc/systemd/*) reload_needed=1 ;;
+	/usr/libexec/creel/* | /usr/sbin/*) need libraries ;;
+	/usr/lib/systemd/* | /etc/systemd/*) need manager ;;
 	esac
 	case $1 in
-	*/creel-sshd | */creel-sshd.service) front_restart_needed=1 ;;
-	*/creel-keeper | */creel-keeper@.service | /usr/share/creel/profiles/*) keepers_restart_needed=1 ;;
+	*/creel-enforce | */creel-enforce.service) need enforce ;;
+	*/quota-on | */creel-quota.service) need quota enforce ;;
+	*/creel-resolver@.service) need resolvers ;;
+	*/creel-count.timer) need timer ;;
+	*/run-screen.mount) need screen ;;
+	*/creel-confine) need managers ;;
+	*/creel-sshd | */creel-sshd.service) need front ;;
+	*/creel-keeper | */creel-keeper@.service) need keepers ;;
+	/usr/share/creel/profiles/*) need enforce keepers ;;
+	# an agent's part of what the kernel remembers depends on its switches
+	/usr/lib/sysctl.d/* | /usr/lib/modules-load.d/*) need switches enforce ;;
+	/etc/ssh/*) need sshd ;;
+	/usr/share/dbus-1/*) need bus ;;
 	esac
 }
 
@@ -71,22 +78,21 @@ files_install()
 			fi
 			;;
 		esac
+		files_need "$path"
 		apply file_put "$from$path" "$path"
-		files_noticed "$path"
 		written=$((written + 1))
 	done < <(cd "$from" && find . \( -type f -o -type l \) -printf '/%P %m %l\n' | sort)
 
 	for path in "${!files_before[@]}"; do
 		[ -z "${wanted[$path]:-}" ] || continue
 		[ -e "$path" ] || [ -L "$path" ] || continue
+		files_need "$path"
 		apply rm -f "$path"
-		files_noticed "$path"
 		removed=$((removed + 1))
 	done
 
 	apply text_put "${list%$'\n'}" "$files_list" 644 || [ $? = 1 ] || fail "$files_list cannot be written"
 	if [ $((written + removed)) -gt 0 ]; then
-		files_changed=1
 		changed "files: $written of ${#names[@]} installed, $removed removed"
 	else
 		unchanged "files: $((${#names[@]} - kept)) of ${#names[@]} as built"
@@ -96,8 +102,8 @@ files_install()
 # Units and generators are read again at most once.
 manager_reload()
 {
-	[ -n "$reload_needed" ] || return 0
-	[ -z "$offline" ] || return 0
+	needed manager && [ -z "$offline" ] || return 0
 	live systemctl daemon-reload
 	changed "service manager: reloaded"
+	settled manager
 }

@@ -29,7 +29,7 @@ front_undo()
 front_start()
 {
 	if ! front_enabled; then
-		apply systemctl enable -q creel-sshd.socket
+		apply systemctl enable -q creel-sshd.socket || front_undo "creel-sshd.socket cannot be enabled"
 		changed "creel-sshd.socket: enabled"
 	fi
 	[ -z "$offline" ] || return 0
@@ -39,16 +39,35 @@ front_start()
 		[ -z "$dry_run" ] || return 0
 		systemctl start creel-sshd.socket || front_undo "port 22 cannot be opened"
 		banner_wait 22 'SSH-2.0-[!O]*' || front_undo "creel-sshd does not answer on port 22"
-	elif [ -n "$front_restart_needed" ]; then
+		settled front
+	elif needed front; then
 		changed "creel-sshd: restarted"
 		live systemctl try-restart creel-sshd.service
 		[ -n "$dry_run" ] || banner_wait 22 'SSH-2.0-[!O]*' || fail "the new creel-sshd does not answer on port 22"
+		settled front
 	else
 		unchanged "creel-sshd: on port 22"
 	fi
 
-	if [ -n "$keepers_restart_needed" ] && systemctl -q is-active 'creel-keeper@*.service'; then
+	if needed keepers && systemctl -q is-active 'creel-keeper@*.service'; then
 		changed "keepers: restarted"
 		live systemctl try-restart 'creel-keeper@*.service'
 	fi
+	settled keepers
+	front_managers
+}
+
+# Agents' user managers are confined once, when they start; a restart would end the agents' services.
+front_managers()
+{
+	local mark uid
+
+	needed managers || return 0
+	for mark in /etc/creel/provisioned/*; do
+		[ -f "$mark" ] || continue
+		uid=${mark##*/}
+		! systemctl -q is-active "user@$uid.service" ||
+			note "user@$uid.service: confined as it was; a restart confines it anew, and restarts the agent's services"
+	done
+	settled managers
 }

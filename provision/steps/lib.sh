@@ -102,8 +102,21 @@ text_put()
 	mv -fT "$2.creel-new" "$2" || return 2
 }
 
+# What the machine enforces now, in the operator's own words: only what is not as it should be, and the verdict. It ends
+# nothing: what is degraded was so before, or is said with its remedy.
+report_doctor()
+{
+	local line
+
+	[ -z "$offline$dry_run" ] && [ -x /usr/sbin/creelctl ] || return 0
+	while IFS= read -r line; do
+		say "  $line"
+	done < <(timeout 120 /usr/sbin/creelctl doctor --brief || :)
+}
+
 report_end()
 {
+	report_doctor
 	case $changes in
 	0) say "provision: nothing to change" ;;
 	*) say "provision: $changes ${dry_run:+to be }changed" ;;

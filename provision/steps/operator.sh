@@ -52,12 +52,28 @@ operator_socket=
 
 operator_find()
 {
+	operator_socket=
 	if [ -n "$offline" ]; then
 		[ ! -e /etc/systemd/system/sockets.target.wants/ssh.socket ] ||
 			[ -e /etc/systemd/system/multi-user.target.wants/ssh.service ] || operator_socket=1
 	else
 		! systemctl -q is-active ssh.socket || operator_socket=1
 	fi
+}
+
+# The port on which OpenSSH answers now, or nothing.
+operator_answers()
+{
+	local port
+
+	for port in "$operator_port" 22; do
+		case $(banner "$port") in
+		SSH-2.0-OpenSSH*)
+			echo "$port"
+			return
+			;;
+		esac
+	done
 }
 
 # The configuration files of sshd that name a port, other than ours.

@@ -34,7 +34,7 @@ def hash_files(paths, base):
 
 
 def base_inputs():
-    paths = [PROVISION / "image" / n for n in ("base.sh", "stock.txt", "instruments.txt")]
+    paths = [PROVISION / "image" / n for n in ("base.sh", "node.sh", "stock.txt", "instruments.txt")]
     return hash_files(paths + [PROVISION / "packages" / n for n in ("runtime.txt", "agent.txt")], TOP)
 
 

@@ -143,3 +143,6 @@ def demonstrate(machine):
         text = fetched.read_text() if what == "a file" else done.stdout
         lines = ", ".join(line.strip() for line in text.splitlines() if line.strip())
         say(f"  SHOW     {what}: {lines} ({time.monotonic() - start:.1f} s)")
+    # its exit status tells how grave the worst is, and the verdict says it
+    for line in root_run(machine, "creelctl doctor --brief || :").splitlines():
+        say(f"  SHOW     {line.strip()}")

@@ -9,7 +9,9 @@ SERVED = range(3000, 3011)
 
 
 def port_is_free(port):
+    """As qemu will ask: connections that ended a moment ago do not matter to it."""
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -38,6 +38,21 @@ static size_t sequence_length(const unsigned char *s, size_t n)
 	return length;
 }
 
+/* Characters that are valid and make a terminal or a reader see something else: C1 controls, directions, ends of lines. */
+static unsigned int misleading(const unsigned char *p, size_t length)
+{
+	unsigned int c = 0;
+
+	if (length == 2)
+		c = (unsigned int)(p[0] & 0x1f) << 6 | (p[1] & 0x3f);
+	else if (length == 3)
+		c = (unsigned int)(p[0] & 0x0f) << 12 | (unsigned int)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+	if ((c >= 0x80 && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+		(c >= 0x2066 && c <= 0x2069))
+		return c;
+	return 0;
+}
+
 void json_string(FILE *file, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
@@ -50,9 +65,10 @@ void json_string(FILE *file, const char *s, size_t n)
 			(void)fputs("\\ufffd", file);
 			length = 1;
 		} else if (length > 1) {
-			/* C1 control characters are valid UTF-8 and drive terminals */
-			if (length == 2 && p[0] == 0xc2 && p[1] < 0xa0)
-				(void)fprintf(file, "\\u%04x", p[1]);
+			unsigned int c = misleading(p, length);
+
+			if (c)
+				(void)fprintf(file, "\\u%04x", c);
 			else
 				(void)fwrite(p, 1, length, file);
 		} else if (*p == '"' || *p == '\\') {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One string with its quotes. Control characters are escaped; bytes that are no UTF-8 become U+FFFD. */
+/* One string with its quotes. Control characters and those that change the direction of text are escaped; bytes that are no UTF-8 become U+FFFD. */
 void json_string(FILE *file, const char *s, size_t n);
 
 /*

@@ -32,7 +32,8 @@ bool rate_take(Rate *rate, uint64_t *ret_suppressed)
 		return false;
 	}
 	rate->next_usec = from + rate->interval_usec;
-	*ret_suppressed = rate->suppressed;
+	if (ret_suppressed)
+		*ret_suppressed = rate->suppressed;
 	rate->suppressed = 0;
 	return true;
 }

@@ -14,7 +14,7 @@ typedef struct Rate {
 } Rate;
 
 /*
- * May it be said now? When it may, `ret_suppressed` is how many were held back since the last that was said.
+ * May it be said now? When it may, `ret_suppressed` (may be NULL) is how many were held back since the last that was said.
  * The clock is CLOCK_MONOTONIC.
  */
 bool rate_take(Rate *rate, uint64_t *ret_suppressed);

@@ -35,7 +35,13 @@
  *                                                                -> its channels that still run
  *   Refused      sss ->                             front        a login failed before it reached Login: user, peer,
  *                                                                reason. Only written to the record.
- *   Limits       -> a(ssss)                         agent, root  name, limit, use, where the limit came from
+ *   Adopt        ssss -> stttt                      root         the caller's process opens a session for the agent through
+ *                                                                another door: PAM's service, terminal, remote host, remote user
+ *                                                                -> session id; memory, tasks, CPU time (microseconds a second)
+ *                                                                of a session, UINT64_MAX: no limit; open files of a process
+ *                                                                It is in a leaf now, unless it was in a scope of logind's
+ *   Limits       -> a(ssss)                         agent, root  name, limit, use, where the limit came from; those of a
+ *                                                                session with the use of the one that the caller is in
  *   Reload       ->                                 root         read the policy again
  *
  * Signal to the front that opened (or attached to) the session:
@@ -75,3 +81,4 @@
 #define KEEPER_TERM_MAX 64U
 #define KEEPER_HOST_MAX 255U /* bytes of a host's name, as DNS */
 #define KEEPER_MODES_MAX 1024U
+#define KEEPER_DOOR_TEXT_MAX 128U /* bytes of each thing that PAM knows of a session */

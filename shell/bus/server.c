@@ -53,7 +53,6 @@ static void peer_free(Peer *peer)
 	sd_bus_slot_unref(peer->gone_slot);
 	sd_bus_slot_unref(peer->call_slot);
 	if (peer->bus) {
-		(void)sd_bus_flush(peer->bus);
 		sd_bus_detach_event(peer->bus);
 		sd_bus_close_unref(peer->bus);
 	}
@@ -69,7 +68,8 @@ static int on_close(sd_event_source *source, void *userdata)
 	return 0;
 }
 
-/* Not at once: the bus is on the stack of whoever calls this. The reply that is queued still goes out. */
+/* Not at once: the bus is on the stack of whoever calls this. Its reply is out already, unless the peer reads nothing:
+ * nobody waits for such a one. */
 static void peer_close_later(Peer *peer)
 {
 	if (!peer->close_source && sd_event_add_defer(peer->server->event, &peer->close_source, on_close, peer) < 0)

@@ -2,19 +2,17 @@
 #include "shell/confine/confine.h"
 #include "shell/base/file.h"
 #include "shell/base/str.h"
+#include "shell/confine/calls.h"
+#include "shell/confine/landlock.h"
+#include "shell/confine/plan.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-
-/*
- * Above what the system's services have, so that the kernel's choice under memory shortage is an agent's process;
- * written while CAP_SYS_RESOURCE is held, which makes it the least that the agent can ever set (proc(5)).
- */
-#define AGENT_OOM_SCORE_ADJUST 300
 
 static struct rlimit both(uint64_t value)
 {
@@ -23,30 +21,93 @@ static struct rlimit both(uint64_t value)
 	return (struct rlimit){ .rlim_cur = limit, .rlim_max = limit };
 }
 
-int confinement_prepare(
-	const Policy *policy, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, Confinement *ret)
+static int prepare_rules(const ConfinementRequest *request, Confinement *confinement, PolicyError *ret_error)
 {
+	_cleanup_(plan_done) Plan plan = { .request = request, .error = ret_error };
+	int abi = landlock_abi(), r;
+
+	if (abi < LANDLOCK_ABI_MIN) {
+		if (abi >= 0)
+			return plan_refuse(&plan, "Landlock of this kernel is too old: ABI %d, and %d is needed", abi,
+				LANDLOCK_ABI_MIN);
+		(void)plan_refuse(&plan, "this kernel has no Landlock, or it is switched off: %s", strerror(-abi));
+		return abi;
+	}
+	r = plan_places(&plan);
+	if (!r)
+		r = plan_commands(&plan);
+	if (!r)
+		r = rules_make(&plan, abi, &confinement->ruleset_fd);
+	if (r < 0) {
+		if (!*ret_error->text)
+			(void)plan_refuse(&plan, "Landlock rules cannot be made: %s", strerror(-r));
+		return r;
+	}
+	confinement->watch = plan.watch;
+	plan.watch = (Watch){ 0 };
+	return 0;
+}
+
+static int prepare_all(const ConfinementRequest *request, Confinement *confinement, PolicyError *ret_error)
+{
+	const Policy *policy = request->policy;
+	/* with a list of programs nothing else may be executed, and a file without a name has no rule */
+	const CallsOptions calls = { .kill = policy->calls_kill, .memory = !policy->commands_allow.n };
 	char text[16];
 	uint64_t last;
 	int r;
 
 	r = file_get_at(AT_FDCWD, "/proc/sys/kernel/cap_last_cap", text, sizeof(text));
-	if (r < 0)
+	if (!r)
+		r = str_to_u64(text, 63, &last);
+	if (!r)
+		r = calls_prepare(&calls, &confinement->filter);
+	if (r < 0) {
+		(void)snprintf(
+			ret_error->text, sizeof(ret_error->text), "the confinement cannot be made: %s", strerror(-r));
 		return r;
-	r = str_to_u64(text, 63, &last);
-	if (r < 0)
-		return r;
-	*ret = (Confinement){
-		.uid = uid,
-		.gid = gid,
-		.groups = groups,
-		.n_groups = n_groups,
+	}
+	confinement->last_capability = (int)last;
+	return prepare_rules(request, confinement, ret_error);
+}
+
+int confinement_prepare(const ConfinementRequest *request, Confinement *ret, PolicyError *ret_error)
+{
+	Confinement confinement = {
+		.uid = request->uid,
+		.gid = request->gid,
+		.groups = request->groups,
+		.n_groups = request->n_groups,
 		.oom_score_adjust = AGENT_OOM_SCORE_ADJUST,
-		.open_files = both(policy->open_files),
-		.file_size = both(policy->file_size),
-		.last_capability = (int)last,
+		.open_files = both(request->policy->open_files),
+		.file_size = both(request->policy->file_size),
+		.ruleset_fd = -EBADF,
 	};
+	int r;
+
+	ret_error->text[0] = '\0';
+	r = prepare_all(request, &confinement, ret_error);
+	if (r < 0) {
+		confinement_done(&confinement);
+		return r;
+	}
+	confinement.stamp = watch_stamp(&confinement.watch);
+	*ret = confinement;
 	return 0;
+}
+
+bool confinement_is_current(const Confinement *confinement)
+{
+	/* nothing prepared, nothing outdated */
+	return !confinement->watch.n || watch_stamp(&confinement->watch) == confinement->stamp;
+}
+
+void confinement_done(Confinement *confinement)
+{
+	fd_close(confinement->ruleset_fd);
+	filter_done(&confinement->filter);
+	watch_done(&confinement->watch);
+	*confinement = CONFINEMENT_NONE;
 }
 
 /* snprintf() may lock and allocate: digits by hand. */
@@ -68,6 +129,24 @@ static int write_number(const char *path, int number)
 	return r;
 }
 
+/* A small number, negative or not. */
+static int read_number(const char *path, int *ret)
+{
+	char text[16];
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	if (n <= 0)
+		return -EIO;
+	text[n] = '\0';
+	*ret = (int)strtol(text, NULL, 10);
+	return 0;
+}
+
 static int apply_limits(const Confinement *confinement)
 {
 	/* a core file would land wherever the agent stands, as large as its memory */
@@ -82,7 +161,8 @@ static int apply_limits(const Confinement *confinement)
 static int drop_bounding_set(const Confinement *confinement)
 {
 	for (int cap = 0; cap <= confinement->last_capability; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+		/* ping(8) cannot be executed without it in this set; no_new_privs keeps it from being gained */
+		if (cap != CAP_NET_RAW && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
 	return 0;
 }
@@ -111,6 +191,26 @@ static int leave_keyring(void)
 	return 0;
 }
 
+/* From here on the process can only lose. */
+static int restrict_itself(const Confinement *confinement, const char **ret_step)
+{
+	int r;
+
+	*ret_step = "set no_new_privs";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+
+	*ret_step = "restrict files (Landlock)";
+	if (confinement->ruleset_fd >= 0) {
+		r = landlock_apply(confinement->ruleset_fd);
+		if (r < 0)
+			return r;
+	}
+
+	*ret_step = "restrict system calls (seccomp)";
+	return filter_apply(&confinement->filter);
+}
+
 int confinement_apply(const Confinement *confinement, const char **ret_step)
 {
 	int r;
@@ -134,9 +234,65 @@ int confinement_apply(const Confinement *confinement, const char **ret_step)
 	r = leave_keyring();
 	if (r < 0)
 		return r;
+	r = restrict_itself(confinement, ret_step);
+	if (confinement->ruleset_fd >= 0)
+		(void)close(confinement->ruleset_fd);
+	return r;
+}
 
-	*ret_step = "set no_new_privs";
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+static int lower_limit(int resource, const struct rlimit *wanted)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) < 0)
 		return -errno;
-	return 0;
+	if (wanted->rlim_max < limit.rlim_max)
+		limit.rlim_max = wanted->rlim_max;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(resource, &limit) < 0 ? -errno : 0;
+}
+
+/*
+ * The score is raised where it is lower. It can be lowered again then, down to what the one who started this process set:
+ * that is why units and the keeper set it as root.
+ */
+static int lower_limits(const Confinement *confinement)
+{
+	static const struct rlimit no_core = { 0, 0 };
+	int score = 0, r;
+
+	r = lower_limit(RLIMIT_CORE, &no_core);
+	if (!r)
+		r = lower_limit(RLIMIT_NOFILE, &confinement->open_files);
+	if (!r)
+		r = lower_limit(RLIMIT_FSIZE, &confinement->file_size);
+	if (r < 0)
+		return r;
+	r = read_number("/proc/self/oom_score_adj", &score);
+	if (r < 0 || score >= confinement->oom_score_adjust)
+		return r;
+	return write_number("/proc/self/oom_score_adj", confinement->oom_score_adjust);
+}
+
+int confinement_apply_own(const Confinement *confinement, const char **ret_step)
+{
+	uid_t real, effective, saved;
+	int r;
+
+	*ret_step = "be the agent";
+	if (getresuid(&real, &effective, &saved) < 0)
+		return -errno;
+	if (real != confinement->uid || effective != confinement->uid || saved != confinement->uid)
+		return -EPERM;
+
+	*ret_step = "set limits";
+	r = lower_limits(confinement);
+	if (r < 0)
+		return r;
+
+	*ret_step = "leave the keyring";
+	r = leave_keyring();
+	if (r < 0)
+		return r;
+	return restrict_itself(confinement, ret_step);
 }

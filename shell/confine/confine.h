@@ -1,37 +1,86 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Confinement: policy applied to a process, in the one order that holds (architecture.md section 4):
- * limits -> identity -> no_new_privs -> execve. The cgroup leaf was chosen at birth.
+ * Confinement: policy applied to a process, in the one order that holds (architecture.md, Confinement):
+ * limits -> capabilities -> identity -> keyring -> no_new_privs -> Landlock -> system call filter -> execve. The cgroup
+ * leaf was chosen before.
  *
- * Prepare in the parent (may allocate), apply in the child (must not): between clone and execve there is no
- * allocation, no stdio, no lock. Each step that does not return 0 is fatal for the child.
+ * Prepare in the parent (may allocate), apply in the child (must not): between clone and execve there is no allocation, no
+ * stdio, no lock. Each step that does not return 0 is fatal for the child.
+ *
+ * Who uses it: the keeper (prepares once a policy, applies in each child), and programs that the agent itself runs before
+ * anything of its choice - creel-shell, the user manager's wrapper - which prepare and apply in one process. What an agent
+ * cannot open for itself while it prepares is granted to nobody: a missing rule only takes away.
  */
 #pragma once
 
 #include "shell/base/cleanup.h"
+#include "shell/confine/filter.h"
+#include "shell/confine/watch.h"
 #include "shell/policy/policy.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
-typedef struct Confinement {
+typedef struct ConfinementRequest {
+	const Policy *policy;
 	uid_t uid;
 	gid_t gid;
 	const gid_t *groups; /* borrowed; must outlive the confinement */
 	size_t n_groups;
+	const char *home; /* absolute */
+	/*
+	 * For the user manager, and so for what it starts: may also write the cgroup that is delegated to it, and execute
+	 * systemd's own helpers where [commands] allow names the rest.
+	 */
+	bool manager;
+} ConfinementRequest;
+
+typedef struct Confinement {
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* borrowed */
+	size_t n_groups;
 	int oom_score_adjust;
 	struct rlimit open_files, file_size;
 	int last_capability;
+	int ruleset_fd; /* Landlock; owned, close-on-exec; -EBADF: the policy does without where the kernel has none */
+	Filter filter;  /* owned */
+	Watch watch;    /* owned: what the rules were made from ... */
+	uint64_t stamp; /* ... and what it looked like then */
 } Confinement;
 
-/* Context: keeper, before clone. Reads the kernel's last capability; returns 0 or a negative errno. */
-_must_check_ int confinement_prepare(
-	const Policy *policy, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups, Confinement *ret);
+/* Nothing prepared yet; confinement_done() does nothing to it. */
+#define CONFINEMENT_NONE ((Confinement){ .ruleset_fd = -EBADF })
+
+/*
+ * Returns 0 or a negative errno with `ret_error` filled: a sentence for the operator's log and the agent. `ret` is untouched
+ * on failure. Paths are opened here, never through a symbolic link that the agent could have put in the way.
+ * Context: keeper, before clone; or the agent's own process, before confinement_apply_own(). Privilege: none needed.
+ */
+_must_check_ int confinement_prepare(const ConfinementRequest *request, Confinement *ret, PolicyError *ret_error);
+
+/*
+ * What the rules were made from is as it was: package upgrades make new inodes, and rights are rights on inodes. Some dozen
+ * stat(2) calls; false: prepare anew. Processes that are already confined keep what they have.
+ */
+bool confinement_is_current(const Confinement *confinement);
+
+/* Closes and frees; leaves CONFINEMENT_NONE behind. */
+void confinement_done(Confinement *confinement);
 
 /*
  * Context: child, after clone; async-signal-safe. Privilege: needs CAP_SETUID, CAP_SETGID, CAP_SETPCAP and
- * CAP_SYS_RESOURCE, and drops all of them for good.
+ * CAP_SYS_RESOURCE, and drops all of them for good. `ruleset_fd` must still be open, and is closed in this process.
  * Returns 0, or a negative errno with the name of the step that failed.
  */
 _must_check_ int confinement_apply(const Confinement *confinement, const char **ret_step);
+
+/*
+ * The same for a process that is the agent already (creel-shell, the user manager's wrapper): no identity to take; limits
+ * are lowered to the policy's where they are higher. -EPERM when the process is not that agent. Closes nothing.
+ * Context: single-threaded. Privilege: none.
+ */
+_must_check_ int confinement_apply_own(const Confinement *confinement, const char **ret_step);

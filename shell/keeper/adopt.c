@@ -142,7 +142,10 @@ static int adopt_session(Keeper *keeper, const char *id)
 	/* the keeper may have died in the middle of a hang-up */
 	if (over)
 		session_hang_up(session);
-	session_collect(session);
+	if (session->door)
+		door_after_adoption(session);
+	else
+		session_collect(session);
 	return 0;
 }
 
@@ -153,7 +156,7 @@ static int on_claim_timeout(sd_event_source *source, uint64_t usec, void *userda
 
 	for (Session *session = keeper->sessions; session; session = next) {
 		next = session->next;
-		if (!session->front && !session->over) {
+		if (!session->front && !session->over && !session->door) {
 			session_hang_up(session);
 			session_collect(session);
 		}

@@ -36,10 +36,13 @@ typedef struct Keeper {
 	PolicyError policy_error;
 	uint64_t policy_stamp; /* of the files that it was read from */
 	Confinement confinement;
+	bool unprepared; /* the policy is good and the confinement was refused: what it needs may come back */
+	Rate preparations;
 	Account *account;
 	Record *record;
 	Rate refusals;        /* records of refused logins, which strangers cause */
 	Rate forwards;        /* records of forwardings, of which a client can make very many */
+	Rate looks;           /* at limits, by the agent itself */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;
@@ -52,6 +55,7 @@ typedef struct Keeper {
 	Session *sessions;
 	Session *rescued;              /* the one session that may use the rescue leaf */
 	uint64_t forks_refused;        /* in the slice, as seen at the last birth; 0 while it is less than half full */
+	uint64_t processes_refused;    /* forks beyond limits.processes, as seen at the last birth */
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
 } Keeper;
 
@@ -70,6 +74,11 @@ struct Session {
 	Forward *forwards; /* being connected */
 	bool over;         /* the connection ended: goes when the last channel goes */
 	Channel *channels;
+	/* of a door that is not ours, else NULL and unset */
+	char *door;                   /* its name for the record */
+	int door_fd;                  /* pidfd of the process that opened it, while it lives */
+	int door_leaf_fd;             /* unset where logind's scope holds it */
+	sd_event_source *door_source; /* the process's end, then the leaf's */
 };
 
 typedef enum ChannelState {
@@ -161,11 +170,32 @@ void forward_abandon(Session *session);
 /* Ends what an earlier keeper was connecting. */
 void forward_end_adopted(Session *session);
 
+/* door.c: sessions of doors that are not ours. All strings are within KEEPER_DOOR_TEXT_MAX, and control characters free. */
+typedef struct DoorRequest {
+	const char *service, *terminal, *host, *user; /* "" where PAM knows none */
+} DoorRequest;
+
+/* What people call a PAM service: "openssh", "console", "su"; any other goes by its own name. */
+const char *door_name(const char *service);
+/* Opens a session for the waiting root process `pid`, which is in the session's leaf or in logind's scope afterwards. */
+_must_check_ int door_open(Keeper *keeper, pid_t pid, const DoorRequest *request, Session **ret);
+/* For a session that was read from its folder; 0 also where it is none of a door's. */
+_must_check_ int door_adopt(Session *session);
+/* ... and once its channels were read, too. May free the session. */
+void door_after_adoption(Session *session);
+/* Its process, or something in its leaf, lives. */
+bool door_lives(const Session *session);
+void door_done(Session *session);
+
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);
 
-/* rescue.c: the slice has no room to work in, by tasks or by memory. */
+/* rescue.c. At start: forks that were refused before are nobody's trouble now. */
+void rescue_prepare(Keeper *keeper);
+/* The slice has no room to work in, by tasks, processes or memory. */
 bool rescue_is_due(Keeper *keeper);
+/* By processes: what is born there now could execute nothing. */
+bool slice_is_full(const Keeper *keeper);
 _must_check_ int rescue_open(Keeper *keeper, Session *session, int *ret_fd);
 /* Gives the rescue leaf back if the session has it and nothing lives there any more. */
 void rescue_leave(Session *session);
@@ -174,6 +204,9 @@ void rescue_leave(Session *session);
 void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm);
 void keeper_record_logout(Keeper *keeper, const Session *session);
 void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, const char *key, const char *reason);
+/* `user`: who asked, as PAM knows. */
+void keeper_record_door(Keeper *keeper, const Session *session, const DoorRequest *request);
+void keeper_record_door_refusal(Keeper *keeper, const DoorRequest *request, const char *reason);
 void keeper_record_command(
 	const Channel *channel, const char *result, int value, const LeafUsage *usage, const char *note);
 /* `failure` NULL: connected. */
@@ -183,8 +216,21 @@ void keeper_record_event(Keeper *keeper, const char *text);
 /* methods.c: the rows of the table in shell/bus/server.h. */
 extern const Method keeper_methods[];
 
-/* limits.c */
-_must_check_ int keeper_append_limits(Keeper *keeper, sd_bus_message *reply);
+/* enforced.c: NULL when what creel-enforce had to do for this agent is in force; else why logins are refused. */
+const char *keeper_unenforced(Keeper *keeper, char *reason, size_t size);
+
+/* consumption.c */
+typedef struct DiskUse {
+	uint64_t bytes, bytes_limit, files, files_limit; /* LEAF_UNLIMITED: none */
+} DiskUse;
+
+/* What the agent has on its home's file system. -ESRCH or -ENOSYS: nobody counts there. */
+_must_check_ int keeper_disk(const Keeper *keeper, DiskUse *ret);
+/* Bytes of this month (UTC), as of the last minute. */
+_must_check_ int keeper_transfer(const Keeper *keeper, uint64_t *ret_sent, uint64_t *ret_received);
+
+/* limits.c: to process `pid`, which has a session of its own or not. */
+_must_check_ int keeper_append_limits(Keeper *keeper, pid_t pid, sd_bus_message *reply);
 
 /* policy of the keeper: loads it anew; on failure every login is refused until it is mended. */
 void keeper_load_policy(Keeper *keeper);

@@ -32,12 +32,15 @@ static Session *own_session(Keeper *keeper, const Peer *peer, const char *id)
 static int active_session(Keeper *keeper, const Peer *peer, const char *id, Session **ret, sd_bus_error *error)
 {
 	Session *session = own_session(keeper, peer, id);
+	char unenforced[256];
 
 	if (!session)
 		return no_session(error);
 	keeper_refresh_policy(keeper);
 	if (!keeper->policy)
 		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	if (keeper_unenforced(keeper, unenforced, sizeof(unenforced)))
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, unenforced);
 	*ret = session;
 	return 0;
 }
@@ -106,6 +109,8 @@ static const char *judge(Keeper *keeper, Claim *claim, KeyReason *reason)
 		(void)snprintf(reason->text, sizeof(reason->text), "account: %s", account_reason);
 		return reason->text;
 	}
+	if (keeper_unenforced(keeper, reason->text, sizeof(reason->text)))
+		return reason->text;
 	if (keeper_count_sessions(keeper) >= keeper->policy->sessions)
 		return "too many sessions at a time (limits.sessions)";
 	return NULL;
@@ -201,7 +206,7 @@ static int method_refused(void *userdata, Peer *peer, sd_bus_message *message, s
 		reason = both;
 		keeper->key_reason.text[0] = '\0';
 	}
-	keeper_record_refusal(keeper, user, from, NULL, reason);
+	keeper_record_refusal(keeper, user, from, NULL, keeper->policy ? reason : keeper->policy_error.text);
 	return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -417,7 +422,7 @@ static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd
 	if (r < 0)
 		return r;
 	session = session_find(userdata, id);
-	if (!session || session->over || (session->front && session->front != peer))
+	if (!session || session->over || session->door || (session->front && session->front != peer))
 		return no_session(error);
 	session->front = peer;
 
@@ -434,14 +439,73 @@ static int method_attach(void *userdata, Peer *peer, sd_bus_message *message, sd
 
 /* -- the agent and root -- */
 
+static bool door_text_valid(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			return false;
+	return strlen(text) <= KEEPER_DOOR_TEXT_MAX;
+}
+
+/* Why not, or NULL. Sessions at a time are for those who come from outside: the operator's own su is not to be kept out. */
+static const char *judge_door(Keeper *keeper, const DoorRequest *request, char *reason, size_t size)
+{
+	if (!keeper->policy)
+		return keeper->policy_error.text;
+	if (keeper_unenforced(keeper, reason, size))
+		return reason;
+	if (strcmp(request->service, "sshd") == 0 && keeper_count_sessions(keeper) >= keeper->policy->sessions)
+		return "too many sessions at a time (limits.sessions)";
+	return NULL;
+}
+
+static int method_adopt(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	Keeper *keeper = userdata;
+	const Policy *policy;
+	DoorRequest request;
+	const char *refusal;
+	char reason[256];
+	Session *session;
+	int r;
+
+	r = sd_bus_message_read(message, "ssss", &request.service, &request.terminal, &request.host, &request.user);
+	if (r < 0)
+		return r;
+	if (!*request.service || !door_text_valid(request.service) || !door_text_valid(request.terminal) ||
+		!door_text_valid(request.host) || !door_text_valid(request.user))
+		return bad_arguments(error, "an argument is too long or malformed");
+
+	keeper_refresh_policy(keeper);
+	refusal = judge_door(keeper, &request, reason, sizeof(reason));
+	if (refusal) {
+		keeper_record_door_refusal(keeper, &request, refusal);
+		return sd_bus_error_set(error, keeper->policy ? KEEPER_ERROR_DENIED : KEEPER_ERROR_POLICY, refusal);
+	}
+	r = door_open(keeper, peer->pid, &request, &session);
+	if (r < 0) {
+		keeper_record_door_refusal(keeper, &request, "the session could not be made");
+		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "cannot open a session: %s", strerror(-r));
+	}
+	policy = keeper->policy;
+	keeper_record_door(keeper, session, &request);
+	return sd_bus_reply_method_return(message, "stttt", session->id, policy->session_memory, policy->session_tasks,
+		policy->session_cpu, policy->open_files);
+}
+
+/* What is done for the agent here is not counted in its slice: how often, is bounded. */
 static int method_limits(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	Keeper *keeper = userdata;
 	int r;
 
+	if (peer->uid == keeper->uid && !rate_take(&keeper->looks, NULL))
+		return sd_bus_error_set(
+			error, KEEPER_ERROR_FULL, "limits were asked for too often: try again in a second");
 	r = sd_bus_message_new_method_return(message, &reply);
 	if (r >= 0)
-		r = keeper_append_limits(userdata, reply);
+		r = keeper_append_limits(keeper, peer->pid, reply);
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -466,6 +530,7 @@ const Method keeper_methods[] = {
 	{ "Logout", "s", PEER_FRONT, method_logout },
 	{ "Connect", "ssu", PEER_FRONT, method_connect },
 	{ "Attach", "s", PEER_FRONT, method_attach },
+	{ "Adopt", "ssss", PEER_ROOT, method_adopt },
 	{ "Limits", "", PEER_AGENT | PEER_ROOT, method_limits },
 	{ "Reload", "", PEER_ROOT, method_reload },
 	{ NULL, NULL, 0, NULL },

@@ -21,9 +21,9 @@ static void entry_begin(const Keeper *keeper, RecordEntry *entry, const char *ki
 static void entry_session(const Session *session, RecordEntry *entry)
 {
 	entry_text(entry, "CREEL_SESSION", session->id);
-	entry_text(entry, "CREEL_DOOR", "ssh");
+	entry_text(entry, "CREEL_DOOR", session->door ? session->door : "ssh");
 	entry_text(entry, "CREEL_PEER", session->peer);
-	entry_text(entry, "CREEL_KEY", session->key);
+	entry_text(entry, "CREEL_KEY", session->door ? NULL : session->key);
 }
 
 /* A record that could not be written is counted in the next one; here it is told once. */
@@ -72,6 +72,46 @@ void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, c
 	entry_text(&entry, "CREEL_DOOR", "ssh");
 	entry_text(&entry, "CREEL_PEER", peer);
 	entry_text(&entry, "CREEL_KEY", key);
+	entry_text(&entry, "CREEL_RESULT", "refused");
+	entry_text(&entry, "CREEL_REASON", reason);
+	if (suppressed)
+		entry_number(&entry, "CREEL_SUPPRESSED", suppressed);
+	entry_send(keeper, &entry);
+}
+
+static void entry_door(const DoorRequest *request, RecordEntry *entry)
+{
+	entry_text(entry, "CREEL_SERVICE", request->service);
+	entry_text(entry, "CREEL_TTY", *request->terminal ? request->terminal : NULL);
+	entry_text(entry, "CREEL_REMOTE_USER", *request->user ? request->user : NULL);
+}
+
+void keeper_record_door(Keeper *keeper, const Session *session, const DoorRequest *request)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	char peer[96];
+
+	entry_begin(keeper, &entry, "login", LOG_INFO);
+	entry_format(&entry, "MESSAGE", "%s: login by %s, session %s, from %s", keeper->identity->name, session->door,
+		session->id, str_quote(session->peer, strlen(session->peer), peer, sizeof(peer)));
+	entry_session(session, &entry);
+	entry_door(request, &entry);
+	entry_send(keeper, &entry);
+}
+
+void keeper_record_door_refusal(Keeper *keeper, const DoorRequest *request, const char *reason)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	uint64_t suppressed;
+
+	if (!rate_take(&keeper->refusals, &suppressed))
+		return;
+	entry_begin(keeper, &entry, "refusal", LOG_WARNING);
+	entry_format(
+		&entry, "MESSAGE", "%s: session of %s refused: %s", keeper->identity->name, request->service, reason);
+	entry_text(&entry, "CREEL_DOOR", door_name(request->service));
+	entry_text(&entry, "CREEL_PEER", *request->host ? request->host : NULL);
+	entry_door(request, &entry);
 	entry_text(&entry, "CREEL_RESULT", "refused");
 	entry_text(&entry, "CREEL_REASON", reason);
 	if (suppressed)

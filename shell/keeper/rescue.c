@@ -4,6 +4,7 @@
  * Siblings' limits add up past any total, so room cannot be kept free inside the slice itself.
  */
 #include "shell/keeper/keeper.h"
+#include "shell/policy/enforced.h"
 
 /* Less than this is too little to start a shell in and list processes. */
 #define MEMORY_NEEDED (24U << 20)
@@ -46,9 +47,42 @@ static bool tasks_short(Keeper *keeper)
 	return refused > refused_before;
 }
 
+/* The same for processes, which the kernel counts from the start of the machine. */
+static bool processes_short(Keeper *keeper)
+{
+	uint64_t refused_before = keeper->processes_refused;
+	ProcessUsage usage;
+
+	if (process_usage_read("", keeper->uid, &usage) < 0 || usage.limit == POLICY_UNLIMITED)
+		return false;
+	keeper->processes_refused = usage.refused;
+	/* a process is born into the slice without being asked, but could execute nothing there */
+	if (usage.count >= usage.limit)
+		return true;
+	return usage.count >= usage.limit / 2 && usage.refused > refused_before;
+}
+
+void rescue_prepare(Keeper *keeper)
+{
+	ProcessUsage usage;
+
+	if (process_usage_read("", keeper->uid, &usage) == 0)
+		keeper->processes_refused = usage.refused;
+}
+
+bool slice_is_full(const Keeper *keeper)
+{
+	ProcessUsage usage;
+
+	return process_usage_read("", keeper->uid, &usage) == 0 && usage.count >= usage.limit;
+}
+
 bool rescue_is_due(Keeper *keeper)
 {
-	return tasks_short(keeper) || memory_short(keeper);
+	/* all of them look, for each remembers what it saw */
+	bool tasks = tasks_short(keeper), processes = processes_short(keeper);
+
+	return tasks || processes || memory_short(keeper);
 }
 
 void rescue_leave(Session *session)

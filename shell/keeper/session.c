@@ -13,6 +13,7 @@ static Session *session_free(Session *session)
 		free(session->peer);
 		free(session->key);
 		key_options_done(&session->options);
+		door_done(session);
 		fd_close(session->dir_fd);
 		free(session);
 	}
@@ -27,7 +28,7 @@ static int session_make(Keeper *keeper, const char *id, Session **ret)
 	if (!session)
 		return -ENOMEM;
 	session->keeper = keeper;
-	session->dir_fd = -EBADF;
+	session->dir_fd = session->door_fd = session->door_leaf_fd = -EBADF;
 	(void)snprintf(session->id, sizeof(session->id), "%s", id);
 	*ret = TAKE_PTR(session);
 	return 0;
@@ -60,8 +61,8 @@ static int session_make_dir(Session *session)
 	const Policy *policy = session->keeper->policy;
 	LeafLimits limits = {
 		.memory = policy->session_memory,
-		.tasks = policy->session_processes,
-		.cpu = LEAF_UNLIMITED,
+		.tasks = policy->session_tasks,
+		.cpu = policy->session_cpu,
 	};
 	char name[48];
 	int r;
@@ -148,6 +149,9 @@ int session_adopt(Keeper *keeper, const char *id, Session **ret)
 	r = adopt_options(session);
 	if (r < 0)
 		return r;
+	r = door_adopt(session);
+	if (r < 0)
+		return r;
 	forward_end_adopted(session);
 	session->over = leaf_is_marked(session->dir_fd, "over");
 	session_link(session);
@@ -223,7 +227,7 @@ void session_collect(Session *session)
 	char name[48];
 	int r;
 
-	if (!session->over || session->channels)
+	if (!session->over || session->channels || door_lives(session))
 		return;
 
 	dir_name(session, name);

@@ -222,6 +222,8 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 	order.environment = environment.items;
 
 	r = rescue_is_due(keeper) ? go_to_rescue(channel, streams) : -EBUSY;
+	if (r == -EBUSY && slice_is_full(keeper))
+		return -EAGAIN;
 	if (r == -EBUSY) {
 		channel->parent_fd = channel->session->dir_fd;
 		r = make_leaf(channel, channel->parent_fd);

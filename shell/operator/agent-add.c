@@ -31,7 +31,7 @@ typedef struct Add {
 	char *policy_text, *key_text;
 	Policy *policy;
 	char *home;
-	bool policy_written, keys_written, reload_needed;
+	bool policy_written, keys_written, enforce_needed, reload_needed;
 } Add;
 
 static void add_done(Add *add)
@@ -266,8 +266,10 @@ static int make_user(Add *add, Reason *ret_reason)
 		"--home-dir",
 		add->home,
 		"--user-group",
+		"--groups",
+		AGENTS_GROUP,
 		"--shell",
-		add->policy->shell,
+		AGENT_LOGIN_SHELL,
 		"-K",
 		"HOME_MODE=0700",
 		"-K",
@@ -375,6 +377,19 @@ static int fill_home(Add *add, Reason *ret_reason)
 	return 0;
 }
 
+/* Before anything runs as this user, and before the units are written, which depend on what can be enforced. */
+static int enforce_policy(Add *add, Reason *ret_reason)
+{
+	int r;
+
+	add->enforce_needed = true;
+	r = enforce_run(ret_reason);
+	/* what is not in force for others was so before */
+	if (r < 0)
+		return r;
+	return enforce_check(add->agent.uid, add->policy, ret_reason);
+}
+
 static int reload_units(Add *add, Reason *ret_reason)
 {
 	add->reload_needed = true;
@@ -413,6 +428,7 @@ static const Step steps[] = {
 	{ "making the user", make_user, remove_user },
 	{ "remembering the agent", mark_agent, unmark_agent },
 	{ "filling the home", fill_home, NULL },
+	{ "enforcing the policy", enforce_policy, NULL },
 	{ "reloading the units", reload_units, NULL },
 	{ "enabling lingering", enable_linger, end_units },
 	{ "starting the keeper", start_units, end_units },
@@ -434,6 +450,10 @@ static bool roll_back(Add *add, size_t from)
 			(void)fprintf(stderr, "creelctl: undoing \"%s\": %s\n", steps[i].what, reason.text);
 			clean = false;
 		}
+	}
+	if (add->enforce_needed && enforce_run(&reason) < 0) {
+		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
+		clean = false;
 	}
 	if (add->reload_needed && units_reload(&reason)) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);

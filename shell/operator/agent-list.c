@@ -30,28 +30,26 @@ static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyEr
 	return agent->locked ? "locked" : "ok";
 }
 
-static void write_limits(FILE *file, bool *first, const LimitRow rows[static LIMIT_ROWS])
+/* The kernel's numbers alone: without a keeper, and for many agents at once. */
+static void write_usage(FILE *file, const Policy *policy, const LimitRow rows[static LIMIT_ROWS])
 {
 	bool first_row = true;
 
-	json_key(file, first, "limits");
 	(void)fputc('[', file);
 	for (size_t i = 0; i < LIMIT_ROWS; i++) {
-		bool first_member = true;
+		UsageText text;
+		Limit row = usage_row(&rows[i], policy, &text);
 
-		(void)fputs(first_row ? "{" : ",{", file);
+		(void)fputs(first_row ? "" : ",", file);
 		first_row = false;
-		json_text(file, &first_member, "name", rows[i].name);
-		json_text(file, &first_member, "unit", rows[i].unit);
-		json_number(file, &first_member, "limit", rows[i].limit);
-		json_number(file, &first_member, "used", rows[i].used);
-		(void)fputc('}', file);
+		limit_write(file, &row);
 	}
 	(void)fputc(']', file);
 }
 
+/* `reply`: the keeper's rows, or NULL. */
 static void write_agent(FILE *file, const Agent *agent, const char *state, const Policy *policy,
-	const PolicyError *error, const LimitRow rows[static LIMIT_ROWS])
+	const PolicyError *error, const LimitRow rows[static LIMIT_ROWS], sd_bus_message *reply)
 {
 	bool first = true;
 
@@ -66,7 +64,9 @@ static void write_agent(FILE *file, const Agent *agent, const char *state, const
 		json_text(file, &first, "home", agent->home);
 		json_text(file, &first, "shell", agent->shell);
 		json_bool(file, &first, "locked", agent->locked);
-		write_limits(file, &first, rows);
+		json_key(file, &first, "limits");
+		if (!reply || limits_print(file, reply, true) < 0)
+			write_usage(file, policy, rows);
 	}
 	(void)fputc('}', file);
 }
@@ -78,11 +78,14 @@ static void list_line(const Agent *agent, const char *state, const LimitRow rows
 	if (agent->has_user)
 		(void)snprintf(uid, sizeof(uid), "%u", agent->uid);
 	for (size_t i = 0; i < LIMIT_ROWS; i++) {
-		(void)usage_text(&rows[i], rows[i].used, used[i], sizeof(used[i]));
-		(void)usage_text(&rows[i], rows[i].limit, limit[i], sizeof(limit[i]));
+		UsageText text;
+		Limit row = usage_row(&rows[i], NULL, &text);
+
+		(void)limit_number(row.name, row.use, used[i], sizeof(used[i]));
+		(void)limit_number(row.name, row.limit, limit[i], sizeof(limit[i]));
 	}
-	(void)printf("%-16s %6s %-10s %8s / %-8s %5s / %-5s %8ss\n", agent->name, uid, state, used[0], limit[0],
-		used[2], limit[2], used[3]);
+	(void)printf("%-16s %6s %-10s %8s / %-8s %5s / %-5s %9s\n", agent->name, uid, state, used[0], limit[0], used[2],
+		limit[2], used[3]);
 }
 
 int agent_list_main(int argc, char **argv)
@@ -103,7 +106,7 @@ int agent_list_main(int argc, char **argv)
 		(void)fputc('[', stdout);
 	else
 		(void)printf("%-16s %6s %-10s %8s / %-8s %5s / %-5s %9s\n", "AGENT", "UID", "STATE", "MEMORY", "LIMIT",
-			"TASKS", "LIMIT", "CPU TIME");
+			"PROCS", "LIMIT", "CPU TIME");
 	for (size_t i = 0; i < names.n; i++) {
 		_cleanup_(agent_done) Agent agent = { 0 };
 		_cleanup_(policy_freep) Policy *policy = NULL;
@@ -120,7 +123,7 @@ int agent_list_main(int argc, char **argv)
 		usage_read(agent.uid, rows);
 		if (json) {
 			(void)fputs(i ? ",\n" : "", stdout);
-			write_agent(stdout, &agent, state, policy, &error, rows);
+			write_agent(stdout, &agent, state, policy, &error, rows, NULL);
 		} else {
 			list_line(&agent, state, rows);
 		}
@@ -131,11 +134,8 @@ int agent_list_main(int argc, char **argv)
 }
 
 static void show_text(const Agent *agent, const char *state, const Policy *policy, const PolicyError *error,
-	const LimitRow rows[static LIMIT_ROWS])
+	const LimitRow rows[static LIMIT_ROWS], sd_bus_message *reply, const char *why)
 {
-	static const char *const policy_keys[LIMIT_ROWS] = { "memory", "swap", "processes", "cpu" };
-	char used[24], limit[24];
-
 	(void)printf("agent:    %s\nstate:    %s\npolicy:   %s\n", agent->name, state, agent->file);
 	if (!policy && error->text[0])
 		(void)printf("error:    %s\n", error->text);
@@ -143,32 +143,24 @@ static void show_text(const Agent *agent, const char *state, const Policy *polic
 		(void)printf("profile:  %s\n", policy->profile);
 	if (!agent->has_user)
 		return;
-	(void)printf("uid:      %u\nhome:     %s\nshell:    %s\n\n", agent->uid, agent->home, agent->shell);
-	(void)printf("%-12s %10s %10s  %s\n", "LIMIT", "USED", "OF", "FROM");
+	(void)printf("uid:      %u\nhome:     %s\nshell:    %s\n", agent->uid, agent->home, agent->shell);
+	if (!reply)
+		(void)printf("keeper:   %s\n", why);
+	(void)fputc('\n', stdout);
+	if (reply && limits_print(stdout, reply, false) == 0)
+		return;
+	limit_show_head(stdout);
 	for (size_t i = 0; i < LIMIT_ROWS; i++) {
-		const char *section, *key, *origin, *from = "";
-		bool enforced;
-		char *value;
+		UsageText text;
+		Limit row = usage_row(&rows[i], policy, &text);
 
-		for (size_t k = 0; policy && policy_row(policy, k, &section, &key, &value, &origin, &enforced); k++) {
-			if (strcmp(section, "limits") == 0 && strcmp(key, policy_keys[i]) == 0)
-				from = origin;
-			free(value);
-		}
-		/* all agents together leave the system its part */
-		if (i == 0 && policy && rows[i].limit < policy->memory)
-			from = "the machine's memory";
-		(void)usage_text(&rows[i], rows[i].used, used, sizeof(used));
-		(void)usage_text(&rows[i], rows[i].limit, limit, sizeof(limit));
-		if (strcmp(rows[i].unit, "usec") == 0)
-			(void)printf("%-12s %9ss %4s cores  %s\n", rows[i].name, used, limit, from);
-		else
-			(void)printf("%-12s %10s %10s  %s\n", rows[i].name, used, limit, from);
+		limit_show(stdout, &row);
 	}
 }
 
 int agent_show_main(int argc, char **argv)
 {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	_cleanup_(agent_done) Agent agent = { 0 };
 	_cleanup_(policy_freep) Policy *policy = NULL;
 	LimitRow rows[LIMIT_ROWS] = { 0 };
@@ -190,11 +182,14 @@ int agent_show_main(int argc, char **argv)
 	}
 	state = agent_state(&agent, &policy, &error);
 	usage_read(agent.uid, rows);
+	/* the keeper knows more rows than the kernel's own files have; without it those are shown */
+	if (agent_uid_valid(&agent) && limits_ask(agent.uid, &reply, reason.text, sizeof(reason.text)) < 0)
+		reply = NULL;
 	if (json) {
-		write_agent(stdout, &agent, state, policy, &error, rows);
+		write_agent(stdout, &agent, state, policy, &error, rows, reply);
 		(void)fputc('\n', stdout);
 	} else {
-		show_text(&agent, state, policy, &error, rows);
+		show_text(&agent, state, policy, &error, rows, reply, reason.text);
 	}
 	return EXIT_SUCCESS;
 }

@@ -210,6 +210,9 @@ static int remove_agent(const Agent *agent, bool keep, Reason *ret_reason)
 	r = remove_files(agent, ret_reason);
 	if (r)
 		return r;
+	r = enforce_run(ret_reason);
+	if (r < 0)
+		return r;
 	return units_reload(ret_reason);
 }
 

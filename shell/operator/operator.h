@@ -6,6 +6,7 @@
 #pragma once
 
 #include "shell/base/str.h"
+#include "shell/bus/limit.h"
 #include "shell/policy/policy.h"
 
 #include <stdbool.h>
@@ -18,11 +19,13 @@ int policy_apply_main(int argc, char **argv);
 int policy_show_main(int argc, char **argv);
 int agent_add_main(int argc, char **argv);
 int agent_remove_main(int argc, char **argv);
+int agent_set_main(int argc, char **argv);
 int agent_list_main(int argc, char **argv);
 int agent_show_main(int argc, char **argv);
 int agent_lock_main(int argc, char **argv);
 int agent_unlock_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
 
@@ -47,6 +50,10 @@ typedef struct Reason {
 
 /* Fills `ret_reason` and returns `error`. */
 int reason_set(Reason *ret_reason, int error, const char *format, ...) _printf_(3, 4);
+
+/* What each agent is in the user table: the system bus, polkit and the operator's sshd know agents by the group. */
+#define AGENTS_GROUP "creel-agents"
+#define AGENT_LOGIN_SHELL CREEL_LIBEXECDIR "/creel-shell"
 
 /* ---- agent.c: what the system knows about an agent ---- */
 
@@ -83,11 +90,37 @@ _must_check_ int agents_lock(int *ret_fd, Reason *ret_reason);
 /* ---- command.c: other programs ---- */
 
 /*
+ * For what is only asked: runs `argv` as command_run() does, but no longer than `seconds`, and `ret_output` (may be NULL)
+ * gets what it printed, at most 64 KiB, whatever its exit status. Returns its exit status; -ETIMEDOUT; another negative
+ * errno. `ret_output` is untouched then.
+ */
+_must_check_ int command_output(const char *const argv[], unsigned int seconds, char **ret_output, Reason *ret_reason);
+
+/*
  * Runs `argv` (NULL-terminated, absolute path first), without a shell, with no input, in a process group of
  * its own so that the terminal's Ctrl-C does not end it half-way. Returns its exit status (0..255); -EPROTO
  * when a signal ended it; another negative errno. Unless 0, `ret_reason` has the last line that it printed.
  */
 _must_check_ int command_run(const char *const argv[], Reason *ret_reason);
+
+/* ---- enforce.c: what the kernel holds for all agents ---- */
+
+/*
+ * Runs creel-enforce. As command_run(): 1 says that something is not in force for somebody, which enforce_check() tells of
+ * each agent.
+ */
+_must_check_ int enforce_run(Reason *ret_reason);
+
+/* Returns 0, or -EOPNOTSUPP with the reason for which this agent's logins are refused. */
+_must_check_ int enforce_check(uid_t uid, const Policy *policy, Reason *ret_reason);
+
+/* ---- policy-apply.c: files that changed take effect ---- */
+
+/* For all agents together, once. Returns 0, or as command_run(). */
+_must_check_ int policy_apply_begin(Reason *ret_reason);
+
+/* Then for each that may have changed: EXIT_SUCCESS, or EXIT_FAILURE after it said why. */
+_must_check_ int policy_apply_agent(const char *name);
 
 /* ---- units.c: the agent's units and processes ---- */
 
@@ -104,13 +137,18 @@ _must_check_ int units_end(const char *name, uid_t uid, Reason *ret_reason);
 
 #define LIMIT_ROWS 4U
 
+/* What the kernel's files say, in the order of the rows of `Limits` (shell/bus/limit.h). */
 typedef struct LimitRow {
-	const char *name, *unit; /* "bytes", "count", or "usec": CPU time used so far, of so much a second */
-	uint64_t limit, used;    /* UINT64_MAX: no limit */
+	const char *name, *key; /* on the bus; in [limits] */
+	uint64_t limit, used;   /* bytes, counts, microseconds; UINT64_MAX: no limit */
 } LimitRow;
 
 /* Memory, swap, processes and CPU time of the agent's slice, from the kernel. Zero use when nothing runs. */
 void usage_read(uid_t uid, LimitRow ret[static LIMIT_ROWS]);
 
-/* "1.5G", "max", "40", seconds or cores for "usec". Returns `buffer`. */
-const char *usage_text(const LimitRow *row, uint64_t value, char *buffer, size_t size);
+typedef struct UsageText {
+	char limit[24], use[24];
+} UsageText;
+
+/* The same as text, which `text` holds; the origin is the policy's (NULL: none). */
+Limit usage_row(const LimitRow *row, const Policy *policy, UsageText *text);

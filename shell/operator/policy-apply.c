@@ -2,7 +2,7 @@
 /*
  * creelctl policy apply: what was edited in /etc/creel takes effect, for what runs as well.
  *
- * The manager runs the generator, so slices get their new limits; keepers read their policy again; units that
+ * creel-enforce changes what the kernel holds by uid. The manager runs the generator, so slices get their new limits; keepers read their policy again; units that
  * a bad file kept from starting are started. A file that is bad now disables its agent: its keeper, told to
  * read it, refuses every login and says why.
  */
@@ -33,7 +33,7 @@ static int keeper_reload(uid_t uid, Reason *ret_reason)
 	return 0;
 }
 
-static int apply_agent(const char *name)
+int policy_apply_agent(const char *name)
 {
 	_cleanup_(agent_done) Agent agent = { 0 };
 	_cleanup_(policy_freep) Policy *policy = NULL;
@@ -63,6 +63,8 @@ static int apply_agent(const char *name)
 	if (r < 0)
 		(void)fprintf(stderr, "creelctl: agent %s is disabled: %s\n", name, error.text);
 	else
+		r = enforce_check(agent.uid, policy, &reason);
+	if (r == 0)
 		r = units_start(agent.uid, &reason);
 	if (!policy && keeper_reload(agent.uid, &reason) >= 0)
 		return EXIT_FAILURE;
@@ -74,6 +76,14 @@ static int apply_agent(const char *name)
 	return EXIT_FAILURE;
 }
 
+int policy_apply_begin(Reason *ret_reason)
+{
+	int r = enforce_run(ret_reason);
+
+	/* what it could not do is said of each agent later; an agent's units follow what it could do */
+	return r < 0 ? r : units_reload(ret_reason);
+}
+
 int policy_apply_main(int argc, char **argv)
 {
 	_cleanup_strlist_ StrList names = { 0 };
@@ -83,12 +93,12 @@ int policy_apply_main(int argc, char **argv)
 
 	if (argc > 0)
 		return EXIT_USAGE;
-	if (agents_lock(&lock_fd, &reason) < 0 || agent_names(&names, &reason) < 0 || units_reload(&reason)) {
+	if (agents_lock(&lock_fd, &reason) < 0 || agent_names(&names, &reason) < 0 || policy_apply_begin(&reason)) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;
 	}
 	for (size_t i = 0; i < names.n; i++) {
-		if (apply_agent(names.items[i]) == EXIT_SUCCESS)
+		if (policy_apply_agent(names.items[i]) == EXIT_SUCCESS)
 			(void)printf("agent %s: applied\n", names.items[i]);
 		else
 			status = EXIT_FAILURE;

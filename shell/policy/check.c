@@ -51,7 +51,8 @@ typedef struct Bound {
 static const Bound bounds[] = {
 	{ "limits", "processes", "limits", "tasks" },
 	{ "limits", "session_memory", "limits", "memory" },
-	{ "limits", "session_processes", "limits", "processes" },
+	{ "limits", "session_tasks", "limits", "tasks" },
+	{ "limits", "session_cpu", "limits", "cpu" },
 	{ "limits", "file_size", "limits", "disk" },
 	{ "exec", "timeout", "exec", "max_timeout" },
 	{ "exec", "memory", "limits", "memory" },
@@ -195,6 +196,47 @@ static int packages_check(Check *check, const char *section, const char *mode_ke
 	return 0;
 }
 
+/* ---- places: those that can be compared without knowing the agent's home ---- */
+
+static bool place_within(const char *place, const char *tree)
+{
+	size_t n = strlen(tree);
+
+	return strncmp(place, tree, n) == 0 && (place[n] == '\0' || place[n] == '/' || n == 1);
+}
+
+/*
+ * Landlock gives a folder what it gives to all beneath it: what lies in a place that the agent may write cannot be taken
+ * from it. The places that every agent may write can be taken away as a whole.
+ */
+static int stricter_check(Check *check, const char *key)
+{
+	static const char *const always[] = { "~", "/tmp", "/var/tmp", "/dev/shm", "/run/screen" };
+	const Policy *policy = check->policy;
+	size_t row = row_of("files", key);
+	const StrList *places = list_at(policy, row);
+
+	for (size_t i = 0; i < places->n; i++) {
+		const char *place = places->items[i], *tree = NULL;
+
+		if (strcmp(place, "/") == 0 && places == &policy->files_hidden)
+			return contradiction(check, row, "`/` would leave nothing");
+		for (size_t k = 0; k < ELEMENTSOF(always); k++)
+			if (strcmp(place, always[k]) != 0 && place_within(place, always[k]) &&
+				!strlist_contains(&policy->files_read_only, always[k]) &&
+				!strlist_contains(&policy->files_hidden, always[k]))
+				tree = always[k];
+		for (size_t k = 0; k < policy->files_write.n; k++)
+			if (place_within(place, policy->files_write.items[k]))
+				tree = policy->files_write.items[k];
+		if (tree)
+			return contradiction(check, row,
+				"`%s` is in `%s`, which the agent may write: this cannot be enforced there", place,
+				tree);
+	}
+	return 0;
+}
+
 int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_error)
 {
 	Check check = { .policy = policy, .rank = rank, .ret_error = ret_error };
@@ -210,6 +252,11 @@ int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_er
 		if (r < 0)
 			return r;
 	}
+	r = stricter_check(&check, "read_only");
+	if (!r)
+		r = stricter_check(&check, "hidden");
+	if (r < 0)
+		return r;
 	r = ports_check(&check);
 	if (r < 0)
 		return r;

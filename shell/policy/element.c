@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/policy/element.h"
+#include "shell/policy/enforced.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -117,6 +118,8 @@ static bool subsystem_is_valid(const char *text)
 
 const char *element_refusal(ElementKind kind, const char *text)
 {
+	size_t row;
+
 	switch (kind) {
 	case ELEMENT_COMMAND:
 		if (*text == '/')
@@ -126,9 +129,11 @@ const char *element_refusal(ElementKind kind, const char *text)
 		return host_is_valid(text) ? NULL
 					   : "is not a host name, *.NAME, or an address with an optional /LENGTH";
 	case ELEMENT_PLACE:
+		if (strcmp(text, "~") == 0)
+			return NULL;
 		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && element_path_plain(text + 2) && text[2])
 			return NULL;
-		return *text == '/' && element_path_plain(text) ? NULL : "is not a plain absolute path, or ~/PATH";
+		return *text == '/' && element_path_plain(text) ? NULL : "is not a plain absolute path, ~, or ~/PATH";
 	case ELEMENT_PACKAGE:
 		return made_of(text, "._-@/") ? NULL : "is not a package's name";
 	case ELEMENT_LANGUAGE:
@@ -141,6 +146,8 @@ const char *element_refusal(ElementKind kind, const char *text)
 	case ELEMENT_SUBSYSTEM:
 		return subsystem_is_valid(text) ? NULL
 						: "is not NAME=PROGRAM [ARGUMENT ...], the program an absolute path";
+	case ELEMENT_MECHANISM:
+		return mechanism_find(text, &row) == 0 ? NULL : "is not a mechanism of creel-enforce(8)";
 	case ELEMENT_PATTERN:
 		return strchr(text, '/') ? "is not a file name pattern: it has a slash" : NULL;
 	}

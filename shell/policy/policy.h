@@ -23,7 +23,12 @@
 #define POLICY_UNLIMITED UINT64_MAX                  /* `max`: no limit of creel's own */
 #define POLICY_SUBSYSTEM_NAME_MAX 64U
 #define POLICY_SUBSYSTEM_WORDS_MAX 8U /* the program and its arguments */
-#define POLICY_NAME_MAX 32U           /* bytes of an agent's name, as useradd(8) */
+/*
+ * Above what the system's services have, so that the kernel's choice under memory shortage is an agent's process; set by
+ * root, which makes it the least that the agent can ever set (proc(5)).
+ */
+#define AGENT_OOM_SCORE_ADJUST 300
+#define POLICY_NAME_MAX 32U /* bytes of an agent's name, as useradd(8) */
 
 typedef enum KeySource { KEYS_HOME = 1, KEYS_POLICY = 2, KEYS_BOTH = 3 } KeySource;
 typedef enum NetworkMode { NETWORK_FULL, NETWORK_RESTRICTED, NETWORK_NONE } NetworkMode;
@@ -32,6 +37,8 @@ typedef enum PackageMode { PACKAGES_NO, PACKAGES_YES, PACKAGES_ALLOWLIST } Packa
 typedef struct PortRange {
 	uint16_t first, last;
 } PortRange;
+
+#define POLICY_PORT_RANGES_MAX 32U /* apart from each other; as many as the kernel's side holds */
 
 typedef struct PortList {
 	PortRange *ranges;
@@ -49,14 +56,15 @@ typedef struct Policy {
 	KeySource keys;
 	StrList environment; /* names of variables that a client may set; a * at the end matches any rest */
 	StrList subsystems;  /* "NAME=PROGRAM ARGUMENT ..." */
+	StrList optional;    /* mechanisms (shell/policy/enforced.h) without which logins are accepted all the same */
 
 	/* [limits]: bytes, counts; POLICY_UNLIMITED allowed */
 	uint64_t memory, swap, processes, tasks;
 	uint64_t cpu; /* microseconds of CPU time a second: 0.5 cores = 500000 */
 	uint64_t io_weight;
 	uint64_t disk, file_size, open_files;
-	uint64_t sessions; /* logins at a time */
-	uint64_t session_memory, session_processes;
+	uint64_t sessions;                                   /* logins at a time */
+	uint64_t session_memory, session_tasks, session_cpu; /* of one login */
 
 	/* [ports] */
 	PortList listen, forward;
@@ -71,6 +79,9 @@ typedef struct Policy {
 
 	/* [files] */
 	StrList files_write, files_read_only, files_hidden;
+
+	/* [calls] */
+	bool calls_kill; /* a refused system call ends the process instead of failing with EPERM */
 
 	/* [front]: only creel.conf may set these */
 	uint16_t operator_port;

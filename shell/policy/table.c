@@ -4,8 +4,8 @@
  * profile leaves open (a run's memory, sessions) has no limit of its own here, so that the agent's totals
  * decide.
  *
- * limits.tasks bounds threads and is a backstop; limits.processes is what people count. Until processes can
- * be counted soundly, the kernel's task count stands in for them, and the smaller of the two is set
+ * limits.tasks bounds threads and is a backstop; limits.processes is what people count (shell/enforce/processes.bpf.c).
+ * Where the kernel cannot count them, its task count stands in for them, and the smaller of the two is set
  * (units/agent-units.c).
  */
 #include "shell/policy/table.h"
@@ -26,6 +26,7 @@ static const char *const words_flag[] = { "no", "yes", NULL };
 static const char *const words_keys[] = { "home", "policy", "both", NULL };
 static const char *const words_network[] = { "full", "restricted", "none", NULL };
 static const char *const words_packages[] = { "no", "yes", "allowlist", NULL };
+static const char *const words_action[] = { "errno", "kill", NULL };
 static const char *const words_filesystem[] = { "shared", "independent", NULL };
 
 #define SIZE(member, low, high, value) .type = TYPE_SIZE, AT(member), .min = low, .max = high, .fallback = value
@@ -40,7 +41,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("agent", "profile"), .type = TYPE_NAME, AT(profile), .fallback = "instaclaw", .scope = SCOPE_NAMER,
 		.enforced = true },
 	{ KEY("agent", "shell"), .type = TYPE_PATH, AT(shell), .fallback = "/bin/bash", .enforced = true },
-	{ KEY("agent", "workspace"), .type = TYPE_PLACE, AT(workspace), .fallback = "workspace" },
+	{ KEY("agent", "workspace"), .type = TYPE_PLACE, AT(workspace), .fallback = "workspace", .enforced = true },
 	{ KEY("agent", "keys"), WORD(keys, words_keys, "home"), .min = KEYS_HOME, .enforced = true },
 
 	{ KEY("agent", "environment"),
@@ -48,6 +49,7 @@ const PolicyKey policy_keys[] = {
 		.enforced = true },
 	{ KEY("agent", "subsystems"), LIST(subsystems, ELEMENT_SUBSYSTEM, "sftp=/usr/lib/openssh/sftp-server"),
 		.enforced = true },
+	{ KEY("agent", "optional"), LIST(optional, ELEMENT_MECHANISM, ""), .enforced = true },
 
 	{ KEY("limits", "memory"), SIZE(memory, 32 * M, 64 * T, "2G"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "swap"), SIZE(swap, 0, 64 * T, "0"), .unlimited = true, .enforced = true },
@@ -55,29 +57,35 @@ const PolicyKey policy_keys[] = {
 	{ KEY("limits", "tasks"), COUNT(tasks, 8, 4000000, "1024"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "cpu"), CORES(cpu, "2"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "io_weight"), COUNT(io_weight, 1, 10000, "100"), .enforced = true },
-	{ KEY("limits", "disk"), SIZE(disk, 16 * M, 64 * T, "40G"), .unlimited = true },
+	{ KEY("limits", "disk"), SIZE(disk, 16 * M, 64 * T, "40G"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "file_size"), SIZE(file_size, 1 * M, 64 * T, "500M"), .unlimited = true, .enforced = true },
 	{ KEY("limits", "open_files"), COUNT(open_files, 64, 1048576, "16384"), .enforced = true },
 	{ KEY("limits", "sessions"), COUNT(sessions, 1, 4096, "128"), .enforced = true },
 	{ KEY("limits", "session_memory"), SIZE(session_memory, 16 * M, 64 * T, "max"), .unlimited = true,
 		.enforced = true },
-	{ KEY("limits", "session_processes"), COUNT(session_processes, 4, 4000000, "max"), .unlimited = true,
+	{ KEY("limits", "session_tasks"), COUNT(session_tasks, 4, 4000000, "max"), .unlimited = true,
 		.enforced = true },
+	{ KEY("limits", "session_cpu"), CORES(session_cpu, "max"), .unlimited = true, .enforced = true },
 
-	{ KEY("ports", "listen"), .type = TYPE_PORTS, AT(listen), .min = 1024, .max = 65535, .fallback = "3000-9000" },
+	{ KEY("ports", "listen"), .type = TYPE_PORTS, AT(listen), .min = 1024, .max = 65535, .fallback = "3000-9000",
+		.enforced = true },
 	{ KEY("ports", "forward"), .type = TYPE_PORTS, AT(forward), .min = 1, .max = 65535, .own = true,
 		.fallback = "3000-9000", .enforced = true },
 
-	{ KEY("network", "mode"), WORD(network, words_network, "full") },
-	{ KEY("network", "allowed_hosts"), LIST(allowed_hosts, ELEMENT_HOST, "") },
-	{ KEY("network", "max_bandwidth"), SIZE(max_bandwidth, 1 * K, 64 * T, "max"), .unlimited = true },
+	{ KEY("network", "mode"), WORD(network, words_network, "full"), .enforced = true },
+	{ KEY("network", "allowed_hosts"), LIST(allowed_hosts, ELEMENT_HOST, ""), .enforced = true },
+	{ KEY("network", "max_bandwidth"), SIZE(max_bandwidth, 16 * K, 8 * G, "max"), .unlimited = true,
+		.enforced = true },
 
-	{ KEY("commands", "allow"), LIST(commands_allow, ELEMENT_COMMAND, "") },
-	{ KEY("commands", "deny"), LIST(commands_deny, ELEMENT_COMMAND, "") },
+	{ KEY("commands", "allow"), LIST(commands_allow, ELEMENT_COMMAND, ""), .enforced = true },
+	{ KEY("commands", "deny"), LIST(commands_deny, ELEMENT_COMMAND, ""), .enforced = true },
 
-	{ KEY("files", "write"), LIST(files_write, ELEMENT_PLACE, "") },
-	{ KEY("files", "read_only"), LIST(files_read_only, ELEMENT_PLACE, "") },
-	{ KEY("files", "hidden"), LIST(files_hidden, ELEMENT_PLACE, "") },
+	{ KEY("files", "write"), LIST(files_write, ELEMENT_PLACE, ""), .enforced = true },
+	{ KEY("files", "read_only"), LIST(files_read_only, ELEMENT_PLACE, ""), .enforced = true },
+	{ KEY("files", "hidden"), LIST(files_hidden, ELEMENT_PLACE, ""), .enforced = true },
+
+	{ KEY("calls", "action"), .type = TYPE_FLAG, AT(calls_kill), .words = words_action, .fallback = "errno",
+		.enforced = true },
 
 	{ KEY("front", "operator_port"), .type = TYPE_PORT, AT(operator_port), .min = 1, .max = 65535,
 		.fallback = "2222", .scope = SCOPE_SYSTEM, .enforced = true },

@@ -32,6 +32,7 @@ typedef enum ElementKind {
 	ELEMENT_PATTERN,   /* a file name pattern, no slash */
 	ELEMENT_VARIABLE,  /* an environment variable's name, or its beginning with a * behind it */
 	ELEMENT_SUBSYSTEM, /* NAME=PROGRAM [ARGUMENT ...]: PROGRAM absolute, separated by blanks */
+	ELEMENT_MECHANISM, /* a row of mechanisms[] (shell/policy/enforced.h) */
 } ElementKind;
 
 typedef enum KeyScope {

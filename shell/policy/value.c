@@ -351,6 +351,8 @@ static int ports_parse(const PolicyKey *key, const char *text, PortList *ret, ch
 			ranges[kept++] = ranges[i];
 		}
 	}
+	if (kept > POLICY_PORT_RANGES_MAX)
+		return refuse(reason, size, "more than %u ranges that do not touch", POLICY_PORT_RANGES_MAX);
 	ret->ranges = TAKE_PTR(ranges);
 	ret->n = kept;
 	ret->own = own;

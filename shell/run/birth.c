@@ -38,13 +38,18 @@ static _Noreturn void give_up(int status, const char *what, int error)
 
 static int take_descriptors(const BirthRequest *request)
 {
+	int rules_fd = request->confinement->ruleset_fd;
+
 	/* in the keeper 0, 1 and 2 are always open, so none of the three sources is one of the three targets */
 	if (dup2(request->input_fd, STDIN_FILENO) < 0 || dup2(request->output_fd, STDOUT_FILENO) < 0 ||
 		dup2(request->error_fd, STDERR_FILENO) < 0)
 		return -errno;
-	if (syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
+	/* the rules are still to be applied, and that closes them */
+	if (rules_fd < 0)
+		return syscall(SYS_close_range, 3U, ~0U, 0U) < 0 ? -errno : 0;
+	if (rules_fd > 3 && syscall(SYS_close_range, 3U, (unsigned int)rules_fd - 1, 0U) < 0)
 		return -errno;
-	return 0;
+	return syscall(SYS_close_range, (unsigned int)rules_fd + 1, ~0U, 0U) < 0 ? -errno : 0;
 }
 
 static void reset_signals(void)
@@ -59,7 +64,21 @@ static void reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void child(const BirthRequest *request)
+/*
+ * Whoever logged in stays on record with the kernel: once set, only CAP_AUDIT_CONTROL changes it (credentials(7)), so that no
+ * agent names another. Set already, or a kernel without: there is nothing to forge then.
+ */
+static void set_login_uid(const char *text)
+{
+	int fd = open("/proc/self/loginuid", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, text, strlen(text)) < 0) {
+		/* as said */
+	}
+	(void)fd_close(fd);
+}
+
+static _Noreturn void child(const BirthRequest *request, const char *uid)
 {
 	const char *step = NULL;
 	int r;
@@ -71,6 +90,7 @@ static _Noreturn void child(const BirthRequest *request)
 	if (take_descriptors(request) < 0)
 		_exit(BIRTH_EXIT_CONFINEMENT);
 
+	set_login_uid(uid);
 	r = confinement_apply(request->confinement, &step);
 	if (r < 0)
 		give_up(BIRTH_EXIT_CONFINEMENT, step, r);
@@ -100,13 +120,15 @@ int birth(const BirthRequest *request, pid_t *ret_pid, int *ret_pid_fd)
 		.exit_signal = SIGCHLD,
 		.cgroup = (uint64_t)request->leaf_fd,
 	};
+	char uid[16];
 	long pid;
 
+	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)request->confinement->uid);
 	pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		child(request);
+		child(request, uid);
 	*ret_pid = (pid_t)pid;
 	*ret_pid_fd = pid_fd;
 	return 0;

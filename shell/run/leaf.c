@@ -96,7 +96,8 @@ int leaf_make(int parent_fd, const char *name, const LeafLimits *limits, bool br
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
-	if (mkdirat(parent_fd, name, 0755) < 0)
+	/* to be walked through, not to be read: attributes of a session tell who asked for what from where (getxattr(2)) */
+	if (mkdirat(parent_fd, name, 0711) < 0)
 		return -errno;
 	r = leaf_open(parent_fd, name, &fd);
 	if (!r && limits)

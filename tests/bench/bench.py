@@ -15,6 +15,7 @@ server is not; nothing is subtracted from what the client saw.
              openssh   ssh.service + user-UID.slice (the session's scope: sshd's child, bash, true)
              dropbear  its service (children included) + user-UID.slice
              and, told apart because it serves every login but is nobody's server: PID 1, logind and the bus.
+  confinement  what it adds to a birth (tests/bench/bench-confine, in the VM), as a part of connect
 """
 
 import argparse
@@ -42,6 +43,7 @@ GOALS = {  # (what, beside whom): at most this part of theirs
     ("claw", "openssh"): 0.20, ("claw", "dropbear"): 0.50, ("memory", "openssh"): 0.35,
     ("down", "openssh"): 1.0, ("up", "openssh"): 1.0,
 }
+CONFINEMENT_GOAL = 0.10  # of a connect
 
 
 class Server:
@@ -168,6 +170,9 @@ def run(vm, runs, rounds):
         results[server.name]["cpu_helpers"] = spent[server.name][1] / runs
     results["openssh"]["cpu_of_one_question"] = question
 
+    say("births with and without confinement")
+    results["creel"]["births"] = births(vm)
+
     say(f"three-connection exec, {rounds * 3} runs each")
     for _ in range(rounds * 3):
         for server in all_of_them:
@@ -184,6 +189,32 @@ def run(vm, runs, rounds):
     for server in all_of_them:
         results[server.name]["memory"] = measure_idle(vm, server)
     return results
+
+
+def births(vm):
+    """Seconds of a processor for a birth, by what bench-confine calls it."""
+    program = "/root/bench-confine"
+    vm.root.sh(f"cat > {program} && chmod 700 {program}", (BUILD / "tests" / "bench-confine").read_bytes())
+    try:
+        out = vm.root.sh(program, timeout=600)
+    finally:
+        vm.root.sh(f"rm {program}")
+    rows = (re.match(r"(.+?) +(\d+) us a birth", line) for line in out.splitlines())
+    return {row[1]: int(row[2]) / 1e6 for row in rows if row}
+
+
+def confinement(results):
+    """Lines to print, and the goal if it was missed."""
+    bare, *confined = results["creel"]["births"].items()
+    connect = middle(results["creel"]["connect"])
+    lines, missed = [], []
+    for name, seconds in confined:
+        part = (seconds - bare[1]) / connect
+        lines.append(f"confinement, {name}: {(seconds - bare[1]) * 1000:.1f} ms a birth, {part:.1%} of connect + true + close; "
+                     f"goal <= {CONFINEMENT_GOAL:.0%}: {'met' if part <= CONFINEMENT_GOAL else 'MISSED'}")
+        if part > CONFINEMENT_GOAL:
+            missed.append(("confinement", name, part, CONFINEMENT_GOAL))
+    return lines, missed
 
 
 ROWS = [("connect", "connect + true + close", "ms", 1000), ("claw", "three-connection exec", "ms", 1000),
@@ -238,7 +269,9 @@ def main():
                  "operator_port": vm.openssh.settings()["port"]}
         vm.disconnect()
     lines, missed = table(results)
-    print("\n".join(lines))
+    more = confinement(results)
+    print("\n".join(lines + more[0]))
+    missed += more[1]
     print("CPU: cgroups named in tests/bench/bench.py; asking for it costs openssh's ssh.service "
           f"{results['openssh']['cpu_of_one_question'] / 1000:.1f} ms a question, which its own number includes")
     folder = BUILD / "bench"

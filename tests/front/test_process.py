@@ -144,7 +144,7 @@ def test_the_filter_is_what_was_measured():
         if pid in confined:
             seen.setdefault(name, line)
         elif name == "seccomp":
-            if not resumed:  # libseccomp asks what the kernel knows first, by the same call
+            if not resumed:  # the same call is also a question for what the kernel knows
                 (loading.add if "SECCOMP_SET_MODE_FILTER" in line else loading.discard)(pid)
             if pid in loading and line.endswith("= 0"):
                 confined.add(pid)

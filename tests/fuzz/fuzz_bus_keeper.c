@@ -82,7 +82,12 @@ void keeper_load_policy(Keeper *k)
 	k->policy = k->policy ? NULL : &policy; /* both happen */
 }
 
-int keeper_append_limits(Keeper *k, sd_bus_message *reply)
+const char *keeper_unenforced(Keeper *k, char *reason, size_t size)
+{
+	return NULL;
+}
+
+int keeper_append_limits(Keeper *k, pid_t pid, sd_bus_message *reply)
 {
 	expect(kind != PEER_FRONT);
 	return sd_bus_message_append(reply, "a(ssss)", 1, "a", "b", "c", "d");
@@ -103,6 +108,42 @@ void keeper_record_refusal(Keeper *k, const char *user, const char *peer, const 
 	if (key)
 		expect_text(key, 64);
 	expect_text(reason, sizeof(keeper.key_reason.text) + 260);
+}
+
+static void expect_door(const DoorRequest *request)
+{
+	const char *const texts[] = { request->service, request->terminal, request->host, request->user };
+
+	expect(kind == PEER_ROOT && *request->service);
+	for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+		expect_text(texts[i], KEEPER_DOOR_TEXT_MAX);
+		for (const char *c = texts[i]; *c; c++)
+			expect(!iscntrl((unsigned char)*c));
+	}
+}
+
+int door_open(Keeper *k, pid_t pid, const DoorRequest *request, Session **ret)
+{
+	expect(k->policy && pid == getpid());
+	expect_door(request);
+	if (logged_in)
+		return -EMFILE;
+	logged_in = true;
+	session = (Session){ .keeper = k, .id = "s1" };
+	*ret = &session;
+	return 0;
+}
+
+void keeper_record_door(Keeper *k, const Session *s, const DoorRequest *request)
+{
+	expect(s == &session);
+	expect_door(request);
+}
+
+void keeper_record_door_refusal(Keeper *k, const DoorRequest *request, const char *reason)
+{
+	expect_door(request);
+	expect_text(reason, 512);
 }
 
 int session_new(Keeper *k, Peer *front, const char *peer, const char *key, KeyOptions *options, Session **ret)

@@ -159,6 +159,10 @@ static void test_limits(void **state)
 						   "CPUQuota=75.00%\n");
 	assert_has("/out/user-1000.slice" DROP_IN, "\nIOWeight=20\n");
 	assert_has("/out/user@1000.service" DROP_IN, "\nDelegate=cpu memory pids io\n");
+	/* the unit's own command is taken back, and its manager starts through the program that confines it */
+	assert_has("/out/user@1000.service" DROP_IN,
+		"\nExecStart=\nExecStart=" CREEL_LIBEXECDIR "/creel-confine /lib/systemd/systemd --user\n");
+	assert_has("/out/user@1000.service" DROP_IN, "\nNoNewPrivileges=yes\n");
 	assert_link("/out/sockets.target.wants/creel-keeper@1000.socket", CREEL_UNITDIR "/creel-keeper@.socket");
 	assert_link("/out/multi-user.target.wants/creel-keeper@1000.service", CREEL_UNITDIR "/creel-keeper@.service");
 	assert_link("/out/multi-user.target.wants/creel-leaves@1000.service", CREEL_UNITDIR "/creel-leaves@.service");
@@ -316,6 +320,42 @@ static void test_front_memory(void **state)
 		assert_true(agents_memory(total) + front_memory(total) + (UINT64_C(128) << 20) <= total);
 }
 
+#define LSM "/sys/kernel/security/lsm"
+#define TYPES "/sys/kernel/btf/vmlinux"
+#define ENFORCED "/run/creel/enforced/1000"
+
+/* Where the kernel's programs count processes, TasksMax= is limits.tasks; else the smaller number stands in. */
+static void test_counted_processes(void **state)
+{
+	forget_agents();
+	write_file(ALICE, "[limits]\nprocesses = 40\ntasks = 400\n");
+	/* at boot nothing is known yet: what the kernel has decides */
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=40\n");
+	write_file(TYPES, "types\n");
+	write_file(LSM, "capability,landlock,bpfx\n");
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=40\n");
+	write_file(LSM, "capability,landlock,bpf\n");
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=400\n");
+
+	/* then what creel-enforce says */
+	write_file(ENFORCED, "stamp 1\nmechanism processes failed no room\n");
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=40\n");
+	write_file(ENFORCED, "stamp 1\nmechanism processes ok\npin processes /sys/fs/bpf/one\n");
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=40\n");
+	write_file("/sys/fs/bpf/one", "");
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=400\n");
+	write_file(LSM, "capability\n");
+	write_file(ENFORCED, "nonsense\n");
+	assert_int_equal(generate(), 0);
+	assert_has("/out/user-1000.slice" DROP_IN, "\nTasksMax=40\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_file_gone),
+		cmocka_unit_test(test_counted_processes),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_agents_memory),
 		cmocka_unit_test(test_front_memory),

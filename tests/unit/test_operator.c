@@ -109,7 +109,9 @@ static void test_json(void **state)
 		{ "plain", "\"plain\"" }, { "a\"b\\c", "\"a\\\"b\\\\c\"" },
 		{ "\n\x1b\x7f\t", "\"\\n\\u001b\\u007f\\u0009\"" },
 		{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8e\xa3", "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x8e\xa3\"" },
-		{ "\xc2\x9b", "\"\\u009b\"" }, /* a C1 control: it starts terminal sequences */
+		{ "\xe2\x80\xae\xe2\x81\xa7\xd8\x9c\xe2\x80\xa7",
+			"\"\\u202e\\u2067\\u061c\xe2\x80\xa7\"" }, /* directions */
+		{ "\xc2\x9b", "\"\\u009b\"" },                     /* a C1 control: it starts terminal sequences */
 		{ "\xff\xc3", "\"\\ufffd\\ufffd\"" }, { "\xc0\xaf", "\"\\ufffd\\ufffd\"" }, /* overlong */
 		{ "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\"" },                            /* a surrogate */
 	};
@@ -123,11 +125,29 @@ static void test_json(void **state)
 	assert_string_equal(text, "\"a\\u0000b\"");
 }
 
+static void test_command_output(void **state)
+{
+	const char *const talk[] = { "/bin/sh", "-c", "echo one; echo two >&2; exit 3", NULL };
+	const char *const hang[] = { "/bin/sh", "-c", "echo begun; sleep 1000 & wait", NULL };
+	const char *const flood[] = { "/bin/sh", "-c", "yes | head -c 300000", NULL };
+	_cleanup_free_ char *output = NULL, *much = NULL;
+	Reason reason = { "" };
+
+	assert_int_equal(command_output(talk, 60, &output, &reason), 3);
+	assert_string_equal(output, "one\ntwo\n");
+	assert_non_null(strstr(reason.text, "two"));
+	assert_int_equal(command_output(hang, 1, NULL, &reason), -ETIMEDOUT);
+	assert_non_null(strstr(reason.text, "1 seconds"));
+	assert_int_equal(command_output(flood, 60, &much, &reason), 0);
+	assert_int_equal(strlen(much), 65536);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_command_output),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_json),
 	};

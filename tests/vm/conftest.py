@@ -2,14 +2,13 @@
 """One VM for the whole run. Each module starts from the same snapshot and must leave nothing running behind.
 
   pytest tests/vm                 a fresh VM, taken down at the end
-  pytest tests/vm -n 2 --dist loadfile    two of them, which share the modules
+  pytest tests/vm -n 3 --dist loadfile    three of them, which share the modules
   pytest tests/vm --reuse         the VM of the last --reuse run, with the current build pushed into it; it stays up
   pytest tests/vm --as-is         the same VM just as it runs now: no restore before, no push
 """
 
 import json
 import pathlib
-import signal
 import sys
 
 import pytest
@@ -18,6 +17,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(_
 
 import machine  # noqa: E402
 from harness import PROBE_DIR, wait_until  # noqa: E402
+from patience import patience  # noqa: E402
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 PATIENCE = 300  # seconds for one test, its fixtures apart: whatever hangs, the run goes on
@@ -34,7 +34,10 @@ def suite_vm(pytestconfig):
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print(flush=True)
-        vm = machine.bring_up(machine.NAME, reuse, as_is)
+        if machine.WORKER and not (reuse or as_is):
+            vm = machine.bring_up_one_of_many()
+        else:
+            vm = machine.bring_up(machine.NAME, reuse, as_is)
     vm.pristine = True
     yield vm
     vm.disconnect()
@@ -78,12 +81,6 @@ def vm(suite_vm):
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_call(item):
-    def expired(*_):
-        raise TimeoutError(f"{item.name} took longer than {PATIENCE} s")
-
-    before = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(PATIENCE)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+def pytest_runtest_call():
+    with patience(PATIENCE):
+        yield

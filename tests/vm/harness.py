@@ -30,6 +30,9 @@ BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 PROBES = pathlib.Path(__file__).resolve().parent / "probes"
 PROBE_DIR = "/var/tmp/creel-probes"
 TIMEOUT = 60.0
+FORK_BOMB = ":(){ :|:& };:"  # for bash
+MEMORY_BOMB = "x=[]\nwhile True: x.append(bytearray(16<<20))"  # for python()
+CGROUP = "cut -d: -f3 /proc/self/cgroup"  # where a command runs
 
 
 def wait_until(condition, timeout=30.0, what="", pause=0.1):
@@ -70,6 +73,9 @@ class Result(collections.namedtuple("Result", "rc out err")):
         return self
 
 
+Processes = collections.namedtuple("Processes", "count limit refused")
+
+
 class Host:
     """One entry of the VM's ssh_config. Each call is a connection of its own, unless a control path is given."""
 
@@ -93,6 +99,12 @@ class Host:
     def sh(self, command, stdin=b"", options=(), timeout=TIMEOUT):
         """Runs it, requires success, returns its output as text."""
         return self(command, stdin, options, timeout).ok().text
+
+    def sftp(self, script, options=(), timeout=120):
+        """Lines for OpenSSH's sftp; the first that fails ends it, unless it begins with `-`."""
+        argv = self.argv(options=["-b", "-", *options], program="sftp")
+        done = subprocess.run(argv, input=script.encode(), capture_output=True, timeout=timeout, check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
 
     @contextlib.contextmanager
     def start(self, command, options=(), **keywords):
@@ -141,7 +153,8 @@ class Machine:
     def disconnect(self):
         subprocess.run(self.root.argv(options=["-O", "exit"]), capture_output=True, check=False)
         for path in pathlib.Path(self.control).iterdir():
-            path.unlink(missing_ok=True)  # the client that was told to end removes its socket itself
+            if path.is_socket():
+                path.unlink(missing_ok=True)  # the client that was told to end removes its socket itself
 
     def uid(self, user="agent"):
         if user not in self.uids:
@@ -169,6 +182,14 @@ class Machine:
 
     def cgroup(self, pid):
         return self.root(f"cat /proc/{pid}/cgroup").text.partition("::")[2]
+
+    def processes(self, user="agent"):
+        """What the kernel counts for limits.processes: a row (count, limit, refused)."""
+        for line in self.root.sh("cat /sys/fs/bpf/creel/processes/usage").splitlines():
+            uid, *numbers = map(int, line.split())
+            if uid == self.uid(user):
+                return Processes(*numbers)
+        raise AssertionError(f"nothing is counted for {user}")
 
     def front_workers(self):
         """Pids of creel-sshd's processes that serve a connection: neither a listener, a monitor nor a spare."""
@@ -209,8 +230,8 @@ class Machine:
     def only(self, key):
         """Options that offer this key and no other: ssh tries all the identities that a configuration names."""
         bare = pathlib.Path(self.control) / "no-identity"
-        if not bare.exists():
-            bare.write_text("".join(line for line in self.config.read_text().splitlines(True) if "IdentityFile" not in line))
+        # made each time: a VM that was off in between may have other ports
+        bare.write_text("".join(line for line in self.config.read_text().splitlines(True) if "IdentityFile" not in line))
         return ["-F", str(bare), "-o", f"IdentityFile={key}", "-o", "IdentitiesOnly=yes"]
 
     # ---- other clients -----------------------------------------------------------------------------------------------
@@ -224,6 +245,83 @@ class Machine:
         host, port = self.address()
         return asyncssh.connect(host, port, username=user, known_hosts=None, agent_path=None, config=None,
                                 client_keys=[key or self.agent.key()], login_timeout=TIMEOUT, **options)
+
+
+def limits(text):
+    """What `creel limits --json` said, by name."""
+    return {row["name"]: row for row in json.loads(text)}
+
+
+def policy_file(agent="agent"):
+    return f"/etc/creel/agents/{agent}.conf"
+
+
+@contextlib.contextmanager
+def policy(vm, text=None, agent="agent", apply=True, manager=False):
+    """The agent's policy is that, meanwhile; within each other, the last one holds. Yields a function that changes it once more.
+
+    `apply`: by creelctl; without it the keeper alone sees it, with the next login. `manager`: the agent's user manager, too, is
+    started anew with that policy, and with the old one at the end: systemctl comes back when its basic.target is reached.
+    `text` None: it stays, until it is changed.
+    """
+    file, saved = policy_file(agent), f"/root/policy-{marker()}"
+    then = " && creelctl policy apply" if apply else ""
+    then += f" && systemctl restart user@{vm.uid(agent)}.service" if manager else ""
+
+    def change(new):
+        vm.root.sh(f"cat > {file}{then}", new, timeout=240)
+
+    vm.root.sh(f"cp -a {file} {saved}")
+    try:
+        if text is not None:
+            change(text)
+        yield change
+    finally:
+        vm.root.sh(f"mv {saved} {file}{then}", timeout=240)
+
+
+def manager_is_up(vm):
+    """The agent's user manager has started what it starts by itself."""
+    wait_until(lambda: vm.agent("timeout 20 systemctl --user is-active basic.target").text == "active", 90,
+               "the user manager is there", 1)
+
+
+@contextlib.contextmanager
+def somebody_else(vm):
+    """A user "plain", who is no agent. Yields a function that runs a command as that user, through no door."""
+    def run(command, stdin=b"", timeout=TIMEOUT):
+        become = "cd /home/plain && HOME=/home/plain setpriv --reuid plain --regid plain --init-groups"
+        return vm.root(f"{become} {command}", stdin, timeout=timeout)
+
+    vm.root.sh("useradd -m plain")
+    try:
+        yield run
+    finally:
+        vm.root.sh("userdel -r plain 2>/dev/null")
+
+
+@contextlib.contextmanager
+def one_more_agent(vm):
+    """carol, with the agent's key. Yields her uid; she is removed at the end where the test has not done it."""
+    vm.root.sh("creelctl agent add carol --key -", stdin=pathlib.Path(vm.agent.key() + ".pub").read_text(), timeout=240)
+    try:
+        yield int(vm.root.sh("id -u carol"))
+    finally:
+        vm.root.sh("! getent passwd carol || creelctl agent remove carol", timeout=240)
+
+
+STOP_COUNTING = "systemctl stop creel-count.timer; " \
+                "while [ $(systemctl is-active creel-count.service) = activating ]; do sleep 0.1; done"
+
+
+@contextlib.contextmanager
+def nobody_counts(vm):
+    """creel-count.timer stands still: what a test breaks is not mended."""
+    vm.root.sh(STOP_COUNTING)
+    try:
+        yield
+    finally:
+        vm.root.sh("systemctl start creel-count.timer")
 
 
 class Terminal:

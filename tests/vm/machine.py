@@ -2,6 +2,7 @@
 """The suite's own VMs, apart from the one of `make up`: brought up, snapshot, restored by provision/vm."""
 
 import contextlib
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import sys
 from harness import BUILD, ROOT, Machine
 
 # one a worker of pytest-xdist (-n), which sets the variable
-NAME = "-".join(filter(None, ("suite", os.environ.get("PYTEST_XDIST_WORKER"))))
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+NAME = "-".join(filter(None, ("suite", WORKER)))
 
 
 def vm_command(name, *words):
@@ -36,14 +38,37 @@ def bring_up(name, reuse=False, as_is=False):
         with contextlib.suppress(subprocess.CalledProcessError):
             vm_command(name, "restore")
     if not as_is:
-        vm_command(name, "up", "--quiet", *([] if reuse else ["--fresh"]))
-    vm = Machine(folder(name) / "ssh_config")
-    vm.name = name
+        vm_command(name, "up", "--quiet", *(["--one-thread"] if WORKER else []), *([] if reuse else ["--fresh"]))
+    vm = seen(name)
     vm.push_probes()
     vm.agent.sh("true")
     vm.bob.sh("true")
     vm.disconnect()
     vm_command(name, "snapshot")
+    return vm
+
+
+def seen(name):
+    vm = Machine(folder(name) / "ssh_config")
+    vm.name = name
+    return vm
+
+
+def bring_up_one_of_many():
+    """The first worker of a run boots a VM; the others have copies of its snapshot."""
+    run = os.environ["PYTEST_XDIST_TESTRUNUID"]
+    first = BUILD / "vm" / "suite-first"
+    first.parent.mkdir(parents=True, exist_ok=True)
+    with open(first, "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        words = file.read().split()
+        if words[:1] == [run]:
+            vm_command(NAME, "clone", words[1])
+            return seen(NAME)
+        vm = bring_up(NAME)
+        file.truncate(0)
+        file.write(f"{run} {NAME}\n")
     return vm
 
 

@@ -34,7 +34,7 @@ ARGUMENTS = {
     "Refused": ["agent", PEER, "a test of the table"],
     "Start": ["$S", 2, "exec", "sleep 600", [], False, "", [80, 24, 0, 0], ""],
     "Signal": ["$S", 1, "USR1"], "Hangup": ["$S", 1], "Told": ["$S", 1], "Logout": ["$S"], "Connect": ["$S", "127.0.0.1", 1], "Attach": ["$S"],
-    "Limits": [], "Reload": [],
+    "Adopt": ["test", "", "", ""], "Limits": [], "Reload": [],
 }
 OF_A_SESSION = [member for member, arguments in ARGUMENTS.items() if "$S" in arguments]
 

@@ -24,13 +24,6 @@ def ssh_command(vm):
     return f"ssh -F {vm.config} -o LogLevel=ERROR -o BatchMode=yes"
 
 
-def sftp(vm, script, check=True):
-    done = client(vm, "sftp", "-b", "-", "agent", stdin=script.encode())
-    if check:
-        assert done.returncode == 0, done.stderr + done.stdout
-    return done
-
-
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "data.bin"
@@ -86,29 +79,29 @@ def test_scp_refusals_are_told_and_change_nothing(vm, file, tmp_path, flags):
 
 
 def test_sftp_verbs(vm, file, tmp_path):
-    sftp(vm, f"put {file} t/a\nrename t/a t/b\nmkdir t/d\nsymlink b t/l\nchmod 600 t/b\nln t/b t/hard\n"
-             f"get t/b {tmp_path}/b\nrm t/hard\nls -l t\n")
+    vm.agent.sftp(f"put {file} t/a\nrename t/a t/b\nmkdir t/d\nsymlink b t/l\nchmod 600 t/b\nln t/b t/hard\n"
+                  f"get t/b {tmp_path}/b\nrm t/hard\nls -l t\n").ok()
     assert (tmp_path / "b").read_bytes() == file.read_bytes()
     assert vm.agent.sh("cd t; stat -c '%a %U' b; readlink l; ls") == "600 agent\nb\nb\nd\nl"
 
 
 def test_sftp_starts_at_home_and_runs_as_the_agent(vm):
-    out = sftp(vm, "pwd\n").stdout.decode()
+    out = vm.agent.sftp("pwd\n").ok().text
     assert "/home/agent" in out
     for bad in ("get /etc/shadow /dev/null", "put /etc/hostname /etc/creel-test", "ls /home/bob/.ssh",
                 "rename /etc/hostname /etc/hostname2", "chmod 777 /etc/passwd"):
-        assert sftp(vm, bad + "\n", check=False).returncode != 0, bad
+        assert vm.agent.sftp(bad + "\n").rc != 0, bad
 
 
 def test_sftp_resumes_a_download_and_an_upload(vm, file, tmp_path):
     data = file.read_bytes()
-    sftp(vm, f"put {file} t/whole\n")
+    vm.agent.sftp(f"put {file} t/whole\n").ok()
     half = tmp_path / "half"
     half.write_bytes(data[: len(data) // 2])
-    sftp(vm, f"reget t/whole {half}\n")
+    vm.agent.sftp(f"reget t/whole {half}\n").ok()
     assert half.read_bytes() == data
     vm.agent.sh("head -c 1000000 t/whole > t/part")
-    sftp(vm, f"reput {file} t/part\n")
+    vm.agent.sftp(f"reput {file} t/part\n").ok()
     assert vm.agent.sh("cmp t/whole t/part && echo same") == "same"
 
 

@@ -8,8 +8,8 @@ import subprocess
 import asyncssh
 import pytest
 
-from harness import wait_until
-from test_keys import POLICY, optioned  # noqa: F401
+from harness import policy, wait_until
+from test_keys import optioned  # noqa: F401
 from test_login import keys  # noqa: F401
 
 PORT, OTHER = 3456, 2999  # inside and outside of the policy's ports.forward
@@ -82,11 +82,9 @@ def test_nobody_listens(vm):
 
 @pytest.fixture
 def own(vm):
-    """The policy's ports.forward is the word alone; the file is put back."""
-    vm.root.sh(f"cp -p {POLICY} /root/policy.saved; sed -i '/^forward *=/d' {POLICY}; "
-               f"printf '\\n[ports]\\nforward = own\\n' >> {POLICY}; creelctl policy check")
-    yield
-    vm.root.sh(f"cp -p /root/policy.saved {POLICY}")
+    """The policy's ports.forward is the word alone."""
+    with policy(vm, "[ports]\nforward = own\n", apply=False):
+        yield
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])

@@ -5,11 +5,10 @@ import subprocess
 
 import pytest
 
-from harness import wait_until
+from harness import policy, wait_until
 from test_login import KEYS, keys, make_key, refused_once  # noqa: F401
 
 POLICY_KEYS = "/etc/creel/agents/agent.keys"
-POLICY = "/etc/creel/agents/agent.conf"
 
 
 @pytest.fixture
@@ -26,12 +25,10 @@ def optioned(vm, tmp_path, keys):  # noqa: F811
 
 @pytest.fixture
 def counting(vm):
-    """Sets agent.keys of the policy; the file is put back, and that of the policy's keys removed."""
-    vm.root.sh(f"cp -p {POLICY} /root/policy.saved")
-    yield lambda value: vm.root.sh(f"sed -i '/^keys *=/d' {POLICY}; sed -i 's/^\\[agent\\]/[agent]\\nkeys = {value}/' {POLICY}; "
-                                   f"grep -q '^keys' {POLICY} || printf '[agent]\\nkeys = {value}\\n' >> {POLICY}; "
-                                   "creelctl policy check")
-    vm.root.sh(f"cp -p /root/policy.saved {POLICY}; rm -f {POLICY_KEYS}")
+    """Sets agent.keys of the policy; the file of the policy's keys is removed at the end."""
+    with policy(vm, apply=False) as change:
+        yield lambda value: change(f"[agent]\nkeys = {value}\n")
+    vm.root.sh(f"rm -f {POLICY_KEYS}")
 
 
 def test_forced_command(vm, optioned):
@@ -106,12 +103,12 @@ def test_options_about_what_nobody_has(vm, optioned, options):
 
 
 def test_which_file_counts(vm, tmp_path, keys, counting):  # noqa: F811
-    home, policy = make_key(tmp_path, "-t", "ed25519", name="home"), make_key(tmp_path, "-t", "ed25519", name="policy")
+    home, other = make_key(tmp_path, "-t", "ed25519", name="home"), make_key(tmp_path, "-t", "ed25519", name="policy")
     vm.write(KEYS, f"{keys}\n{home.with_suffix('.pub').read_text()}", "0600", "agent:agent")
-    vm.write(POLICY_KEYS, policy.with_suffix(".pub").read_text(), "0644")
+    vm.write(POLICY_KEYS, other.with_suffix(".pub").read_text(), "0644")
 
     def enter():
-        return [vm.agent("echo in", options=vm.only(key)).text == "in" for key in (home, policy)]
+        return [vm.agent("echo in", options=vm.only(key)).text == "in" for key in (home, other)]
 
     for value, expected in (("home", [True, False]), ("policy", [False, True]), ("both", [True, True])):
         counting(value)

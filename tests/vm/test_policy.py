@@ -99,9 +99,11 @@ def test_front_keys_are_not_for_one_agent(vm, saved):
 
 def test_a_changed_policy_takes_effect(vm, saved):
     uid = vm.uid("bob")
-    vm.write(BOB, "[limits]\nprocesses = 33\nmemory = 200M\n")
+    vm.write(BOB, "[limits]\nprocesses = 33\ntasks = 333\nmemory = 200M\n")
     vm.root.sh("systemctl daemon-reload")
-    assert vm.root.sh(f"cat /sys/fs/cgroup/user.slice/user-{uid}.slice/pids.max") == "33"
+    assert vm.root.sh(f"cat /sys/fs/cgroup/user.slice/user-{uid}.slice/pids.max") == "333"
+    vm.root.sh("creelctl policy apply")
+    assert vm.processes("bob").limit == 33
     assert vm.root.sh(f"cat /sys/fs/cgroup/user.slice/user-{uid}.slice/memory.max") == str(200 << 20)
     assert vm.bob.sh("echo in") == "in"
 

@@ -5,21 +5,19 @@ import contextlib
 
 import pytest
 
-from harness import marker, python, wait_until
-from test_limits import FILL, SLICE, calm, tasks
+from harness import CGROUP, marker, policy, python, wait_until
+from test_limits import FILL, SLICE, calm, processes
 
 NOTICE = "this login runs in the rescue leaf"
-WHERE = "cut -d: -f3 /proc/self/cgroup"
-BOB = "/etc/creel/agents/bob.conf"
 
 
 @contextlib.contextmanager
 def full_slice(vm):
-    """All 50 tasks of the agent's slice are in use."""
+    """All 50 processes of the agent are in use."""
     number = marker()
     with vm.agent.start(python(FILL, number)) as client:
         assert client.stdout.readline()
-        wait_until(lambda: tasks(vm) == 50, what="the slice is full")
+        wait_until(lambda: processes(vm) == 50, what="the slice is full")
         yield
     wait_until(lambda: not vm.alive(f"sleep {number}"), what="the hang-up ends what filled the slice")
     calm(vm, 20)
@@ -32,18 +30,18 @@ def is_rescue(vm, path, user="agent"):
 def test_rescue_is_told_to_the_client_and_the_record(vm):
     since = vm.now()
     with full_slice(vm):
-        done = vm.agent(WHERE)
+        done = vm.agent(CGROUP)
         assert done.rc == 0 and is_rescue(vm, done.text) and NOTICE in done.errors
-        entry = vm.record(since, "command", agent="agent", command=WHERE)
+        entry = vm.record(since, "command", agent="agent", command=CGROUP)
         assert entry["CREEL_RESCUE"] == "yes" and entry["CREEL_EXIT"] == "0"
 
 
 def test_an_ordinary_login_is_not_rescued(vm):
     since = vm.now()
-    done = vm.agent(WHERE)
+    done = vm.agent(CGROUP)
     assert done.rc == 0 and done.errors == ""
     assert done.text.startswith(f"/user.slice/user-{vm.uid()}.slice/")
-    assert "CREEL_RESCUE" not in vm.record(since, "command", agent="agent", command=WHERE)
+    assert "CREEL_RESCUE" not in vm.record(since, "command", agent="agent", command=CGROUP)
 
 
 FEW = """
@@ -86,7 +84,7 @@ def test_rescue_has_little_memory(vm):
 
 def test_only_one_login_is_rescued_at_a_time(vm):
     with full_slice(vm):
-        with vm.agent.start(f"{WHERE}; cat") as first:
+        with vm.agent.start(f"{CGROUP}; cat") as first:
             assert is_rescue(vm, first.stdout.readline().decode())
             second = vm.agent("echo second")
             assert second.rc == 254 and second.out == b"" and "rescue leaf is in use" in second.errors
@@ -94,9 +92,9 @@ def test_only_one_login_is_rescued_at_a_time(vm):
             first.stdin.close()
             assert first.wait(60) == 0
         # given back: the next one gets it
-        third = wait_until(lambda: (done := vm.agent(WHERE)).rc == 0 and done)
+        third = wait_until(lambda: (done := vm.agent(CGROUP)).rc == 0 and done)
         assert is_rescue(vm, third.text)
-    assert vm.agent.sh(WHERE).startswith("/user.slice/"), "and with room in the slice nobody needs it"
+    assert vm.agent.sh(CGROUP).startswith("/user.slice/"), "and with room in the slice nobody needs it"
 
 
 def test_rescue_cleans_up(vm):
@@ -104,7 +102,7 @@ def test_rescue_cleans_up(vm):
     number = marker()
     with vm.agent.start(python(FILL, number)) as client:
         assert client.stdout.readline()
-        wait_until(lambda: tasks(vm) == 50)
+        wait_until(lambda: processes(vm) == 50)
         done = vm.agent(f"pkill -fx 'sleep {number}'")
         assert done.rc == 0 and NOTICE in done.errors
         wait_until(lambda: not vm.alive(f"sleep {number}"))
@@ -116,9 +114,8 @@ def test_rescue_cleans_up(vm):
 @pytest.fixture
 def small(vm):
     """Bob with 256M and his user manager as it is."""
-    vm.root.sh(f"cp -p {BOB} /root/bob.conf && printf '[limits]\\nmemory = 256M\\nswap = 0\\n' > {BOB} && creelctl policy apply")
-    yield
-    vm.root.sh(f"cp -p /root/bob.conf {BOB} && creelctl policy apply")
+    with policy(vm, "[limits]\nmemory = 256M\nswap = 0\n", "bob"):
+        yield
     wait_until(lambda: vm.bob("echo in").text == "in", 60)
 
 
@@ -141,13 +138,13 @@ sys.stdin.read()
 def test_rescue_when_memory_is_used_up(vm, small):
     place = SLICE.format(uid=vm.uid("bob"))
     assert vm.root.sh(f"cat {place}/memory.max") == str(256 << 20)
-    assert vm.bob.sh(WHERE).startswith("/user.slice/")
+    assert vm.bob.sh(CGROUP).startswith("/user.slice/")
     with vm.bob.start(python(HOG, place)) as client:
         pid = client.stdout.readline().decode().strip()
         assert pid.isdigit(), client.stderr.read()
-        done = vm.bob(WHERE)
+        done = vm.bob(CGROUP)
         assert done.rc == 0 and is_rescue(vm, done.text, "bob") and NOTICE in done.errors
         done = vm.bob(f"kill -KILL {pid}")
         assert done.rc == 0 and NOTICE in done.errors
         assert client.wait(60) != 0
-    wait_until(lambda: vm.bob(WHERE).text.startswith("/user.slice/"), what="there is memory again")
+    wait_until(lambda: vm.bob(CGROUP).text.startswith("/user.slice/"), what="there is memory again")

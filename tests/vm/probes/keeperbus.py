@@ -7,6 +7,8 @@
   keeperbus.py SOCKET early HEX        the same before authentication
   keeperbus.py SOCKET flood N          open N connections, speak on the last one, then close all
   keeperbus.py SOCKET hold             authenticate, print "ready", wait for the end of stdin
+  keeperbus.py SOCKET unread N         the same, but before it is ready it asks for the limits N times and for what there is not;
+                                       reads none of the answers
 
 Prints one JSON object: {"reply": signature}, {"error": name, "text": ...}, {"errno": name}, or {"closed": true}.
 """
@@ -187,7 +189,11 @@ def speak(path, verb, arguments):
         peer.sendall(bytes.fromhex(arguments[0]))
         return {"closed": True} if not peer.recv(1024) else {"answered": True}
     rest = authenticate(peer)
-    if verb == "hold":
+    if verb == "unread":
+        for serial in range(1, int(arguments[0]) + 1):
+            peer.sendall(message("Limits", "", [], serial=serial))
+        peer.sendall(message("NoSuch", "", [], serial=serial + 1))
+    if verb in ("hold", "unread"):
         print("ready", flush=True)
         sys.stdin.read()
         return {"closed": False}

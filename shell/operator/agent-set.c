@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * creelctl agent set: a change of one agent's policy file, and its effect, for what runs as well.
+ *
+ * The new text is judged as a whole before anything is written, and takes the old one's place by rename: whoever reads it
+ * meanwhile, and whoever is killed meanwhile, has one of the two.
+ */
+#include "shell/operator/operator.h"
+#include "shell/operator/settext.h"
+#include "shell/base/file.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define POLICY_TEXT_MAX (64U * 1024)
+
+/* "SECTION.KEY=VALUE", or "SECTION.KEY" to take it out. */
+static int change(char **text, const char *word, bool unset, Reason *ret_reason)
+{
+	_cleanup_free_ char *copy = strdup(word), *changed = NULL;
+	char *dot, *equals;
+	char shown[128];
+	int r;
+
+	if (!copy)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	dot = strchr(copy, '.');
+	equals = strchr(copy, '=');
+	for (const char *c = copy; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			dot = NULL;
+	if (!dot || dot == copy || !dot[1] || dot[1] == '=' || (equals && equals < dot) || !equals != unset)
+		return reason_set(ret_reason, -EINVAL, "%s: not of the form section.key%s",
+			str_quote(word, strlen(word), shown, sizeof(shown)), unset ? "" : "=value");
+	*dot = '\0';
+	if (equals)
+		*equals = '\0';
+	r = settext_change(*text, copy, dot + 1, unset ? NULL : equals + 1, &changed);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s", strerror(-r));
+	free(*text);
+	*text = TAKE_PTR(changed);
+	return 0;
+}
+
+static int change_all(char **text, int argc, char **argv, Reason *ret_reason)
+{
+	for (int i = 0; i < argc; i++) {
+		bool unset = strcmp(argv[i], "--unset") == 0;
+		int r;
+
+		if (unset && ++i == argc)
+			return -EINVAL;
+		r = change(text, argv[i], unset, ret_reason);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int write_policy(const Agent *agent, const char *text, Reason *ret_reason)
+{
+	const PolicyText candidate = { .label = agent->file, .text = text, .n = strlen(text) };
+	_cleanup_(policy_freep) Policy *policy = NULL;
+	PolicyError error = { "" };
+	int r;
+
+	r = policy_load_text("", agent->name, NULL, &candidate, &policy, &error);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s", error.text);
+	r = file_replace_at(AT_FDCWD, agent->file, text, strlen(text), 0644);
+	return r < 0 ? reason_set(ret_reason, r, "%s: %s", agent->file, strerror(-r)) : 0;
+}
+
+static int set(const char *name, int argc, char **argv, Reason *ret_reason)
+{
+	_cleanup_(agent_done) Agent agent = { 0 };
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = agent_find(name, &agent, ret_reason);
+	if (r < 0)
+		return r;
+	if (!agent.has_file || !agent_uid_valid(&agent))
+		return reason_set(ret_reason, -ENOENT, "there is no agent `%s`", agent.name);
+	r = file_read_at(AT_FDCWD, agent.file, 0, POLICY_TEXT_MAX, &text, NULL);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s: %s", agent.file, strerror(-r));
+	r = change_all(&text, argc, argv, ret_reason);
+	return r < 0 ? r : write_policy(&agent, text, ret_reason);
+}
+
+int agent_set_main(int argc, char **argv)
+{
+	_cleanup_close_ int lock_fd = -EBADF;
+	Reason reason = { "" };
+
+	if (argc < 2 || argv[0][0] == '-' || strcmp(argv[argc - 1], "--unset") == 0)
+		return EXIT_USAGE;
+	if (agents_lock(&lock_fd, &reason) < 0 || set(argv[0], argc - 1, argv + 1, &reason) < 0 ||
+		policy_apply_begin(&reason)) {
+		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
+		return EXIT_FAILURE;
+	}
+	if (policy_apply_agent(argv[0]) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	(void)printf("agent %s: applied\n", argv[0]);
+	return EXIT_SUCCESS;
+}
