@@ -13,6 +13,9 @@
 
 #include <string.h>
 
+/* It reads every program that [commands] allow names before it answers: on a cold and busy machine that takes long. */
+#define RELOAD_TIMEOUT_USEC (90 * UINT64_C(1000000))
+
 /* Returns 0 also when no keeper runs: it reads the policy when it starts. */
 static int keeper_reload(uid_t uid, Reason *ret_reason)
 {
@@ -24,6 +27,8 @@ static int keeper_reload(uid_t uid, Reason *ret_reason)
 	r = keeper_connect(uid, &bus);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return 0;
+	if (r >= 0)
+		r = sd_bus_set_method_call_timeout(bus, RELOAD_TIMEOUT_USEC);
 	if (r >= 0)
 		r = sd_bus_call_method(bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Reload", &error, NULL, "");
 	if (r < 0 && sd_bus_error_has_name(&error, KEEPER_ERROR_POLICY))
