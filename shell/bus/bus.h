@@ -43,10 +43,19 @@
  *   Limits       -> a(ssss)                         agent, root  name, limit, use, where the limit came from; those of a
  *                                                                session with the use of the one that the caller is in
  *   Reload       ->                                 root         read the policy again
+ *   Run          ha{sv} -> t                        agent        executes code: a sealed memfd (F_SEAL_SHRINK, F_SEAL_GROW,
+ *                                                                F_SEAL_WRITE), options (run.h) -> the run's number
+ *   Stop         t ->                               agent        ends that run: cancelled
+ *   Repls        -> a(sssttt)                       agent, root  name, language, state (starting|idle|busy), since
+ *                                                                (CLOCK_REALTIME), microseconds since it was used, bytes
+ *   Reset        ss -> b                            agent        language, name: ends that REPL; whether there was one
  *
  * Signal to the front that opened (or attached to) the session:
  *   Exited       susuus                             session, channel, how (exit|signal|unknown), exit status or
  *                                                   signal number, KEEPER_EXITED_ bits, a line for the user ("" = none)
+ * Signals to the peer that called Run:
+ *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes; only where it asked to follow
+ *   Finished     ta{sv}                             run, result (run.h); the last that is said of a run
  *
  * `peer` is "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" (the form of SSH_CONNECTION).
  * A connection that breaks a bound or the table gets an error and is closed.
