@@ -125,7 +125,8 @@ class Driver:
             status, value, error = self.call(frame[1][0], label.decode("utf-8", "replace") or "<run>", code)
             if self.getpid() != self.pid:
                 self.os_exit(value if status == b"x" else status != b"o")
-            self.send(b"D", status + bytes([value & 0xFF]) + error.encode("utf-8", "backslashreplace")[:ERROR_MAX])
+            text = error.encode("utf-8", "backslashreplace")[:ERROR_MAX].decode("utf-8", "ignore")
+            self.send(b"D", status + bytes([value & 0xFF]) + text.encode())
 
     # ---- one call ------------------------------------------------------------------------------------------------
     def call(self, flags, label, code):
@@ -198,10 +199,12 @@ class Driver:
         kind = type(error)
         # the interpreter's own does not ask linecache
         hook = traceback.print_exception if sys.excepthook is sys.__excepthook__ else sys.excepthook
-        try:
-            hook(kind, error, trace)
-        except Exception:
-            traceback.print_exception(kind, error, trace)
+        for show in (hook, traceback.print_exception):
+            try:
+                show(kind, error, trace)
+                break
+            except Exception:
+                continue  # a hook of the code's, or a stream that is none any more: the error is told all the same
         if isinstance(error, KeyboardInterrupt):
             return b"i", 0, "KeyboardInterrupt"
         sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace
