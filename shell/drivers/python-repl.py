@@ -169,22 +169,22 @@ class Driver:
             return self.fail(error)
 
     def execute(self, name, code, echo):
-        mode = self.future | ast.PyCF_ONLY_AST
         try:
-            tree = compile(code, name, "exec", mode, dont_inherit=True)
+            # as a tree it takes several times the memory and the time
+            body = compile(code, name, "exec", self.future | (ast.PyCF_ONLY_AST if echo else 0), dont_inherit=True)
         except ValueError as error:  # a NUL, before Python 3.12
             raise SyntaxError(str(error)) from None
-        last = tree.body.pop() if echo and tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        namespace = self.main.__dict__
-        if tree.body or not last:
-            body = compile(tree, name, "exec", self.future, dont_inherit=True)
-            for feature in FEATURES:
-                self.future |= body.co_flags & feature
-            tree = None
-            exec(body, namespace)
+        last = None
+        if echo:
+            if body.body and isinstance(body.body[-1], ast.Expr):
+                last = ast.Interactive([body.body.pop()])
+            body = compile(body, name, "exec", self.future, dont_inherit=True)
+        for feature in FEATURES:
+            self.future |= body.co_flags & feature
+        exec(body, self.main.__dict__)
         if last:
             # it goes to sys.displayhook, which shows it and sets _
-            exec(compile(ast.Interactive([last]), name, "single", self.future, dont_inherit=True), namespace)
+            exec(compile(last, name, "single", self.future, dont_inherit=True), self.main.__dict__)
 
     def leave(self, end):
         if end.code is None:
