@@ -2,7 +2,7 @@
 // A JavaScript or TypeScript session (Node >= 22.13): runs in the process whose state it keeps, as the agent, and answers the
 // keeper on descriptor 3. The frames are those of python-repl.py.
 //
-//   node node-repl.cjs javascript|typescript
+//   node node-repl.cjs javascript|typescript[-scripts]      -scripts: no `import` statements
 //
 // Code is evaluated by V8's own mode for that, which its inspector offers: names stay and may be declared again, `await` needs
 // no function around it, the value of the last expression comes back. It has no `import`: those are rewritten to a function
@@ -23,7 +23,8 @@ const ERROR_MAX = 4096;
 const HOOK = '$creel'; // how code that the inspector runs reaches this file
 const MAIN = 1; // the inspector's number of the only context that it may use here
 const IMPORT = '$mport'; // as long as the word that it stands for
-const typescript = process.argv[2] === 'typescript';
+const typescript = process.argv[2].startsWith('typescript');
+const modules = !process.argv[2].endsWith('-scripts');
 const { stdout, stderr } = process;
 const write = stderr.write.bind(stderr);
 const session = new Session();
@@ -95,7 +96,7 @@ function rewriteImports(code) {
   for (const { start, top } of findImports(code)) {
     if (start < at) continue;
     STATEMENT.lastIndex = start;
-    const statement = top && STATEMENT.exec(code);
+    const statement = modules && top && STATEMENT.exec(code);
     if (statement) {
       result += code.slice(at, start) + rewriteStatement(statement);
       at = STATEMENT.lastIndex;
