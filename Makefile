@@ -76,9 +76,10 @@ bus_src := shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
-	       shell/confine/landlock.c shell/confine/paths.c shell/confine/places.c shell/confine/programs.c \
-	       shell/confine/rules.c shell/confine/watch.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/listening.c
+	       shell/confine/landlock.c shell/confine/loopback.c shell/confine/paths.c shell/confine/places.c \
+	       shell/confine/programs.c shell/confine/rules.c shell/confine/view.c shell/confine/watch.c
+run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/listening.c shell/run/privilege.c \
+	   shell/run/reaper.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c

@@ -207,7 +207,6 @@ static int grant_all(const Rules *rules)
 
 int rules_make(Plan *plan, int abi, int *ret_fd)
 {
-	const Policy *policy = plan->request->policy;
 	_cleanup_close_ int fd = -EBADF;
 	Rules rules = { .plan = plan, .abi = abi };
 	uint64_t handled = WRITE_RIGHTS;
@@ -217,11 +216,11 @@ int rules_make(Plan *plan, int abi, int *ret_fd)
 		handled |= RIGHT_READ_FILE;
 	if (plan->hides_folder)
 		handled |= RIGHT_READ_DIR;
-	if (policy->commands_allow.n || policy->commands_deny.n)
+	if (plan->allow->n || plan->deny->n)
 		handled |= RIGHT_EXECUTE;
 	/* with an allow list only what it names is executed */
 	rules.base = handled & (RIGHT_READ_FILE | RIGHT_READ_DIR | RIGHT_EXECUTE);
-	if (policy->commands_allow.n)
+	if (plan->allow->n)
 		rules.base &= ~RIGHT_EXECUTE;
 
 	paths_sort(&plan->excluded);
