@@ -3,6 +3,7 @@
  * What cannot be opened gets no rule: that only takes away. A process that prepares as the agent (creel-shell) opens less
  * than the keeper, and grants at most the same.
  */
+#include "shell/base/privilege.h"
 #include "shell/confine/landlock.h"
 #include "shell/confine/plan.h"
 
@@ -73,6 +74,8 @@ static int open_place(const Rules *rules, const char *path, int *ret_fd)
 		r = -EPERM;
 	(void)setfsuid(0);
 	(void)setfsgid(0);
+	/* as in identity_give_back(); a child with a view has made its mounts by now */
+	(void)!privilege_lower(PRIVILEGE_SURROUNDINGS);
 	return r;
 }
 

@@ -9,13 +9,15 @@
  *
  * The home is an overlay. The kernel reads and writes both layers with the rights of the process that mounted it, now and
  * whenever the run uses it: so it is mounted with the agent's uid and gid for file systems (setfsuid(2)). What is left of
- * root's rights then is CAP_SYS_ADMIN, which the overlay needs for its own attributes (trusted.*; tmpfs has no user.* ones
- * before Linux 6.6), and no right to get around owners and modes. Its layers are named from within the home (`.`) and by
+ * root's rights then is CAP_SYS_ADMIN, for the overlay's own attributes (trusted.*; tmpfs has no user.* ones before Linux 6.6),
+ * and CAP_DAC_OVERRIDE, for its working folder, of which nobody has the mode's rights. What the run itself may do with a file
+ * the kernel asks of the run first, by the file's owner and mode. Its layers are named from within the home (`.`) and by
  * fixed names, so that no character of the agent's has a meaning in the options.
  *
  * Flags of mounts: nothing is locked, because no user namespace is made; an agent could not be root in one either.
  */
 #include "shell/confine/view.h"
+#include "shell/base/privilege.h"
 #include "shell/confine/paths.h"
 
 #include <fcntl.h>
@@ -184,6 +186,10 @@ static int make_home(const View *view)
 	if (chdir(view->home) < 0 || stat(".", &st) < 0)
 		return -errno;
 	r = make_parts(st.st_mode);
+	if (r < 0)
+		return r;
+	/* the overlay keeps the rights that are in effect now; the process loses them with root's uid */
+	r = privilege_raise(PRIVILEGE(CAP_SYS_ADMIN) | PRIVILEGE(CAP_DAC_OVERRIDE));
 	if (r < 0)
 		return r;
 	fs_fd = fsopen("overlay", FSOPEN_CLOEXEC);

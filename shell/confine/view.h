@@ -26,7 +26,7 @@ typedef struct View {
 /*
  * Context: child, after clone, in new mount, pid and ipc namespaces, as process 1 of its own; single-threaded, allocates
  * nothing. Makes a cgroup namespace as well. Privilege: uid 0 with CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, the agent's
- * groups; keeps them. Paths that lead through folders of the agent's are opened as the agent, and without links.
+ * groups, and CAP_DAC_OVERRIDE permitted; keeps them. Paths that lead through folders of the agent's are opened as the agent, and without links.
  * Linux 5.12 (mount_setattr(2)). Returns 0, or a negative errno with the name of the step that failed: then the process
  * must end.
  */

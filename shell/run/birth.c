@@ -8,11 +8,10 @@
  * and end with it. A helper would be one process more to begin, to trust and to find again when the keeper dies.
  */
 #include "shell/run/birth.h"
-#include "shell/run/privilege.h"
+#include "shell/base/privilege.h"
 #include "shell/run/reaper.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -25,7 +24,7 @@
 #include <sys/wait.h>
 
 #define PASSED_FD 3
-/* for namespaces and mounts, and for the loopback of a network namespace */
+/* view_enter() puts the one that it needs besides into effect itself */
 #define NEEDED (PRIVILEGE(CAP_SYS_ADMIN) | PRIVILEGE(CAP_NET_ADMIN))
 
 static void tell(const char *text)
@@ -294,7 +293,7 @@ int birth(const BirthRequest *request, pid_t *ret_pid, int *ret_pid_fd)
 		child(request, uid);
 	/* to lower what is in effect never fails */
 	if (own)
-		(void)!privilege_lower(NEEDED);
+		(void)!privilege_lower(PRIVILEGE_SURROUNDINGS);
 	if (pid < 0)
 		return -error;
 	*ret_pid = (pid_t)pid;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "shell/run/privilege.h"
+#include "shell/base/privilege.h"
 
 #include <linux/capability.h>
 #include <sys/syscall.h>
