@@ -23,7 +23,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define PASSED_FD 3
+#define THIRD_FD 3
 /* view_enter() puts the one that it needs besides into effect itself */
 #define NEEDED (PRIVILEGE(CAP_SYS_ADMIN) | PRIVILEGE(CAP_NET_ADMIN))
 
@@ -58,7 +58,7 @@ static int lift(int *fd)
 {
 	if (*fd < 0)
 		return 0;
-	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, PASSED_FD + 1);
+	*fd = fcntl(*fd, F_DUPFD_CLOEXEC, THIRD_FD + 1);
 	return *fd < 0 ? -errno : 0;
 }
 
@@ -87,7 +87,7 @@ static int close_others(int *keep, size_t n)
 static int take_descriptors(Child *child)
 {
 	const BirthRequest *request = child->request;
-	int passed_fd = request->passed_fd > STDERR_FILENO ? request->passed_fd : -EBADF;
+	int third_fd = request->third_fd > STDERR_FILENO ? request->third_fd : -EBADF;
 	int r;
 
 	/* out of the way of the one that becomes 3 */
@@ -102,13 +102,13 @@ static int take_descriptors(Child *child)
 	if (dup2(request->input_fd, STDIN_FILENO) < 0 || dup2(request->output_fd, STDOUT_FILENO) < 0 ||
 		dup2(request->error_fd, STDERR_FILENO) < 0)
 		return -errno;
-	if (passed_fd == PASSED_FD && fcntl(PASSED_FD, F_SETFD, 0) < 0)
+	if (third_fd == THIRD_FD && fcntl(THIRD_FD, F_SETFD, 0) < 0)
 		return -errno;
-	if (passed_fd > PASSED_FD && dup2(passed_fd, PASSED_FD) < 0)
+	if (third_fd > THIRD_FD && dup2(third_fd, THIRD_FD) < 0)
 		return -errno;
 
 	/* the rules are still to be applied, and that closes them */
-	int keep[] = { passed_fd < 0 ? -EBADF : PASSED_FD, child->confinement.ruleset_fd, child->narrower.ruleset_fd,
+	int keep[] = { third_fd < 0 ? -EBADF : THIRD_FD, child->confinement.ruleset_fd, child->narrower.ruleset_fd,
 		child->report_fd };
 
 	return close_others(keep, ELEMENTSOF(keep));

@@ -114,7 +114,7 @@ typedef struct Asked {
 	bool view, own_network, closed_doors, bash;
 	uint64_t scratch; /* 0: plenty */
 	const char *directory;
-	int passed_fd;
+	int third_fd;
 	int interrupt; /* milliseconds until SIGINT is sent; 0: never */
 } Asked;
 
@@ -202,7 +202,7 @@ static Seen run(const Asked *asked, const char *script)
 		.environment = environment,
 		.home = home,
 		.directory = asked->directory,
-		.passed_fd = asked->passed_fd,
+		.third_fd = asked->third_fd,
 	};
 	int ends[2], report_fd = -EBADF, pid_fd = -EBADF;
 	Seen seen = { .code = 0 };
@@ -481,7 +481,7 @@ static void test_passed(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "echo passed", 11), 11);
 	for (int view = 0; view < 2; view++) {
-		const Asked asked = { .view = view, .passed_fd = fd, .own_network = view };
+		const Asked asked = { .view = view, .third_fd = fd, .own_network = view };
 
 		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 		seen = run(&asked, "cat <&3; echo; ls /proc/$$/fd | tr '\\n' ' '");
