@@ -11,6 +11,7 @@
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/run.h"
+#include "shell/keeper/surroundings.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
@@ -28,6 +29,7 @@ static void keeper_done(Keeper *keeper)
 	sd_event_source_disable_unref(keeper->attach_timer);
 	record_free(keeper->record);
 	account_free(keeper->account);
+	settings_forget(keeper);
 	policy_free(keeper->policy);
 	confinement_done(&keeper->confinement);
 	identity_free(keeper->identity);
@@ -69,6 +71,7 @@ void keeper_load_policy(Keeper *keeper)
 		policy = policy_free(policy);
 		log_error("logins are refused: %s", keeper->policy_error.text);
 	}
+	settings_forget(keeper);
 	policy_free(keeper->policy);
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
@@ -245,6 +248,7 @@ int main(int argc, char **argv)
 		.rescue_fd = -EBADF,
 		.kept_fd = -EBADF,
 		.confinement = CONFINEMENT_NONE,
+		.variants = { CONFINEMENT_NONE, CONFINEMENT_NONE, CONFINEMENT_NONE, CONFINEMENT_NONE },
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },
 		.looks = { .interval_usec = 50000, .burst = 100 },

@@ -35,6 +35,7 @@ typedef struct BirthRequest {
 	const char *directory;             /* instead: a child that cannot enter it ends; NULL: `home` */
 	int input_fd, output_fd, error_fd; /* become 0, 1, 2; stay open in the caller */
 	int third_fd;                      /* becomes 3, without close-on-exec; stays open in the caller; 0: none */
+	bool copy_third;                   /* the program gets a copy of it that it cannot execute, nor change */
 	bool terminal;                     /* input_fd is a pty slave: becomes the controlling terminal */
 	/*
 	 * Instead of `program`: runs in the child, confined, with the keeper's memory copied and out of the agent's reach
@@ -68,5 +69,6 @@ _must_check_ int birth_report_new(int *ret_read_fd, int *ret_report_fd);
 /*
  * How the program ended, as waitid(2) tells it (si_code, si_status): of one with a view what its reaper reported, or what
  * became of the reaper, where that was ended itself. `read_fd` -EBADF: there is no reaper. Never waits.
+ * Returns false when there is a reaper, and it gave up before there was a program: the status is BIRTH_EXIT_*.
  */
-void birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status);
+bool birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status);

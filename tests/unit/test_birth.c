@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -115,6 +116,7 @@ typedef struct Asked {
 	uint64_t scratch; /* 0: plenty */
 	const char *directory;
 	int third_fd;
+	bool copy_third;
 	int interrupt; /* milliseconds until SIGINT is sent; 0: never */
 } Asked;
 
@@ -203,6 +205,7 @@ static Seen run(const Asked *asked, const char *script)
 		.home = home,
 		.directory = asked->directory,
 		.third_fd = asked->third_fd,
+		.copy_third = asked->copy_third,
 	};
 	int ends[2], report_fd = -EBADF, pid_fd = -EBADF;
 	Seen seen = { .code = 0 };
@@ -490,6 +493,33 @@ static void test_passed(void **state)
 	(void)close(fd);
 }
 
+/* A program as its code is none that it can execute, where it is a copy. */
+static void test_copied(void **state)
+{
+	static const char script[] =
+		"(exec /proc/self/fd/3 copied) 2>&1 | grep -o -e copied -e 'Permission denied'; chmod 755 "
+		"/proc/self/fd/3 2>/dev/null && echo changed; echo x 2>/dev/null >/proc/self/fd/3 && echo written; "
+		"head -c 4 <&3 | tail -c 3";
+	int fd, program;
+
+	needs_root();
+	program = open("/bin/echo", O_RDONLY | O_CLOEXEC);
+	fd = memfd_create("code", MFD_CLOEXEC);
+	while (sendfile(fd, program, NULL, 1 << 20) > 0)
+		;
+	assert_int_equal(fchmod(fd, 0777), 0);
+	for (int copy = 0; copy < 2; copy++) {
+		const Asked asked = { .third_fd = fd, .copy_third = copy };
+		Seen seen;
+
+		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+		seen = run(&asked, script);
+		assert_int_equal(strncmp(seen.text, copy ? "Permission denied\nELF" : "copied\n", copy ? 21 : 7), 0);
+	}
+	(void)close(fd);
+	(void)close(program);
+}
+
 /* [exec] lists on top of [commands]: what either refuses is refused. */
 static void test_bash(void **state)
 {
@@ -555,6 +585,7 @@ int main(void)
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_output_link),
 		cmocka_unit_test(test_passed),
+		cmocka_unit_test(test_copied),
 		cmocka_unit_test(test_bash),
 		cmocka_unit_test(test_bash_interpreter),
 		cmocka_unit_test(test_nothing_left),
