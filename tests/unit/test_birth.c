@@ -238,6 +238,9 @@ static Seen run(const Asked *asked, const char *script)
 	return seen;
 }
 
+/* which descriptors the shell has */
+#define OPEN "for fd in /proc/$$/fd/*; do test -e $fd && echo -n \"${fd##*/} \"; done"
+
 static const Asked independent = { .view = true };
 
 #define assert_ran(seen, expected)                                                               \
@@ -255,7 +258,7 @@ static void test_plain(void **state)
 	Seen seen;
 
 	needs_root();
-	seen = run(&asked, "id -u; pwd | wc -l; ls /proc/$$/fd | tr '\\n' ' '; exit 3");
+	seen = run(&asked, "id -u; pwd | wc -l; " OPEN "; exit 3");
 	assert_string_equal(seen.text, "60123\n1\n0 1 2 ");
 	assert_int_equal(seen.code, CLD_EXITED);
 	assert_int_equal(seen.status, 3);
@@ -487,7 +490,7 @@ static void test_passed(void **state)
 		const Asked asked = { .view = view, .third_fd = fd, .own_network = view };
 
 		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-		seen = run(&asked, "cat <&3; echo; ls /proc/$$/fd | tr '\\n' ' '");
+		seen = run(&asked, "cat <&3; echo; " OPEN);
 		assert_ran(seen, "echo passed\n0 1 2 3 ");
 	}
 	(void)close(fd);
@@ -508,13 +511,15 @@ static void test_copied(void **state)
 	while (sendfile(fd, program, NULL, 1 << 20) > 0)
 		;
 	assert_int_equal(fchmod(fd, 0777), 0);
-	for (int copy = 0; copy < 2; copy++) {
+	for (int copy = 1; copy >= 0; copy--) {
 		const Asked asked = { .third_fd = fd, .copy_third = copy };
 		Seen seen;
 
 		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 		seen = run(&asked, script);
-		assert_int_equal(strncmp(seen.text, copy ? "Permission denied\nELF" : "copied\n", copy ? 21 : 7), 0);
+		if (!strstr(seen.text, copy ? "Permission denied\nELF" : "copied\n") ||
+			(copy && (strstr(seen.text, "changed") || strstr(seen.text, "written"))))
+			fail_msg("%s", seen.text);
 	}
 	(void)close(fd);
 	(void)close(program);
