@@ -92,6 +92,7 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
+	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
 	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
