@@ -71,7 +71,11 @@ static int make_leaf(Repl *repl, const RunOptions *options)
 		.cpu = policy->exec_cpu,
 	};
 	r = leaf_make(repl->keeper->leaves_fd, repl->leaf, &repl->limits, false, &repl->leaf_fd);
-	return r < 0 ? r : file_put_at(repl->leaf_fd, "memory.oom.group", "1");
+	if (r < 0)
+		return r;
+	r = file_put_at(repl->leaf_fd, "memory.oom.group", "1");
+	/* without that controller there is no limit either that it could be about */
+	return r == -ENOENT ? 0 : r;
 }
 
 /* Where figures go, besides what every run has. */
