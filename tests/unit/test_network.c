@@ -49,8 +49,8 @@ static int setup(void **state)
 	items[3] = (EnforceAgent){ .uid = 1003 };
 	/* whose runs alone are restricted */
 	items[4] = (EnforceAgent){ .uid = 1004,
-		.policy = load(
-			"[network]\nallowed_hosts = run.example, 198.51.100.0/24\n[exec]\nnetwork = restricted\n") };
+		.policy = load("[ports]\nlisten = 5000\n[network]\nallowed_hosts = run.example, "
+			       "198.51.100.0/24\n[exec]\nnetwork = restricted\n") };
 	return 0;
 }
 
