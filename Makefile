@@ -324,6 +324,8 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+# what reads code on descriptor 3 and executes it (shell/run/language.c)
+data_files += $(foreach f,node-run.cjs python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
@@ -368,6 +370,12 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# a keeper of runs alone, for tests on this machine
+run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
+		  $(policy_src) $(base_src)
+run-keeper_libs := inih
+run-keeper_ldlibs := -lpam $(watch_ldlibs)
+$(eval $(call test_rules,run-keeper,tests/runs/run-keeper.c,libsystemd))
 # what the confinement costs a birth
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
@@ -441,7 +449,11 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front
+.PHONY: unit fuzz-corpora front runs
+# runs by the keeper's own sources, on a cgroup tree of this machine's; as root
+runs: $(BUILD)/tests/run-keeper
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/runs
+
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
 front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
