@@ -214,7 +214,7 @@ void repl_call_lost(Repl *repl)
 	take_usage(repl);
 	if (repl->ending.si_signo)
 		run_explain(run, &repl->ending);
-	if (repl->broken && run->reason == RUN_SIGNAL)
+	if (repl->broken && run->reason == RUN_SIGNAL && run->signal == SIGKILL)
 		(void)snprintf(
 			run->sentence, sizeof(run->sentence), "Error: the session's interpreter broke off its answer");
 	run->state = RUN_STATE_RESET;
