@@ -456,7 +456,7 @@ install: all
 .PHONY: unit fuzz-corpora front drivers runs
 # the drivers of runs and sessions, with the interpreters of this machine
 drivers:
-	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/drivers
+	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
 runs: $(BUILD)/tests/run-keeper
