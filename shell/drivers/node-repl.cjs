@@ -15,6 +15,8 @@
 const { Session } = require('node:inspector');
 const { createRequire, stripTypeScriptTypes } = require('node:module');
 const { Socket } = require('node:net');
+const { Writable } = require('node:stream');
+const { writeSync } = require('node:fs');
 const { inspect } = require('node:util');
 const vm = require('node:vm');
 
@@ -25,12 +27,58 @@ const MAIN = 1; // the inspector's number of the only context that it may use he
 const IMPORT = '$mport'; // as long as the word that it stands for
 const typescript = process.argv[2].startsWith('typescript');
 const modules = !process.argv[2].endsWith('-scripts');
-const { stdout, stderr } = process;
-const write = stderr.write.bind(stderr);
 const session = new Session();
 const channel = new Socket({ fd: 3, readable: true, writable: true });
 let current = null; // the call that is being served
 let directory = null;
+
+// ---- output -------------------------------------------------------------------------------------------------------
+
+const moment = new Int32Array(new SharedArrayBuffer(4));
+
+function writeAll(fd, bytes) {
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += writeSync(fd, bytes, at);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+      Atomics.wait(moment, 0, 0, 1); // a program that has the pipe, too, made it so
+    }
+  }
+}
+
+// Node's own streams keep books of what they write: code that is interrupted in between leaves them waiting for ever.
+class Output extends Writable {
+  constructor(fd) {
+    super();
+    this.fd = fd;
+    this._type = 'pipe';
+  }
+
+  write(chunk, encoding, done) {
+    const callback = typeof encoding === 'function' ? encoding : done;
+    if (typeof chunk === 'string') writeAll(this.fd, Buffer.from(chunk, typeof encoding === 'string' ? encoding : 'utf8'));
+    else if (ArrayBuffer.isView(chunk)) writeAll(this.fd, Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    else throw new TypeError('a chunk is a string or bytes');
+    if (callback) process.nextTick(callback);
+    return true;
+  }
+
+  end(chunk, encoding, done) {
+    const callback = [chunk, encoding, done].find((each) => typeof each === 'function');
+    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') this.write(chunk, encoding);
+    if (callback) process.nextTick(callback);
+    return this;
+  }
+
+  destroy() {
+    return this;
+  }
+}
+
+for (const [name, fd] of [['stdout', 1], ['stderr', 2]])
+  Object.defineProperty(process, name, { value: new Output(fd), writable: true, configurable: true, enumerable: true });
+const { stdout, stderr } = process;
 
 function send(type, ...parts) {
   const payload = Buffer.concat(parts);
@@ -134,6 +182,12 @@ function ownFrames(stack) {
   return first < 0 ? stack : lines.slice(0, first).join('\n');
 }
 
+function tell(text) {
+  try {
+    stderr.write(text);
+  } catch { /* the code closed it */ }
+}
+
 function describe(error, details, code, label) {
   let place = '';
 
@@ -153,7 +207,7 @@ function describe(error, details, code, label) {
   } catch {
     text = 'Uncaught error that cannot be shown';
   }
-  write(`${place}${text}\n`);
+  tell(`${place}${text}\n`);
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : text;
   } catch {
@@ -179,19 +233,10 @@ function fetchValue({ type, subtype, objectId, unserializableValue, value }) {
   return got;
 }
 
-function flushed(stream) {
-  return new Promise((resolve) => {
-    if (!stream.writableLength || stream.destroyed) resolve();
-    else stream.write('', resolve);
-  });
-}
-
-async function finish(call, status, value, error) {
+function finish(call, status, value, error) {
   if (call !== current) return;
   current = null;
   session.post('Runtime.releaseObjectGroup', { objectGroup: 'call' });
-  await flushed(stdout);
-  await flushed(stderr);
   const text = new Uint8Array(ERROR_MAX);
   const { written } = new TextEncoder().encodeInto(error, text); // whole characters
   send('D', Buffer.from(status), Buffer.from([value]), text.subarray(0, written));

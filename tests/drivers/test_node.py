@@ -121,6 +121,17 @@ def test_much_code_and_much_output(node):
     assert (len(done.out), len(done.err)) == (3 * 10**6 + 2, 10**6)
 
 
+def test_output_is_whole_after_an_interrupt(node):
+    for _ in range(5):
+        node.begin("console.log('ready'); while (true) console.log('x'.repeat(1000))")
+        node.wait_for("ready")
+        node.interrupt()
+        assert node.finish().status == "i"
+        assert node("process.stdout.write('a'); process.stderr.write(Buffer.from('b')); console.error('c')") == ("o", 0, "", "a", "bc\n")
+    done = node("require('stream').Readable.from(['p', 'q']).pipe(process.stdout); await new Promise((d) => setTimeout(d, 50))")
+    assert done.out == "pq", done
+
+
 def test_programs_have_no_third_descriptor(node):
     assert node("require('child_process').execSync('ls /proc/self/fd').toString().split('\\n').join()").out == "'0,1,2,3,'\n"
 

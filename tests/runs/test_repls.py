@@ -191,7 +191,7 @@ def test_a_driver_that_lies_is_ended(client):
 
 def test_what_a_call_left_running_ends_with_its_session(client, keeper):
     pid = int(call(client, "setsid sleep 1000 >/dev/null & echo $!", "main", "bash")["stdout"])
-    assert alive(pid)
+    until(lambda: alive(pid), "it was executed")
     reset(client, "main", "bash")
     until(lambda: not keeper.left(), "the leaf is gone")
     assert not alive(pid)
