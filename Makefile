@@ -512,7 +512,7 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
-shell_scripts := units/quota-on tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := shell/drivers/bash-repl.sh units/quota-on tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers

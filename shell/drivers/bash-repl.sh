@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2016,SC2034,SC2059,SC2064,SC2154
 # SPDX-License-Identifier: MIT
 #
 # A bash session: runs in the shell whose state it keeps, as the agent, and answers the keeper on descriptor 3. The frames are

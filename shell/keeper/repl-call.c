@@ -240,24 +240,25 @@ static void interrupt(Repl *repl)
 		repl_end(repl, RUN_REASONS_N, "its call could not be interrupted");
 }
 
-static void forget_waiting(Repl *repl, Run *run)
+void repl_forget_waiting(Repl *repl, const Run *run)
 {
-	size_t i = 0;
+	size_t n = 0;
 
-	while (i < repl->n_waiting && repl->waiting[i] != run)
-		i++;
-	if (i == repl->n_waiting)
-		return;
-	repl->n_waiting--;
-	memmove(repl->waiting + i, repl->waiting + i + 1, (repl->n_waiting - i) * sizeof(*repl->waiting));
+	for (size_t i = 0; i < repl->n_waiting; i++)
+		if (repl->waiting[i] != run)
+			repl->waiting[n++] = repl->waiting[i];
+	repl->n_waiting = n;
 }
 
 void repl_call_stop(Run *run)
 {
 	Repl *repl = run->repl;
 
+	/* it is over, and told of as soon as its files are */
+	if (!repl)
+		return;
 	if (run != repl->call) {
-		forget_waiting(repl, run);
+		repl_forget_waiting(repl, run);
 		run->repl = NULL;
 		run->state = RUN_STATE_PRESERVED;
 		run_over(run);

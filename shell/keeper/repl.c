@@ -143,7 +143,7 @@ static int give_birth(Repl *repl, const RunOptions *options, PolicyError *ret_re
 		r = open_ends(repl, &ends);
 	if (!r)
 		r = setting_prepare(keeper, options, repl->leaf_fd, &order, &setting, ret_reason);
-	if (r < 0)
+	if (r)
 		return r;
 	order.program = arguments.items[0];
 	order.arguments = arguments.items;
@@ -269,8 +269,7 @@ static void take_turn(Repl *repl)
 {
 	Run *run = repl->waiting[0];
 
-	repl->n_waiting--;
-	memmove(repl->waiting, repl->waiting + 1, repl->n_waiting * sizeof(*repl->waiting));
+	repl_forget_waiting(repl, run);
 	repl->call = run;
 	repl->idle_timer = sd_event_source_disable_unref(repl->idle_timer);
 	run->begun_usec = clock_monotonic_usec();

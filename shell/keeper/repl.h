@@ -75,6 +75,8 @@ void repl_rest(Repl *repl);
 /* Its driver is ready: hands over the code of `call`. */
 void repl_call_begin(Repl *repl);
 void repl_call_stop(Run *run);
+/* `run` waits no longer. */
+void repl_forget_waiting(Repl *repl, const Run *run);
 /* Bytes came from the driver, or may go to it. */
 int repl_on_channel(sd_event_source *source, int fd, uint32_t events, void *userdata);
 /* What its call used, and how it ended, when the process did. Frees the call. */

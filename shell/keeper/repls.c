@@ -160,7 +160,7 @@ int repl_call(Run *run, sd_bus_error *ret_error)
 	int r;
 
 	r = judge(run, repl, ret_error);
-	if (r < 0)
+	if (r)
 		return r;
 	if (repl && repl->n_waiting == REPL_WAITING_MAX)
 		return sd_bus_error_setf(
@@ -170,7 +170,7 @@ int repl_call(Run *run, sd_bus_error *ret_error)
 		r = make_room(keeper, ret_error);
 	if (!r && !repl)
 		r = repl_new(keeper, run, &repl, ret_error);
-	if (r < 0)
+	if (r)
 		return r;
 	watch_memory(keeper);
 	run_number(run);
