@@ -42,10 +42,10 @@ int sessions_json(sd_bus_message *reply, json_t **ret)
 		return -ENOMEM;
 	r = sd_bus_message_enter_container(reply, 'a', "(sssttt)");
 	while (r >= 0 && (r = session_read(reply, &session)) > 0) {
-		json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", session.name, "language",
-			session.language, "state", session.state, "since",
-			time_text(session.since_usec, since, sizeof(since)), "idle_ms",
-			(json_int_t)(session.idle_usec / 1000), "memory", (json_int_t)session.bytes);
+		json_t *one =
+			json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", session.name, "language", session.language,
+				"state", session.state, "since", time_text(session.since_usec, since, sizeof(since)),
+				"idle_ms", (json_int_t)(session.idle_usec / 1000), "memory", (json_int_t)session.bytes);
 
 		if (json_array_append_new(all, one) < 0)
 			return -ENOMEM;
@@ -67,8 +67,7 @@ static int sessions_show(sd_bus_message *reply)
 	while (r >= 0 && (r = session_read(reply, &session)) > 0)
 		(void)printf("%-20s %-12s %-8s %-20s %7llus %8s\n", session.name, session.language, session.state,
 			time_text(session.since_usec, since, sizeof(since)),
-			(unsigned long long)(session.idle_usec / 1000000),
-			str_size(session.bytes, size, sizeof(size)));
+			(unsigned long long)(session.idle_usec / 1000000), str_size(session.bytes, size, sizeof(size)));
 	return r;
 }
 
