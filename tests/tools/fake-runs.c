@@ -99,6 +99,13 @@ static uint64_t now_usec(clockid_t clock)
 	return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec / 1000;
 }
 
+/* With what it started, unless it has not got so far as to have a session of its own. */
+static void process_kill(const Process *process)
+{
+	if (kill(-process->pid, SIGKILL) < 0)
+		(void)kill(process->pid, SIGKILL);
+}
+
 static void process_free(Process *process)
 {
 	for (Process **p = &processes; *p; p = &(*p)->next)
@@ -106,7 +113,7 @@ static void process_free(Process *process)
 			*p = process->next;
 			break;
 		}
-	(void)kill(-process->pid, SIGKILL);
+	process_kill(process);
 	sd_event_source_disable_unref(process->child);
 	sd_event_source_disable_unref(process->control);
 	fd_close(process->control_fd);
@@ -436,7 +443,7 @@ static void run_stop(Run *run, RunReason reason)
 
 	run->reason = reason;
 	if (!*run->process->session || again) {
-		(void)kill(-run->process->pid, SIGKILL);
+		process_kill(run->process);
 		return;
 	}
 	(void)kill(run->process->pid, SIGINT);
@@ -561,7 +568,7 @@ static int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_
 	if (process && process->run)
 		process->run->reason = RUN_CANCELLED;
 	if (process)
-		(void)kill(-process->pid, SIGKILL);
+		process_kill(process);
 	if (process && !process->run)
 		process_free(process);
 	return sd_bus_reply_method_return(message, "b", process != NULL);

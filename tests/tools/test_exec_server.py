@@ -182,8 +182,8 @@ def test_long_line_is_dropped(server):
 
 def test_ten_megabytes_and_nul_in_code(server):
     assert run(server, "#" * (10 << 20) + "\nprint(1)")["stdout"] == "1\n"
-    result = run(server, "print(1)\0")
-    assert result["reason"] == "exit" and "null byte" in result["stderr"]
+    result = run(server, "print(1)\0", session="main")
+    assert result["reason"] == "exit" and "null byte" in result["error"]
 
 
 def test_half_a_line(server, agent):
