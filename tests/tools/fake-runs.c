@@ -233,7 +233,7 @@ static void run_free(Run *run)
 static void run_finish(Run *run, RunResult *result)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
-	char paths[3][512], name[64], names[16][256], hashes[16][65];
+	char paths[3][512], directory[512], name[64], names[16][256], hashes[16][65];
 	RunFile files[16] = { 0 };
 
 	(void)snprintf(name, sizeof(name), "run-%llu.stdout", (unsigned long long)run->number);
@@ -250,6 +250,8 @@ static void run_finish(Run *run, RunResult *result)
 	result->cpu_usec = 1000;
 	result->memory_peak = 1024 * 1024;
 	result->files = files;
+	(void)snprintf(directory, sizeof(directory), "%s/workspace/output", getenv("HOME"));
+	result->files_directory = run->collect ? directory : "";
 	result->n_files = collect(run, files, names, hashes, ELEMENTSOF(files));
 	if (run->reason != RUN_OK)
 		result->reason = run->reason;
