@@ -31,7 +31,7 @@
 #define TIMEOUT_MAX_USEC (120 * SECOND)
 #define GRACE_USEC (2 * SECOND)
 #define OUTPUT_BYTES (1024U * 1024)
-#define SESSIONS_MAX 4U
+#define QUEUED_MAX 16U
 
 typedef struct Process {
 	struct Process *next;
@@ -130,10 +130,15 @@ static void take_output(Process *process, unsigned int stream, const void *bytes
 {
 	Run *run = process->run;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *signal_message = NULL;
+	uint64_t queued;
 
 	if (!run)
 		return;
 	capture_add(&run->captures[stream], bytes, n);
+	/* as the real one: who reads too slowly is told no more */
+	if (run->follow && run->peer &&
+		(sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX))
+		run->follow = false;
 	if (run->follow && run->peer &&
 		sd_bus_message_new_signal(run->peer->bus, &signal_message, KEEPER_OBJECT, KEEPER_INTERFACE, "Output") >=
 			0 &&
@@ -340,8 +345,14 @@ _Noreturn static void become(
 	}
 	if (strcmp(language, "python") == 0)
 		words[0] = "/usr/bin/python3";
-	else if (strcmp(language, "bash") != 0)
+	else if (strcmp(language, "bash") != 0) {
+		/* Node reads no script from a path like that */
 		words[0] = "node";
+		words[1] = "-e";
+		words[n++] = "new (require('module'))('run')._compile(require('fs').readFileSync(3, 'utf8'), "
+			     "process.cwd() + '/run')";
+		words[n++] = "--";
+	}
 	for (; arguments && *arguments; arguments++)
 		words[n++] = *arguments;
 	words[n] = NULL;
