@@ -78,10 +78,13 @@ static bool joins(const Cleaner *cleaner, uint32_t joiner, uint32_t next)
 	return joiner == 0x200d && is_picture(cleaner->before) && is_picture(next);
 }
 
-static bool varies(const Cleaner *cleaner, uint32_t selector)
+static bool varies(const Cleaner *cleaner, uint32_t selector, uint32_t next)
 {
 	if (selector >= 0xe0100)
 		return is_ideograph(cleaner->before);
+	/* a key's cap around a digit */
+	if (next == 0x20e3)
+		return true;
 	return is_picture(cleaner->before) || is_ideograph(cleaner->before) || is_shaped(cleaner->before);
 }
 
@@ -101,7 +104,7 @@ static void clean_one(Cleaner *cleaner, uint32_t character, uint32_t next)
 		else
 			put_digits(cleaner, character);
 	} else if (unicode_is_mark(character)) {
-		bool fits = unicode_is_invisible(character) ? !cleaner->marks && varies(cleaner, character)
+		bool fits = unicode_is_invisible(character) ? !cleaner->marks && varies(cleaner, character, next)
 							    : cleaner->marks < MARKS_KEPT;
 
 		if (fits && cleaner->before != '\n' && cleaner->before != '\t')
