@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define PARTS_MAX 4U
-#define WORDS_MOST 300U /* units of an error or a file's name within a line */
+#define WORDS_MOST 200U /* what an error or a file's name within a line may cost */
 
 #define BACKTICKS                                                                                       \
 	.open = "```\n", .close = "\n```", .code = "`", .code_end = "`", .counts_markup = true, .fences = true, \
@@ -169,9 +169,25 @@ static int add_files(Message *message, const RenderRequest *request)
 	return r;
 }
 
-/* Words for walk_code(): one line, and short. */
-static int make_words(const char *text, char **ret)
+/* A few words as code. A single backtick would end them where backticks are signs. */
+static void walk_code(Walker *walker, const char *s, size_t n)
 {
+	for (size_t i = 0, run; i < n; i += run) {
+		const char *sign = walker->channel->fences ? memchr(s + i, '`', n - i) : NULL;
+
+		run = sign ? (size_t)(sign - s) - i : n - i;
+		walk_text(walker, s + i, run);
+		if (sign) {
+			walk_words(walker, "\\x60");
+			run++;
+		}
+	}
+}
+
+/* One line of at most WORDS_MOST. */
+static int make_words(const RenderChannel *channel, const char *text, char **ret)
+{
+	Walker walker = { .channel = channel };
 	_cleanup_free_ char *clean = NULL;
 	size_t n, end = 0;
 	int r;
@@ -184,7 +200,8 @@ static int make_words(const char *text, char **ret)
 	while (end < n) {
 		size_t length = unicode_cluster(clean + end, n - end);
 
-		if (unicode_units(clean, end + length) > WORDS_MOST)
+		walk_code(&walker, clean + end, length);
+		if (walker.cost > WORDS_MOST)
 			break;
 		end += length;
 	}
@@ -204,13 +221,13 @@ static int message_make(Message *message, const RenderRequest *request)
 	if (!r)
 		r = add_files(message, request);
 	if (!r)
-		r = make_words(request->error, &message->error);
+		r = make_words(message->channel, request->error, &message->error);
 	if (!r)
-		r = make_words(request->stdout_file, &message->files[0]);
+		r = make_words(message->channel, request->stdout_file, &message->files[0]);
 	if (!r)
-		r = make_words(request->stderr_file, &message->files[1]);
+		r = make_words(message->channel, request->stderr_file, &message->files[1]);
 	if (!r && !message->files[0] && !message->files[1])
-		r = make_words(request->full_file, &message->files[0]);
+		r = make_words(message->channel, request->full_file, &message->files[0]);
 	return r;
 }
 
@@ -222,18 +239,10 @@ static void walk_separator(Walker *walker)
 		walk_words(walker, "\n");
 }
 
-/* A few words as code. A single backtick would end them where backticks are signs. */
-static void walk_code(Walker *walker, const char *words)
+static void walk_words_as_code(Walker *walker, const char *words)
 {
 	walk_markup(walker, walker->channel->code);
-	for (size_t n; *words; words += n) {
-		n = strcspn(words, walker->channel->fences ? "`" : "");
-		walk_text(walker, words, n);
-		if (words[n]) {
-			walk_words(walker, "\\x60");
-			n++;
-		}
-	}
+	walk_code(walker, words, strlen(words));
 	walk_markup(walker, walker->channel->code_end);
 }
 
@@ -260,7 +269,7 @@ static void walk_end(Walker *walker, const Message *message, bool shortened)
 {
 	if (message->error) {
 		walk_separator(walker);
-		walk_code(walker, message->error);
+		walk_words_as_code(walker, message->error);
 	}
 	if (!message->n_parts && !message->error)
 		walk_words(walker, "(no output)");
@@ -270,7 +279,7 @@ static void walk_end(Walker *walker, const Message *message, bool shortened)
 		if (message->files[i]) {
 			walk_separator(walker);
 			walk_words(walker, "view full output: ");
-			walk_code(walker, message->files[i]);
+			walk_words_as_code(walker, message->files[i]);
 		}
 	if (!message->files[0] && !message->files[1]) {
 		walk_separator(walker);
@@ -334,8 +343,8 @@ static bool is_cut(const Message *message)
 }
 
 /*
- * Room is what the frames and our own lines leave: with all of them at their longest, more than half of the smallest
- * channel's.
+ * Room is what the frames and our own lines leave: with all of them at their longest, half of the smallest channel's. So
+ * each part has at least CUT_LEAST.
  */
 static void fit(Message *message)
 {
