@@ -83,6 +83,8 @@ audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 tools_src := shell/tools/client.c shell/tools/fields.c shell/tools/jsontext.c shell/tools/lines.c shell/tools/result.c
+render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c shell/tools/unicode.c
+render_command_src := shell/tools/render-command.c shell/tools/render-result.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
@@ -158,7 +160,7 @@ pam_creel_libs := libsystemd
 pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
-creel_src := shell/creel.c $(tools_src) $(bus_client_src) $(base_src)
+creel_src := shell/creel.c $(render_command_src) $(render_src) $(tools_src) $(bus_client_src) $(base_src)
 creel_libs := libsystemd jansson
 creel_ldlibs := -lm
 creel_dir := $(bindir)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* creel: the agent's command. It holds no privilege: what it shows, the agent's keeper told it. */
 #include "shell/bus/limit.h"
+#include "shell/tools/render-command.h"
 
 #include <string.h>
 
@@ -11,6 +12,9 @@ static void print_help(FILE *file)
 	(void)fprintf(file, "usage:\n"
 			    "  creel limits [--json]\n"
 			    "      what you may use, and what you use now\n"
+			    "  creel render --channel discord|telegram|slack|whatsapp|plain [--code FILE [--lang LANGUAGE]]\n"
+			    "               [--full FILE] [FILE|-]\n"
+			    "      a run's result (creel run --json) as a message\n"
 			    "  creel help | --version\n"
 			    "see creel(1)\n");
 }
@@ -45,6 +49,8 @@ int main(int argc, char **argv)
 {
 	if (argc >= 2 && strcmp(argv[1], "limits") == 0)
 		return limits_main(argc - 2, argv + 2);
+	if (argc >= 2 && strcmp(argv[1], "render") == 0)
+		return render_main(argc - 2, argv + 2);
 	if (argc == 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
 		print_help(stdout);
 		return EXIT_SUCCESS;

@@ -5,6 +5,7 @@
  */
 #include "shell/tools/unicode.h"
 #include "shell/base/cleanup.h"
+#include "shell/base/utf8.h"
 
 typedef struct Range {
 	uint32_t first, last;
@@ -120,27 +121,17 @@ static bool is_in(const Range *ranges, size_t n, uint32_t character)
 
 size_t unicode_read(const char *s, size_t n, uint32_t *ret)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	const unsigned char *p = (const unsigned char *)s;
+	size_t length = utf8_length(s, n);
 	uint32_t character;
-	size_t length;
 
-	*ret = UNICODE_REPLACEMENT;
-	if (p[0] < 0x80) {
-		*ret = p[0];
+	if (!length) {
+		*ret = UNICODE_REPLACEMENT;
 		return 1;
 	}
-	length = p[0] >= 0xf8 ? 0 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 0;
-	if (!length || length > n)
-		return 1;
-	character = p[0] & (0x7fU >> length);
-	for (size_t i = 1; i < length; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 1;
+	character = length == 1 ? p[0] : p[0] & (0x7fU >> length);
+	for (size_t i = 1; i < length; i++)
 		character = character << 6 | (p[i] & 0x3fU);
-	}
-	if (character < least[length] || character > 0x10ffff || (character >= 0xd800 && character < 0xe000))
-		return 1;
 	*ret = character;
 	return length;
 }
