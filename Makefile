@@ -171,7 +171,7 @@ creel_dir := $(bindir)
 unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
-	      test_calls test_confine test_network test_run
+	      test_calls test_confine test_network test_run test_render
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -231,12 +231,13 @@ test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
 test_filter_src := $(filter_src) $(base_src)
+test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor render
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
@@ -263,6 +264,7 @@ fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 			sshd-sub/monitor-login.c sshd-sub/userauth.c sshd-sub/blob.c sshd-sub/wire.c $(audit_src) $(silent_src)
 fuzz_bus_monitor_libs := libcrypto
+fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------

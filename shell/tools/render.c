@@ -197,6 +197,8 @@ static int make_words(const RenderChannel *channel, const char *text, char **ret
 	r = text_clean(text, strlen(text), true, &clean, &n);
 	if (r < 0)
 		return r;
+	if (!text_shows(clean, n))
+		return 0;
 	while (end < n) {
 		size_t length = unicode_cluster(clean + end, n - end);
 
