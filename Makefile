@@ -82,9 +82,9 @@ run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/liste
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
-tools_src := shell/tools/client.c shell/tools/fields.c shell/tools/jsontext.c shell/tools/lines.c shell/tools/result.c
-render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c shell/tools/unicode.c
-render_command_src := shell/tools/render-command.c shell/tools/render-result.c
+tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
+	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
+	     shell/tools/script.c shell/tools/sessions.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
@@ -110,6 +110,8 @@ sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c 
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/sources.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
+render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c shell/tools/unicode.c
+render_command_src := shell/tools/render-command.c shell/tools/render-result.c
 doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-enforced doctor-files doctor-kernel doctor-look doctor-network doctor-units,\
 		shell/operator/$(f).c)
 operator_src += $(doctor_src)
@@ -162,7 +164,8 @@ pam_creel_libs := libsystemd
 pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
-creel_src := shell/creel.c $(render_command_src) $(render_src) $(tools_src) $(bus_client_src) $(base_src)
+creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+creel_src += $(render_command_src) $(render_src)
 creel_libs := libsystemd jansson
 creel_ldlibs := -lm
 creel_dir := $(bindir)
