@@ -112,6 +112,8 @@ sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c 
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/sources.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
+listing_src := shell/collect/listing.c
+collect_src := shell/collect/collect.c shell/collect/digest.c shell/collect/memory.c shell/collect/walk.c $(listing_src)
 render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c shell/tools/unicode.c
 render_command_src := shell/tools/render-command.c shell/tools/render-result.c
 doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-enforced doctor-files doctor-kernel doctor-look doctor-network doctor-units,\
@@ -119,7 +121,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-confine creel-enforce creel-generator creelctl creel creel-shell
+programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -132,11 +134,16 @@ creel-sshd_dir := $(libexecdir)
 
 creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
 		    $(bus_src) $(policy_src) $(base_src)
+creel-keeper_src += shell/keeper/output.c $(listing_src)
 creel-keeper_libs := libsystemd inih
 # libsystemd must find it in the program (shell/bus/received.c)
 watch_ldlibs := -Wl,--export-dynamic-symbol=recvmsg
 creel-keeper_ldlibs := -lpam $(watch_ldlibs)
 creel-keeper_dir := $(libexecdir)
+
+creel-collect_src := shell/creel-collect.c $(collect_src) $(base_src)
+creel-collect_libs := libcrypto
+creel-collect_dir := $(libexecdir)
 
 creel-enforce_src := shell/creel-enforce.c $(enforce_src) $(policy_src) $(base_src)
 creel-enforce_libs := libbpf inih
@@ -176,7 +183,7 @@ creel_dir := $(bindir)
 unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
-	      test_calls test_confine test_network test_run test_render
+	      test_calls test_confine test_network test_run test_render test_collect
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -236,13 +243,15 @@ test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
 test_filter_src := $(filter_src) $(base_src)
+test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
+test_collect_libs := libsystemd libcrypto
 test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor render
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor render listing
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
@@ -269,12 +278,13 @@ fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 			sshd-sub/monitor-login.c sshd-sub/userauth.c sshd-sub/blob.c sshd-sub/wire.c $(audit_src) $(silent_src)
 fuzz_bus_monitor_libs := libcrypto
+fuzz_listing_src := $(listing_src) $(base_src)
 fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator shell/enforce shell/tools tests
+	  shell/keeper shell/operator shell/enforce shell/tools shell/collect tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -282,14 +292,15 @@ may_shell/audit := shell/base
 may_shell/session := shell/base shell/policy
 may_shell/confine := shell/base shell/policy
 may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
-may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
+may_shell/collect := shell/base shell/bus
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell/enforce := shell/base shell/policy
 may_shell/tools := shell/base shell/bus
-may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
-may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 # outside libraries: header prefix -> the folders that own it
 owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
 owner_jansson.h := shell/tools tests
@@ -298,7 +309,7 @@ owner_ini.h := shell/policy
 owner_security/ := shell/session shell
 owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
-owner_openssl/ := sshd-sub tests
+owner_openssl/ := sshd-sub shell/collect tests
 owner_bpf/ := shell/enforce
 
 # ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------

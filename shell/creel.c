@@ -9,14 +9,15 @@
 
 static void print_help(FILE *file)
 {
-	(void)fprintf(file, "usage:\n"
-			    "  creel limits [--json]\n"
-			    "      what you may use, and what you use now\n"
-			    "  creel render --channel discord|telegram|slack|whatsapp|plain [--code FILE [--lang LANGUAGE]]\n"
-			    "               [--full FILE] [FILE|-]\n"
-			    "      a run's result (creel run --json) as a message\n"
-			    "  creel help | --version\n"
-			    "see creel(1)\n");
+	(void)fprintf(file,
+		"usage:\n"
+		"  creel limits [--json]\n"
+		"      what you may use, and what you use now\n"
+		"  creel render --channel discord|telegram|slack|whatsapp|plain [--code FILE [--lang LANGUAGE]]\n"
+		"               [--full FILE] [FILE|-]\n"
+		"      a run's result (creel run --json) as a message\n"
+		"  creel help | --version\n"
+		"see creel(1)\n");
 }
 
 static int limits_main(int argc, char **argv)

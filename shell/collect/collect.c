@@ -162,7 +162,9 @@ static int tell_all(const Collection *collection, FILE *file)
 
 	for (size_t i = 0; i < collection->n && !r; i++) {
 		const Found *found = &collection->found[i];
-		Listing listing = { .type = LISTING_FILE, .status = found->status, .number = found->bytes, .name = found->path };
+		Listing listing = {
+			.type = LISTING_FILE, .status = found->status, .number = found->bytes, .name = found->path
+		};
 
 		if (!found->told)
 			continue;

@@ -19,7 +19,12 @@
 #define LISTING_HEAD (1U + 1U + 2U + 8U + LISTING_DIGEST)
 #define LISTING_RECORD_MAX (LISTING_HEAD + RUN_PATH_MAX - 1)
 
-typedef enum ListingType { LISTING_READY = 'R', LISTING_FILE = 'F', LISTING_END = 'E', LISTING_FAILED = 'X' } ListingType;
+typedef enum ListingType {
+	LISTING_READY = 'R',
+	LISTING_FILE = 'F',
+	LISTING_END = 'E',
+	LISTING_FAILED = 'X'
+} ListingType;
 
 typedef struct Listing {
 	ListingType type;

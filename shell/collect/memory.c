@@ -47,9 +47,8 @@ static bool remember(void *userdata, const char *path, const struct stat *st)
 
 	if (memory->n == memory->room) {
 		size_t room = memory->room ? 4 * memory->room : 64;
-		MemoryEntry *entries = memory->n < MEMORY_MAX
-					       ? reallocarray(memory->entries, room, sizeof(*memory->entries))
-					       : NULL;
+		MemoryEntry *entries =
+			memory->n < MEMORY_MAX ? reallocarray(memory->entries, room, sizeof(*memory->entries)) : NULL;
 
 		if (!entries) {
 			memory->full = true;

@@ -178,6 +178,9 @@ static int allow_implied(Plan *plan, const StrList *folders)
 	int r;
 
 	r = allow_path(plan, policy->shell);
+	/* what lists the files of a run: it reads what the agent may read, and no more */
+	if (!r)
+		r = allow_path(plan, CREEL_LIBEXECDIR "/creel-collect");
 	for (size_t i = 0; !r && i < policy->subsystems.n; i++) {
 		const char *program = strchr(policy->subsystems.items[i], '=');
 		_cleanup_free_ char *path = program ? strndup(program + 1, strcspn(program + 1, " ")) : NULL;

@@ -32,7 +32,11 @@ static size_t colour_length(const char *s, size_t n)
 
 static void put_digits(Cleaner *cleaner, uint32_t character)
 {
-	(void)fprintf(cleaner->file, character < 0x100 ? "\\x%02x" : character < 0x10000 ? "\\u%04x" : "\\U%08x", character);
+	(void)fprintf(cleaner->file,
+		character < 0x100     ? "\\x%02x"
+		: character < 0x10000 ? "\\u%04x"
+				      : "\\U%08x",
+		character);
 	cleaner->before = '0';
 	cleaner->marks = 0;
 }

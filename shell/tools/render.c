@@ -15,7 +15,7 @@
 #define PARTS_MAX 4U
 #define WORDS_MOST 200U /* what an error or a file's name within a line may cost */
 
-#define BACKTICKS                                                                                       \
+#define BACKTICKS                                                                                               \
 	.open = "```\n", .close = "\n```", .code = "`", .code_end = "`", .counts_markup = true, .fences = true, \
 	.parses_mentions = true
 

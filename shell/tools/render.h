@@ -17,14 +17,14 @@
 
 typedef struct RenderChannel {
 	const char *name;
-	size_t limit;          /* UTF-16 code units of a message */
-	bool counts_markup;    /* a channel that parses before it counts does not */
-	bool entities;         /* & < > are written &amp; &lt; &gt; */
-	bool fences;           /* frames are rows of backticks, so none may stand in a text */
-	bool parses_mentions;  /* @everyone calls people wherever it stands */
-	bool parses_links;     /* addresses become links inside of frames, too */
-	const char *open;      /* a frame */
-	const char *open_as;   /* ... with a language: two strings around its name; NULL: the channel knows none */
+	size_t limit;         /* UTF-16 code units of a message */
+	bool counts_markup;   /* a channel that parses before it counts does not */
+	bool entities;        /* & < > are written &amp; &lt; &gt; */
+	bool fences;          /* frames are rows of backticks, so none may stand in a text */
+	bool parses_mentions; /* @everyone calls people wherever it stands */
+	bool parses_links;    /* addresses become links inside of frames, too */
+	const char *open;     /* a frame */
+	const char *open_as;  /* ... with a language: two strings around its name; NULL: the channel knows none */
 	const char *open_as_end;
 	const char *close;
 	const char *close_as;
@@ -64,5 +64,4 @@ bool render_language_valid(const char *language);
  * Writes the message, without an end of line. `ret_shortened`: something of the texts was left out. Returns 0, or -ENOMEM with nothing written that
  * could be sent.
  */
-_must_check_ int render(
-	const RenderChannel *channel, const RenderRequest *request, FILE *file, bool *ret_shortened);
+_must_check_ int render(const RenderChannel *channel, const RenderRequest *request, FILE *file, bool *ret_shortened);

@@ -46,7 +46,8 @@ static bool next(Reader *reader, uint32_t *ret)
 			return false;
 		c = c << 6 | (p[k] & 0x3f);
 	}
-	if ((length == 3 && (c < 0x800 || (c >= 0xd800 && c <= 0xdfff))) || (length == 4 && (c < 0x10000 || c > 0x10ffff)))
+	if ((length == 3 && (c < 0x800 || (c >= 0xd800 && c <= 0xdfff))) ||
+		(length == 4 && (c < 0x10000 || c > 0x10ffff)))
 		return false;
 	reader->i += length;
 	reader->units += length == 4 ? 2 : 1;
@@ -59,9 +60,9 @@ static bool is_hidden(uint32_t c, bool gaps)
 {
 	if (c == 0x200b)
 		return !gaps;
-	return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e ||
-	       c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
-	       (c >= 0xe0000 && c < 0xe0100) || (c & 0xfffe) == 0xfffe;
+	return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
+	       c == 0x180e || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xe0000 && c < 0xe0100) || (c & 0xfffe) == 0xfffe;
 }
 
 static const char *check_characters(const Reader *start)

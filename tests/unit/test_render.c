@@ -32,9 +32,13 @@ static const struct {
 	{ "\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd" },
 	{ "\xef\xbf\xbe", "\xef\xbf\xbd" },
 	/* directions, ends of lines of other programs, zero widths, tags */
-	{ "\xe2\x80\xae" "abc\xe2\x81\xa6", "\\u202eabc\\u2066" },
+	{ "\xe2\x80\xae"
+	  "abc\xe2\x81\xa6",
+		"\\u202eabc\\u2066" },
 	{ "\xe2\x80\xa8", "\\u2028" },
-	{ "a\xe2\x80\x8b" "b\xef\xbb\xbf\xc2\xad", "a\\u200bb\\ufeff\\xad" },
+	{ "a\xe2\x80\x8b"
+	  "b\xef\xbb\xbf\xc2\xad",
+		"a\\u200bb\\ufeff\\xad" },
 	{ "\xf3\xa0\x81\x81", "\\U000e0041" },
 	{ "pass\xe2\x80\x8dword", "pass\\u200dword" },
 	/* where scripts and pictures need them */
@@ -215,10 +219,11 @@ static uint64_t random_below(uint64_t n)
 	return seed % n;
 }
 
-static const char *const tricks[] = { "`", "``", "```", "```\n", "\n```\n", "@everyone", "@here", "<@1>", "<!channel>", "<", ">",
-	"&", "&lt;", "</pre>", "</code></pre>", "<b>", "https://x.example/", "www.x.example", "\n", "\n\n", "\r", "\t", " ",
-	"\033[31m", "\033[0m", "\033]8;;https://x\a", "\0", "\xe2\x80\x8b", "\xe2\x80\xae", "\xe2\x80\x8d", "\xcc\x81", "\xef\xb8\x8f",
-	"\xf0\x9f\x91\xa8", "\xf0\x9f\x87\xa9", "\xff", "\xed\xa0\x80", "\xe2\x82", "*", "_", "~", "\\", "word", "python\n", "1\n" };
+static const char *const tricks[] = { "`", "``", "```", "```\n", "\n```\n", "@everyone", "@here", "<@1>", "<!channel>",
+	"<", ">", "&", "&lt;", "</pre>", "</code></pre>", "<b>", "https://x.example/", "www.x.example", "\n", "\n\n",
+	"\r", "\t", " ", "\033[31m", "\033[0m", "\033]8;;https://x\a", "\0", "\xe2\x80\x8b", "\xe2\x80\xae",
+	"\xe2\x80\x8d", "\xcc\x81", "\xef\xb8\x8f", "\xf0\x9f\x91\xa8", "\xf0\x9f\x87\xa9", "\xff", "\xed\xa0\x80",
+	"\xe2\x82", "*", "_", "~", "\\", "word", "python\n", "1\n" };
 
 static size_t fill(char *buffer, size_t size)
 {
