@@ -11,6 +11,7 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
+#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-confine  what the confinement adds to a birth; as root
@@ -387,6 +388,10 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# a keeper that executes runs without confinement, for tests of the tools alone
+fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
+fake-runs_libs := libcrypto
+$(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # what the confinement costs a birth
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
@@ -460,7 +465,11 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front
+.PHONY: unit fuzz-corpora front tools
+# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
+tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
 front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front

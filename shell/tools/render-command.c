@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "shell/tools/render-command.h"
+/* creel render: a result as a message of a channel, for creel(1). Reads and writes as who calls it. */
 #include "shell/base/file.h"
+#include "shell/tools/commands.h"
 #include "shell/tools/render-result.h"
 
 #include <fcntl.h>
 #include <getopt.h>
 #include <string.h>
-
-#define EXIT_USAGE 2
 
 static const char usage_text[] =
 	"usage: creel render --channel discord|telegram|slack|whatsapp|plain [--code FILE [--lang LANGUAGE]]\n"
