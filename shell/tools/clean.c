@@ -38,7 +38,7 @@ static void put_digits(Cleaner *cleaner, uint32_t character)
 				      : "\\U%08x",
 		character);
 	cleaner->before = '0';
-	cleaner->marks = 0;
+	cleaner->marks = MARKS_KEPT; /* nothing sits on digits that stand for something else */
 }
 
 static void put(Cleaner *cleaner, uint32_t character)

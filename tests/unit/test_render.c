@@ -51,6 +51,7 @@ static const struct {
 	{ "\xcc\x81", "\\u0301" },
 	{ "\n\xcc\x81", "\n\\u0301" },
 	{ "e\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81", "e\xcc\x81\xcc\x81\xcc\x81\xcc\x81\\u0301" },
+	{ "\b\xcc\x81", "\\x08\\u0301" },
 };
 
 static void test_clean(void **state)
