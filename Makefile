@@ -115,6 +115,7 @@ sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c 
 filter_src := shell/confine/filter.c
 listing_src := shell/collect/listing.c
 collect_src := shell/collect/collect.c shell/collect/digest.c shell/collect/memory.c shell/collect/walk.c $(listing_src)
+keeper_src += shell/keeper/output.c $(listing_src)
 render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c shell/tools/unicode.c
 render_command_src := shell/tools/render-command.c shell/tools/render-result.c
 doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-enforced doctor-files doctor-kernel doctor-look doctor-network doctor-units,\
@@ -135,7 +136,6 @@ creel-sshd_dir := $(libexecdir)
 
 creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
 		    $(bus_src) $(policy_src) $(base_src)
-creel-keeper_src += shell/keeper/output.c $(listing_src)
 creel-keeper_libs := libsystemd inih
 # libsystemd must find it in the program (shell/bus/received.c)
 watch_ldlibs := -Wl,--export-dynamic-symbol=recvmsg
@@ -344,6 +344,8 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+# what reads code on descriptor 3 and executes it (shell/run/language.c)
+data_files += $(foreach f,node-run.cjs python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
@@ -392,6 +394,12 @@ $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
 fake-runs_libs := libcrypto
 $(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
+# a keeper of runs alone, for tests on this machine
+run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
+		  $(policy_src) $(base_src)
+run-keeper_libs := inih
+run-keeper_ldlibs := -lpam $(watch_ldlibs)
+$(eval $(call test_rules,run-keeper,tests/runs/run-keeper.c,libsystemd))
 # what the confinement costs a birth
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
@@ -469,6 +477,10 @@ install: all
 # creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
 tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+.PHONY: unit fuzz-corpora front runs
+# runs by the keeper's own sources, on a cgroup tree of this machine's; as root
+runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/runs
 
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
 front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
