@@ -21,26 +21,15 @@
 #include <sys/resource.h>
 
 #define CPU_SECONDS 30 /* the keeper's own limit is one of time */
+#define MEMORY_BYTES (64U << 20) /* what it remembers of MEMORY_MAX files is a tenth of it */
 #define EXIT_USAGE 2
 
-/* Like mkdir -p; what cannot be made is missed by open(2). */
-static void make_folder(char *path)
-{
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		(void)mkdir(path, 0755);
-		*slash = '/';
-	}
-	(void)mkdir(path, 0755);
-}
-
 /* Somebody else's folder is not where this agent's output belongs, and its files are not ours to vouch for. */
-static int open_folder(char *path, int *ret_fd)
+static int open_folder(const char *path, int *ret_fd)
 {
 	_cleanup_close_ int fd = -EBADF;
 	struct stat st;
 
-	make_folder(path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
@@ -62,7 +51,7 @@ static bool wait_for_word(void)
 	return n == 1;
 }
 
-static int work(char *path, CollectRequest *request, uint64_t begun_nsec)
+static int work(const char *path, CollectRequest *request, uint64_t begun_nsec)
 {
 	_cleanup_(memory_done) Memory memory = { 0 };
 	_cleanup_close_ int fd = -EBADF;
@@ -83,13 +72,14 @@ static int work(char *path, CollectRequest *request, uint64_t begun_nsec)
 
 int main(int argc, char **argv)
 {
-	static const struct rlimit cpu = { CPU_SECONDS, CPU_SECONDS };
+	static const struct rlimit cpu = { CPU_SECONDS, CPU_SECONDS }, memory = { MEMORY_BYTES, MEMORY_BYTES };
 	CollectRequest request;
 	uint64_t begun_nsec;
 	int r;
 
 	/* what it remembers is nobody's to read or change */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CPU, &cpu) < 0)
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CPU, &cpu) < 0 ||
+		setrlimit(RLIMIT_DATA, &memory) < 0)
 		return EXIT_FAILURE;
 	if (argc < 4 || argv[1][0] != '/' || str_to_u64(argv[2], UINT64_MAX, &request.max_bytes) < 0 ||
 		str_to_u64(argv[3], UINT64_MAX, &begun_nsec) < 0) {

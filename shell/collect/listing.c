@@ -95,7 +95,6 @@ static void take(ListingReader *reader, size_t name_n, Listing *ret)
 		.name = name_n ? (const char *)reader->record + LISTING_HEAD : NULL,
 	};
 	memcpy(ret->digest, reader->record + AT_DIGEST, LISTING_DIGEST);
-	reader->record[LISTING_HEAD + name_n] = '\0';
 	reader->used = 0;
 	reader->ready = true;
 	reader->over = ret->type == LISTING_END || ret->type == LISTING_FAILED;
@@ -117,6 +116,8 @@ int listing_read(ListingReader *reader, const uint8_t **data, size_t *n, Listing
 	name_n = name_length(reader->record);
 	if (!fill(reader, data, n, LISTING_HEAD + name_n))
 		return 0;
+	/* what an earlier, longer record left there is no part of this name */
+	reader->record[LISTING_HEAD + name_n] = '\0';
 	if (name_n && !name_valid((const char *)reader->record + LISTING_HEAD, name_n))
 		return -EBADMSG;
 	take(reader, name_n, ret);

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -208,6 +209,34 @@ static int on_collector_exit(sd_event_source *source, const siginfo_t *info, voi
 
 /* ---- its birth ---- */
 
+static char *folder_path(const Keeper *keeper)
+{
+	const char *folder = keeper->policy->output_dir;
+
+	return *folder == '/' ? strdup(folder) : str_format("%s/%s", keeper->identity->home, folder);
+}
+
+/* As the agent, like mkdir -p; what cannot be made is missed by who opens it. A run finds it there from its beginning. */
+static int make_folder(const Keeper *keeper)
+{
+	_cleanup_free_ char *path = folder_path(keeper);
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	r = identity_borrow(keeper->identity);
+	if (r < 0)
+		return r;
+	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		(void)mkdir(path, 0755);
+		*slash = '/';
+	}
+	(void)mkdir(path, 0755);
+	identity_give_back();
+	return 0;
+}
+
 static uint64_t coarse_nsec(void)
 {
 	struct timespec now = { 0 };
@@ -224,9 +253,7 @@ static int make_arguments(const Keeper *keeper, StrList *ret)
 
 	r = strlist_add(&list, "creel-collect");
 	if (!r)
-		r = strlist_push(&list, *policy->output_dir == '/'
-						? strdup(policy->output_dir)
-						: str_format("%s/%s", keeper->identity->home, policy->output_dir));
+		r = strlist_push(&list, folder_path(keeper));
 	if (!r)
 		r = strlist_push(&list, str_format("%llu", (unsigned long long)policy->output_max_file_size));
 	if (!r)
@@ -301,11 +328,10 @@ static int watch(Outputs *outputs)
 
 static int start(Outputs *outputs, uint64_t number)
 {
-	static const LeafLimits limits = { .memory = UINT64_C(64) << 20, .tasks = 4, .cpu = LEAF_UNLIMITED };
 	int r;
 
 	(void)snprintf(outputs->name, sizeof(outputs->name), "outputs-%llu", (unsigned long long)number);
-	r = leaf_make(outputs->keeper->leaves_fd, outputs->name, &limits, false, &outputs->leaf_fd);
+	r = leaf_make(outputs->keeper->leaves_fd, outputs->name, NULL, false, &outputs->leaf_fd);
 	if (r < 0)
 		return r;
 	r = give_birth(outputs);
@@ -324,12 +350,17 @@ static int start(Outputs *outputs, uint64_t number)
 void outputs_begin(Run *run)
 {
 	_cleanup_(outputs_freep) Outputs *outputs = NULL;
-	int r = -ENOMEM;
+	int r = 0;
 
+	if (run->options.collect || run->options.figures || run->options.independent)
+		r = make_folder(run->keeper);
 	if (!run->options.collect)
 		return;
-	outputs = calloc(1, sizeof(*outputs));
-	if (outputs) {
+	if (!r) {
+		outputs = calloc(1, sizeof(*outputs));
+		r = outputs ? 0 : -ENOMEM;
+	}
+	if (!r) {
 		outputs->keeper = run->keeper;
 		outputs->leaf_fd = outputs->pid_fd = outputs->word_fd = outputs->records_fd = -EBADF;
 		r = start(outputs, run->number);

@@ -118,8 +118,9 @@ void run_name_files(Run *run);
 
 /* output.c */
 /*
- * The output folder is being remembered from now on, where the run asks for its files; called before anything of it runs. Whatever fails
- * takes the list of files from the result, and nothing else: `files_left_out` is UINT64_MAX then.
+ * Called before anything of the run is born. Makes the output folder where the run has a use for it; where it asks for its
+ * files, that is being remembered from now on. Whatever fails takes the list of files from the result, and nothing else:
+ * `files_left_out` is UINT64_MAX then.
  */
 void outputs_begin(Run *run);
 /* The run is over: lists what it put there, and calls run_finish(), at once or later. */
