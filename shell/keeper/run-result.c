@@ -225,8 +225,6 @@ static int add_stream(Run *run, Stream *stream, int *ret_fd, uint64_t *ret_head)
 
 static RunResult make_result(const Run *run)
 {
-	const uint64_t now = clock_monotonic_usec();
-
 	return (RunResult){
 		.stdout_fd = -EBADF,
 		.stderr_fd = -EBADF,
@@ -238,7 +236,7 @@ static RunResult make_result(const Run *run)
 		.exit_code = run->signal ? -1 : run->exit_code,
 		.signal = run->signal,
 		.reason = run->reason,
-		.duration_usec = now - run->begun_usec,
+		.duration_usec = run->over_usec - run->begun_usec,
 		.cpu_usec = run->usage.cpu_usec,
 		.memory_peak = run->usage.memory_peak,
 		.state = run->state,
