@@ -68,7 +68,7 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/rate.c shell/base/str.c shell/base/passing.c
+	    shell/base/log.c shell/base/passing.c shell/base/quantity.c shell/base/rate.c shell/base/str.c shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
@@ -82,6 +82,7 @@ run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/liste
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
+tools_src := shell/tools/client.c shell/tools/fields.c shell/tools/jsontext.c shell/tools/lines.c shell/tools/result.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
@@ -157,8 +158,9 @@ pam_creel_libs := libsystemd
 pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
-creel_src := shell/creel.c $(bus_client_src) $(base_src)
-creel_libs := libsystemd
+creel_src := shell/creel.c $(tools_src) $(bus_client_src) $(base_src)
+creel_libs := libsystemd jansson
+creel_ldlibs := -lm
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
@@ -258,7 +260,7 @@ fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator shell/enforce tests
+	  shell/keeper shell/operator shell/enforce shell/tools tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -269,16 +271,18 @@ may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
 may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell/enforce := shell/base shell/policy
-may_shell := shell/enforce shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/tools := shell/base shell/bus
+may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
-may_tests := shell/enforce shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 # outside libraries: header prefix -> the folders that own it
-owned_headers := libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
+owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
+owner_jansson.h := shell/tools tests
 owner_libssh/ := sshd-sub tests
 owner_ini.h := shell/policy
 owner_security/ := shell/session shell
-owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell sshd-sub tests
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
 owner_openssl/ := sshd-sub tests
 owner_bpf/ := shell/enforce
