@@ -245,7 +245,7 @@ static bool request_check(McpRequest *request, const char *method)
 			"progressToken must be an integer or a string of at most %u bytes", MCP_ID_MAX);
 		return false;
 	}
-	if (handshake || strcmp(method, "ping") == 0) {
+	if (handshake || (!version && strcmp(method, "ping") == 0)) {
 		if (request->version == MCP_NONE)
 			request->version = MCP_2024_11_05;
 		return true;

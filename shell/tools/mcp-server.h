@@ -44,7 +44,7 @@ typedef struct McpRequest {
 	bool pending;    /* a call was made: the answer comes later, or never */
 } McpRequest;
 
-typedef struct McpTool McpTool;
+typedef struct McpTool McpTool; /* mcp-tools.h */
 
 /* A request that waits for its answer. */
 struct McpCall {
