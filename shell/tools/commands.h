@@ -9,3 +9,6 @@
 int run_main(int argc, char **argv);
 int sessions_main(int argc, char **argv);
 int exec_server_main(int argc, char **argv);
+
+/* creel mcp. Where the workspace and the output folder are: absolute, or below the home. */
+int mcp_main(const char *workspace, const char *output);

@@ -38,7 +38,7 @@ json_t *tool_run(McpRequest *request, const McpTool *tool, const ToolInput *inpu
 json_t *tool_run_file(McpRequest *request, const McpTool *tool, const ToolInput *input);
 json_t *tool_reset(McpRequest *request, const McpTool *tool, const ToolInput *input);
 json_t *tool_sessions(McpRequest *request, const McpTool *tool, const ToolInput *input);
-/* mcp-files.c */
+/* mcp-resources.c */
 json_t *tool_list(McpRequest *request, const McpTool *tool, const ToolInput *input);
 json_t *tool_read(McpRequest *request, const McpTool *tool, const ToolInput *input);
 
