@@ -39,7 +39,7 @@ typedef struct Command {
 
 static void complain(const char *what, const char *why)
 {
-	(void)fprintf(stderr, "creel: run: %s%s%s\n", what, *why ? ": " : "", why);
+	(void)fprintf(stderr, "creel: run: %s%s%s\n", what, *what && *why ? ": " : "", why);
 }
 
 /* ---- what it writes ---- */
