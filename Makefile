@@ -82,9 +82,10 @@ run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/liste
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
+mcp_src := $(foreach f,call files message resources tools version,shell/tools/mcp-$(f).c)
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
-	     shell/tools/script.c shell/tools/sessions.c
+	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
@@ -162,8 +163,8 @@ pam_creel_libs := libsystemd
 pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
-creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
-creel_libs := libsystemd jansson
+creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(policy_src) $(base_src)
+creel_libs := libsystemd jansson inih
 creel_ldlibs := -lm
 creel_dir := $(bindir)
 
