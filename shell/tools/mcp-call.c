@@ -102,10 +102,10 @@ json_t *tool_reset(McpRequest *request, const McpTool *tool, const ToolInput *in
 
 	if (!call)
 		return NULL;
-	call->language = strcmp(input->language, "python") == 0 ? "Python"
-		: strcmp(input->language, "javascript") == 0    ? "JavaScript"
-		: strcmp(input->language, "typescript") == 0    ? "TypeScript"
-								: "Bash";
+	call->language = strcmp(input->language, "python") == 0       ? "Python"
+			 : strcmp(input->language, "javascript") == 0 ? "JavaScript"
+			 : strcmp(input->language, "typescript") == 0 ? "TypeScript"
+								      : "Bash";
 	if (request->mcp->hooks->reset(
 		    request->mcp->userdata, call, input->language, input->session, why, sizeof(why)) < 0)
 		return tool_call_refused(request, call, why);
@@ -212,10 +212,10 @@ int mcp_call_reset(McpCall *call)
 {
 	_cleanup_free_ char *text = str_format("%s REPL reset.\n", call->language);
 
-	return call_answer(call,
-		text ? tool_result(call->version,
-			       json_pack("{s:s, s:s, s:n}", "stdout", text, "stderr", "", "error"), false)
-		     : NULL);
+	return call_answer(
+		call, text ? tool_result(call->version,
+				     json_pack("{s:s, s:s, s:n}", "stdout", text, "stderr", "", "error"), false)
+			   : NULL);
 }
 
 int mcp_call_failed(McpCall *call, const char *why)

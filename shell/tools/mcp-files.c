@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define DEPTH_MAX 8U       /* folders within one another */
-#define SEEN_MAX 100000U   /* entries that one answer looks at */
-#define OPEN_TRIES 8U      /* somebody renames on the way */
+#define DEPTH_MAX 8U     /* folders within one another */
+#define SEEN_MAX 100000U /* entries that one answer looks at */
+#define OPEN_TRIES 8U    /* somebody renames on the way */
 
 static const char *const names[FOLDERS_N] = {
 	[FOLDER_WORKSPACE] = "workspace",
@@ -36,12 +36,13 @@ FileFolder folder_of_name(const char *name, size_t n)
 const char *folder_path(const McpFolders *folders, FileFolder folder)
 {
 	return folder == FOLDER_WORKSPACE ? folders->workspace
-		: folder == FOLDER_OUTPUT ? folders->output
+	       : folder == FOLDER_OUTPUT  ? folders->output
 					  : folders->runs;
 }
 
 /* The innermost one: the output folder may lie in the workspace. */
-int folder_find(const McpFolders *folders, const char *path, FileFolder fallback, FileFolder *ret, const char **ret_below)
+int folder_find(
+	const McpFolders *folders, const char *path, FileFolder fallback, FileFolder *ret, const char **ret_below)
 {
 	size_t longest = 0;
 
@@ -101,8 +102,8 @@ const char *folder_failure(int r, const char *path, char *buffer, size_t size)
 	(void)str_quote(path, strlen(path), quoted, sizeof(quoted));
 	(void)snprintf(buffer, size, "`%s`: %s", quoted,
 		r == -EXDEV || r == -ELOOP ? "is not below the workspace, the output folder or the kept outputs"
-			: r == -ENOTSUP    ? "is no regular file"
-			: r == -E2BIG      ? "is too large"
+		: r == -ENOTSUP            ? "is no regular file"
+		: r == -E2BIG              ? "is too large"
 					   : strerror(-r));
 	return buffer;
 }
@@ -162,7 +163,7 @@ static int list_add(FileList *list, const char *prefix, const char *name, const 
 	}
 	entry = &list->entries[list->n];
 	*entry = (FileEntry){ .name = str_format("%s%s", prefix, name),
-		.type = S_ISREG(status->st_mode)    ? "file"
+		.type = S_ISREG(status->st_mode)   ? "file"
 			: S_ISDIR(status->st_mode) ? "folder"
 			: S_ISLNK(status->st_mode) ? "link"
 						   : "special",
@@ -199,7 +200,8 @@ static int list_folder(FileList *list, int fd, const char *prefix, unsigned int 
 		}
 		if (list->recursive && S_ISDIR(status.st_mode) && depth < DEPTH_MAX) {
 			_cleanup_free_ char *below = str_format("%s%s/", prefix, entry->d_name);
-			int inner_fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			int inner_fd =
+				openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 			if (!below) {
 				fd_close(inner_fd);

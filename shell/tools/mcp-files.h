@@ -15,7 +15,7 @@
 
 typedef enum FileFolder { FOLDER_WORKSPACE, FOLDER_OUTPUT, FOLDER_RUNS, FOLDERS_N } FileFolder;
 
-const char *folder_name(FileFolder folder); /* "workspace", "output", "runs" */
+const char *folder_name(FileFolder folder);            /* "workspace", "output", "runs" */
 FileFolder folder_of_name(const char *name, size_t n); /* FOLDERS_N: none */
 const char *folder_path(const McpFolders *folders, FileFolder folder);
 
@@ -42,7 +42,7 @@ _must_check_ int folder_read(int fd, uint64_t offset, size_t n, char **ret, size
 bool bytes_are_text(const char *bytes, size_t n);
 
 typedef struct FileEntry {
-	char *name; /* relative to the folder that was listed */
+	char *name;       /* relative to the folder that was listed */
 	const char *type; /* file, folder, link, special */
 	uint64_t bytes;
 	time_t modified;

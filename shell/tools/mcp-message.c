@@ -198,16 +198,16 @@ static json_t *method_listen(McpRequest *request)
 		return request_fail(
 			request, MCP_INVALID_PARAMS, NULL, "subscriptions/listen: notifications must be an object");
 	if (request->mcp->n_listeners >= MCP_LISTENERS_MAX)
-		return request_fail(request, MCP_INTERNAL_ERROR, NULL, "no more than %u subscriptions", MCP_LISTENERS_MAX);
+		return request_fail(
+			request, MCP_INTERNAL_ERROR, NULL, "no more than %u subscriptions", MCP_LISTENERS_MAX);
 	call = call_new(request);
 	if (!call)
 		return NULL;
 	request->mcp->n_listeners++;
 	request->pending = true;
-	server_send(request->mcp,
-		json_pack("{s:s, s:s, s:{s:{s:o}, s:{}}}", "jsonrpc", "2.0", "method",
-			"notifications/subscriptions/acknowledged", "params", "_meta", META_SUBSCRIPTION,
-			json_deep_copy(call->id), "notifications"));
+	server_send(request->mcp, json_pack("{s:s, s:s, s:{s:{s:o}, s:{}}}", "jsonrpc", "2.0", "method",
+					  "notifications/subscriptions/acknowledged", "params", "_meta",
+					  META_SUBSCRIPTION, json_deep_copy(call->id), "notifications"));
 	return NULL;
 }
 
@@ -299,9 +299,7 @@ static json_t *request_serve(McpRequest *request, const char *method)
 
 static void serve_request(Mcp *mcp, McpBatch *batch, const char *method, json_t *id, json_t *params)
 {
-	McpRequest request = {
-		.mcp = mcp, .id = id, .params = params, .version = mcp->version, .batch = batch
-	};
+	McpRequest request = { .mcp = mcp, .id = id, .params = params, .version = mcp->version, .batch = batch };
 	json_t *result = NULL;
 
 	if (request_check(&request, method))
@@ -330,7 +328,8 @@ static void serve_message(Mcp *mcp, McpBatch *batch, json_t *message)
 		return;
 	}
 	if (id && !id_fits(id)) {
-		serve_error(mcp, batch, NULL, MCP_INVALID_REQUEST, "id must be an integer or a string of at most 1024 bytes");
+		serve_error(mcp, batch, NULL, MCP_INVALID_REQUEST,
+			"id must be an integer or a string of at most 1024 bytes");
 		return;
 	}
 	if (!json_is_string(version) || strcmp(json_string_value(version), "2.0") != 0) {
@@ -383,8 +382,7 @@ static void serve_batch(Mcp *mcp, json_t *messages)
 		return;
 	}
 	batch->waiting = 1;
-	json_array_foreach (messages, i, message)
-		serve_message(mcp, batch, message);
+	json_array_foreach(messages, i, message) serve_message(mcp, batch, message);
 	(void)batch_unref(mcp, batch);
 }
 

@@ -19,13 +19,13 @@
 
 static const char *type_of(const char *name)
 {
-	static const char *const types[][2] = { { ".csv", "text/csv" }, { ".gif", "image/gif" }, { ".html", "text/html" },
-		{ ".jpeg", "image/jpeg" }, { ".jpg", "image/jpeg" }, { ".js", "text/javascript" },
-		{ ".json", "application/json" }, { ".log", "text/plain" }, { ".md", "text/markdown" },
-		{ ".pdf", "application/pdf" }, { ".png", "image/png" }, { ".py", "text/x-python" },
-		{ ".sh", "application/x-sh" }, { ".stderr", "text/plain" }, { ".stdout", "text/plain" },
-		{ ".svg", "image/svg+xml" }, { ".txt", "text/plain" }, { ".xml", "application/xml" },
-		{ ".zip", "application/zip" } };
+	static const char *const types[][2] = { { ".csv", "text/csv" }, { ".gif", "image/gif" },
+		{ ".html", "text/html" }, { ".jpeg", "image/jpeg" }, { ".jpg", "image/jpeg" },
+		{ ".js", "text/javascript" }, { ".json", "application/json" }, { ".log", "text/plain" },
+		{ ".md", "text/markdown" }, { ".pdf", "application/pdf" }, { ".png", "image/png" },
+		{ ".py", "text/x-python" }, { ".sh", "application/x-sh" }, { ".stderr", "text/plain" },
+		{ ".stdout", "text/plain" }, { ".svg", "image/svg+xml" }, { ".txt", "text/plain" },
+		{ ".xml", "application/xml" }, { ".zip", "application/zip" } };
 	const char *dot = strrchr(name, '.');
 
 	for (size_t i = 0; dot && i < ELEMENTSOF(types); i++)
@@ -55,10 +55,10 @@ static char *uri_of(FileFolder folder, const char *path)
 
 static int hex_digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0'
-		: c >= 'a' && c <= 'f' ? c - 'a' + 10
-		: c >= 'A' && c <= 'F' ? c - 'A' + 10
-				       : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 /* Returns 0, -ENOMEM or -EINVAL. `ret_path` is new memory. */
@@ -101,8 +101,8 @@ static json_t *resource_json(FileFolder folder, const char *name, uint64_t bytes
 {
 	_cleanup_free_ char *uri = uri_of(folder, name);
 
-	return uri ? json_pack("{s:s, s:o, s:s, s:I}", "uri", uri, "name", jsontext_string(name, strlen(name)), "mimeType",
-			     type_of(name), "size", (json_int_t)bytes)
+	return uri ? json_pack("{s:s, s:o, s:s, s:I}", "uri", uri, "name", jsontext_string(name, strlen(name)),
+			     "mimeType", type_of(name), "size", (json_int_t)bytes)
 		   : NULL;
 }
 
@@ -115,13 +115,13 @@ json_t *method_resources_list(McpRequest *request)
 	int r;
 
 	if (json_object_get(request->params, "cursor"))
-		return request_fail(request, MCP_INVALID_PARAMS, NULL, "resources/list: there is one page, and no cursor");
+		return request_fail(
+			request, MCP_INVALID_PARAMS, NULL, "resources/list: there is one page, and no cursor");
 	r = folder_list(top, "", &list);
 	if (r == -ENOMEM)
 		return NULL;
 	if (r < 0 && r != -ENOENT)
-		return request_fail(
-			request, MCP_INTERNAL_ERROR, NULL, "%s", folder_failure(r, top, why, sizeof(why)));
+		return request_fail(request, MCP_INTERNAL_ERROR, NULL, "%s", folder_failure(r, top, why, sizeof(why)));
 	resources = json_array();
 	for (size_t i = 0; i < list.n; i++)
 		if (json_array_append_new(
@@ -133,12 +133,13 @@ json_t *method_resources_list(McpRequest *request)
 json_t *method_templates_list(McpRequest *request)
 {
 	if (json_object_get(request->params, "cursor"))
-		return request_fail(
-			request, MCP_INVALID_PARAMS, NULL, "resources/templates/list: there is one page, and no cursor");
+		return request_fail(request, MCP_INVALID_PARAMS, NULL,
+			"resources/templates/list: there is one page, and no cursor");
 	return json_pack("{s:[{s:s, s:s, s:s}, {s:s, s:s, s:s}, {s:s, s:s, s:s}]}", "resourceTemplates", "uriTemplate",
 		SCHEME "output/{+path}", "name", "output", "description", "a file of the output folder", "uriTemplate",
-		SCHEME "workspace/{+path}", "name", "workspace", "description", "a file of the workspace", "uriTemplate",
-		SCHEME "runs/{name}", "name", "runs", "description", "all of the output of a run whose result left some out");
+		SCHEME "workspace/{+path}", "name", "workspace", "description", "a file of the workspace",
+		"uriTemplate", SCHEME "runs/{name}", "name", "runs", "description",
+		"all of the output of a run whose result left some out");
 }
 
 /* `n` bytes as base64. NULL when memory is out. */
@@ -176,7 +177,8 @@ json_t *method_resources_read(McpRequest *request)
 	int r;
 
 	if (!text || strlen(text) != json_string_length(uri))
-		return request_fail(request, MCP_INVALID_PARAMS, NULL, "resources/read: uri must be a string without NUL");
+		return request_fail(
+			request, MCP_INVALID_PARAMS, NULL, "resources/read: uri must be a string without NUL");
 	r = uri_parse(text, &folder, &path);
 	if (r == 0)
 		r = folder_open_file(folder_path(&request->mcp->folders, folder), path, &fd, &status);
@@ -189,14 +191,14 @@ json_t *method_resources_read(McpRequest *request)
 			folder_failure(r, text, why, sizeof(why)));
 	if ((uint64_t)status.st_size > room)
 		return request_fail(request, MCP_INVALID_PARAMS, json_pack("{s:O}", "uri", uri),
-			"Resource too large: %llu bytes, of at most %zu; read it in parts by read_output, or fetch it by sftp",
+			"Resource too large: %llu bytes, of at most %zu; read it in parts by read_output, or fetch it "
+			"by sftp",
 			(unsigned long long)status.st_size, room);
 	r = folder_read(fd, 0, room, &bytes, &n);
 	if (r == -ENOMEM)
 		return NULL;
 	if (r < 0)
-		return request_fail(
-			request, MCP_INTERNAL_ERROR, NULL, "%s", folder_failure(r, text, why, sizeof(why)));
+		return request_fail(request, MCP_INTERNAL_ERROR, NULL, "%s", folder_failure(r, text, why, sizeof(why)));
 	if (batch)
 		batch->read += n;
 	return json_pack("{s:[o]}", "contents", resource_contents(text, path, bytes, n));
@@ -208,15 +210,15 @@ void resource_links(const Mcp *mcp, json_t *content, const json_t *files)
 	const json_t *file;
 	size_t i, links = 0;
 
-	json_array_foreach (files, i, file) {
+	json_array_foreach(files, i, file)
+	{
 		const char *status = json_string_value(json_object_get(file, "status")),
 			   *name = json_string_value(json_object_get(file, "name"));
 		json_t *link;
 
 		if (!status || strcmp(status, "ok") != 0 || !name || links >= LINKS_MAX)
 			continue;
-		link = resource_json(FOLDER_OUTPUT, name,
-			(uint64_t)json_integer_value(json_object_get(file, "bytes")));
+		link = resource_json(FOLDER_OUTPUT, name, (uint64_t)json_integer_value(json_object_get(file, "bytes")));
 		if (json_object_set_new(link, "type", json_string("resource_link")) < 0) {
 			json_decref(link);
 			continue;
@@ -256,8 +258,8 @@ json_t *tool_list(McpRequest *request, const McpTool *tool, const ToolInput *inp
 	if (r == -ENOMEM)
 		return NULL;
 	if (r < 0)
-		return tool_failure(tool, request->version,
-			folder_failure(r, input->path ? input->path : top, why, sizeof(why)));
+		return tool_failure(
+			tool, request->version, folder_failure(r, input->path ? input->path : top, why, sizeof(why)));
 	entries = json_array();
 	for (size_t i = 0; i < list.n; i++) {
 		const FileEntry *entry = &list.entries[i];
@@ -269,8 +271,8 @@ json_t *tool_list(McpRequest *request, const McpTool *tool, const ToolInput *inp
 			return NULL;
 	}
 	return tool_result(request->version,
-		json_pack("{s:o, s:O, s:I}", "folder", jsontext_string(top, strlen(top)), "entries", entries, "left_out",
-			(json_int_t)list.left_out),
+		json_pack("{s:o, s:O, s:I}", "folder", jsontext_string(top, strlen(top)), "entries", entries,
+			"left_out", (json_int_t)list.left_out),
 		false);
 }
 
@@ -307,7 +309,8 @@ json_t *tool_read(McpRequest *request, const McpTool *tool, const ToolInput *inp
 	return tool_result(request->version,
 		json_pack("{s:o, s:I, s:I, s:s, s:o, s:o}", "path", jsontext_string(input->path, strlen(input->path)),
 			"bytes", (json_int_t)status.st_size, "offset", (json_int_t)input->offset, "encoding",
-			text ? "utf-8" : "base64", "data", text ? json_stringn_nocheck(bytes, n) : base64_json(bytes, n),
-			"next_offset", more ? json_integer((json_int_t)(input->offset + n)) : json_null()),
+			text ? "utf-8" : "base64", "data",
+			text ? json_stringn_nocheck(bytes, n) : base64_json(bytes, n), "next_offset",
+			more ? json_integer((json_int_t)(input->offset + n)) : json_null()),
 		false);
 }

@@ -12,7 +12,7 @@
 #define MCP_METHOD_NOT_FOUND -32601
 #define MCP_INVALID_PARAMS -32602
 #define MCP_INTERNAL_ERROR -32603
-#define MCP_RESOURCE_NOT_FOUND -32002    /* up to 2025-11-25; MCP_INVALID_PARAMS since */
+#define MCP_RESOURCE_NOT_FOUND -32002 /* up to 2025-11-25; MCP_INVALID_PARAMS since */
 #define MCP_UNSUPPORTED_VERSION -32022
 
 typedef enum McpVersion {
@@ -73,9 +73,9 @@ struct Mcp {
 };
 
 /* mcp-message.c */
-void server_send(Mcp *mcp, json_t *message);                             /* consumes it */
-void server_answer(Mcp *mcp, McpBatch *batch, json_t *message);          /* the same, with the rest of its batch */
-McpBatch *batch_unref(Mcp *mcp, McpBatch *batch);                        /* one message less to wait for */
+void server_send(Mcp *mcp, json_t *message);                                 /* consumes it */
+void server_answer(Mcp *mcp, McpBatch *batch, json_t *message);              /* the same, with the rest of its batch */
+McpBatch *batch_unref(Mcp *mcp, McpBatch *batch);                            /* one message less to wait for */
 json_t *server_result(McpVersion version, const json_t *id, json_t *result); /* the message; consumes the result */
 
 /* The request fails; returns NULL. `data` is consumed and may be NULL. */

@@ -6,21 +6,22 @@
 
 #include <string.h>
 
-#define ARGUMENT(key, kind, member, ...)                                           \
-	{                                                                          \
+#define ARGUMENT(key, kind, member, ...)                                         \
+	{                                                                        \
 		.field = { key, kind, offsetof(ToolInput, member) }, __VA_ARGS__ \
 	}
-#define REQUIRED(key, kind, member, ...)                                                 \
-	{                                                                                \
+#define REQUIRED(key, kind, member, ...)                                               \
+	{                                                                              \
 		.field = { key, kind, offsetof(ToolInput, member), true }, __VA_ARGS__ \
 	}
-#define TIMEOUT                                                                                                   \
-	ARGUMENT("timeout", FIELD_TIME, timeout_usec,                                                             \
-		.description = "Seconds after which it is ended with what it has put out so far. The policy bounds it.", \
-		.fallback = "30")
-#define FRESH_SESSION                                     \
-	ARGUMENT("session", FIELD_STRING, session,        \
-		.description = "Name of an interpreter that keeps its state between calls. Without it, each call has a new one.")
+#define TIMEOUT                                                                                                       \
+	ARGUMENT("timeout", FIELD_TIME, timeout_usec,                                                                 \
+		.description = "Timeout in seconds (default 30, max 120, unless the agent's policy says otherwise). " \
+			       "What was put out until then is returned.")
+#define FRESH_SESSION                                                                                                  \
+	ARGUMENT("session", FIELD_STRING, session,                                                                     \
+		.description = "Name of an interpreter that keeps its state between calls. Without it, each call has " \
+			       "a new one.")
 #define LANGUAGES "python javascript typescript bash"
 #define FOLDERS "workspace output runs"
 
@@ -30,7 +31,8 @@
 static const char run_schema[] =
 	"{\"type\": \"object\", \"properties\": {"
 	"\"stdout\": {\"type\": \"string\"}, \"stderr\": {\"type\": \"string\"},"
-	"\"error\": {\"type\": [\"string\", \"null\"], \"description\": \"null when all went well, else one sentence\"},"
+	"\"error\": {\"type\": [\"string\", \"null\"], \"description\": \"null when all went well, else one "
+	"sentence\"},"
 	"\"exit_code\": {\"type\": [\"integer\", \"null\"]},"
 	"\"signal\": " STRING_OR_NULL ","
 	"\"reason\": {\"type\": \"string\", \"enum\": [\"ok\", \"exit\", \"signal\", \"timeout\", \"memory\", "
@@ -43,22 +45,25 @@ static const char run_schema[] =
 	"\"name\": {\"type\": \"string\"}, \"bytes\": " COUNT ", \"sha256\": " STRING_OR_NULL ","
 	"\"status\": {\"type\": \"string\"}}, \"required\": [\"name\", \"bytes\", \"status\"]}},"
 	"\"state\": {\"enum\": [null, \"preserved\", \"reset\"]}},"
-	"\"required\": [\"stdout\", \"stderr\", \"error\", \"exit_code\", \"signal\", \"reason\", \"duration_ms\", \"cpu_ms\", "
+	"\"required\": [\"stdout\", \"stderr\", \"error\", \"exit_code\", \"signal\", \"reason\", \"duration_ms\", "
+	"\"cpu_ms\", "
 	"\"memory_peak\", \"truncated\", \"files\", \"state\"]}";
 
-static const char reset_schema[] =
-	"{\"type\": \"object\", \"properties\": {\"stdout\": {\"type\": \"string\"}, \"stderr\": {\"type\": \"string\"}, "
-	"\"error\": " STRING_OR_NULL "}, \"required\": [\"stdout\", \"stderr\", \"error\"]}";
+static const char reset_schema[] = "{\"type\": \"object\", \"properties\": {\"stdout\": {\"type\": \"string\"}, "
+				   "\"stderr\": {\"type\": \"string\"}, "
+				   "\"error\": " STRING_OR_NULL "}, \"required\": [\"stdout\", \"stderr\", \"error\"]}";
 
 static const char list_schema[] =
-	"{\"type\": \"object\", \"properties\": {\"folder\": {\"type\": \"string\"}, \"entries\": {\"type\": \"array\", \"items\": "
+	"{\"type\": \"object\", \"properties\": {\"folder\": {\"type\": \"string\"}, \"entries\": {\"type\": "
+	"\"array\", \"items\": "
 	"{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}, \"type\": {\"type\": \"string\"}, "
 	"\"bytes\": " COUNT ", \"modified\": {\"type\": \"string\"}}, "
 	"\"required\": [\"name\", \"type\", \"bytes\", \"modified\"]}}, "
 	"\"left_out\": " COUNT "}, \"required\": [\"folder\", \"entries\", \"left_out\"]}";
 
 static const char read_schema[] =
-	"{\"type\": \"object\", \"properties\": {\"path\": {\"type\": \"string\"}, \"bytes\": " COUNT ", \"offset\": " COUNT ", "
+	"{\"type\": \"object\", \"properties\": {\"path\": {\"type\": \"string\"}, \"bytes\": " COUNT
+	", \"offset\": " COUNT ", "
 	"\"encoding\": {\"type\": \"string\", \"enum\": [\"utf-8\", \"base64\"]}, \"data\": {\"type\": \"string\"}, "
 	"\"next_offset\": {\"type\": [\"integer\", \"null\"]}}, "
 	"\"required\": [\"path\", \"bytes\", \"offset\", \"encoding\", \"data\", \"next_offset\"]}";
@@ -66,18 +71,20 @@ static const char read_schema[] =
 static const char sessions_schema[] =
 	"{\"type\": \"object\", \"properties\": {\"sessions\": {\"type\": \"array\", \"items\": {\"type\": \"object\", "
 	"\"properties\": {\"name\": {\"type\": \"string\"}, \"language\": {\"type\": \"string\"}, "
-	"\"state\": {\"type\": \"string\"}, \"since\": {\"type\": \"string\"}, \"idle_ms\": " COUNT ", \"memory\": " COUNT
+	"\"state\": {\"type\": \"string\"}, \"since\": {\"type\": \"string\"}, \"idle_ms\": " COUNT
+	", \"memory\": " COUNT
 	"}, \"required\": [\"name\", \"language\", \"state\", \"since\", \"idle_ms\", \"memory\"]}}}, "
 	"\"required\": [\"sessions\"]}";
 
 static const McpTool tools[] = {
 	{ .name = "execute_python",
 		.title = "Run Python",
-		.description = "Run Python code in a persistent REPL: variables and imports survive across calls and connections. "
+		.description = "Run Python code in a persistent REPL: variables and imports survive across calls and "
+			       "connections. "
 			       "The value of a last expression is shown.",
 		.arguments = { REQUIRED("code", FIELD_TEXT, code, .description = "Python code to execute"), TIMEOUT,
-			ARGUMENT("session", FIELD_STRING, session, .description = "Which REPL; each name has its own state.",
-				.fallback = "\"main\""),
+			ARGUMENT("session", FIELD_STRING, session,
+				.description = "Which REPL; each name has its own state.", .fallback = "\"main\""),
 			ARGUMENT("figures", FIELD_FLAG, figures,
 				.description = "Save matplotlib's open figures as PNG files in the output folder.",
 				.fallback = "false") },
@@ -111,9 +118,10 @@ static const McpTool tools[] = {
 	{ .name = "reset_repl",
 		.title = "Reset a REPL",
 		.description = "Clear the state of the Python REPL, or of another session.",
-		.arguments = { ARGUMENT("session", FIELD_STRING, session, .description = "Which one.", .fallback = "\"main\""),
-			ARGUMENT("language", FIELD_STRING, language, .description = "Of which language.", .words = LANGUAGES,
-				.fallback = "\"python\"") },
+		.arguments = { ARGUMENT("session", FIELD_STRING, session, .description = "Which one.",
+				       .fallback = "\"main\""),
+			ARGUMENT("language", FIELD_STRING, language, .description = "Of which language.",
+				.words = LANGUAGES, .fallback = "\"python\"") },
 		.output = reset_schema,
 		.language = "python",
 		.session = "main",
@@ -124,8 +132,10 @@ static const McpTool tools[] = {
 		.arguments = { REQUIRED("path", FIELD_STRING, path,
 				       .description = "Relative to the workspace, or absolute and below it."),
 			ARGUMENT("language", FIELD_STRING, language,
-				.description = "Told by the file's extension or first line when not given.", .words = LANGUAGES),
-			ARGUMENT("arguments", FIELD_STRINGS, arguments, .description = "What the program gets as arguments."),
+				.description = "Told by the file's extension or first line when not given.",
+				.words = LANGUAGES),
+			ARGUMENT("arguments", FIELD_STRINGS, arguments,
+				.description = "What the program gets as arguments."),
 			TIMEOUT },
 		.output = run_schema,
 		.runs = true,
@@ -133,9 +143,10 @@ static const McpTool tools[] = {
 		.call = tool_run_file },
 	{ .name = "list_files",
 		.title = "List files",
-		.description = "List files of the workspace, of the output folder, or the kept outputs of earlier runs.",
-		.arguments = { ARGUMENT("folder", FIELD_STRING, folder, .description = "Which folder.", .words = FOLDERS,
-				       .fallback = "\"workspace\""),
+		.description =
+			"List files of the workspace, of the output folder, or the kept outputs of earlier runs.",
+		.arguments = { ARGUMENT("folder", FIELD_STRING, folder, .description = "Which folder.",
+				       .words = FOLDERS, .fallback = "\"workspace\""),
 			ARGUMENT("path", FIELD_STRING, path, .description = "A folder below it."),
 			ARGUMENT("recursive", FIELD_FLAG, recursive, .description = "Folders below it as well.",
 				.fallback = "false") },
@@ -144,10 +155,12 @@ static const McpTool tools[] = {
 		.call = tool_list },
 	{ .name = "read_output",
 		.title = "Read a file",
-		.description = "Read a file of the output folder, of the workspace, or the kept output of a run; in parts.",
+		.description =
+			"Read a file of the output folder, of the workspace, or the kept output of a run; in parts.",
 		.arguments = { REQUIRED("path", FIELD_STRING, path,
 				       .description = "Relative to the output folder, or absolute as results name it."),
-			ARGUMENT("offset", FIELD_COUNT, offset, .description = "Where to begin, in bytes.", .fallback = "0"),
+			ARGUMENT("offset", FIELD_COUNT, offset, .description = "Where to begin, in bytes.",
+				.fallback = "0"),
 			ARGUMENT("bytes", FIELD_COUNT, bytes, .description = "How much, at most 1048576.",
 				.fallback = "65536") },
 		.output = read_schema,
@@ -223,9 +236,8 @@ static json_t *argument_schema(const ToolArgument *argument)
 	}
 	if (json_object_set_new(schema, "description", json_string(argument->description)) < 0 ||
 		(argument->words && json_object_set_new(schema, "enum", words_json(argument->words)) < 0) ||
-		(argument->fallback &&
-			json_object_set_new(
-				schema, "default", json_loads(argument->fallback, JSON_DECODE_ANY, NULL)) < 0)) {
+		(argument->fallback && json_object_set_new(schema, "default",
+					       json_loads(argument->fallback, JSON_DECODE_ANY, NULL)) < 0)) {
 		json_decref(schema);
 		return NULL;
 	}
@@ -287,10 +299,9 @@ json_t *method_tools_list(McpRequest *request)
 int input_read(const McpTool *tool, const json_t *arguments, ToolInput *ret, char *why, size_t why_size)
 {
 	Field fields[TOOL_ARGUMENTS_MAX + 1] = { 0 };
-	ToolInput input = { .session = tool->session,
-		.language = tool->language,
-		.timeout_usec = RUN_DEFAULT,
-		.bytes = 64U * 1024 };
+	ToolInput input = {
+		.session = tool->session, .language = tool->language, .timeout_usec = RUN_DEFAULT, .bytes = 64U * 1024
+	};
 	_cleanup_json_ json_t *none = arguments ? NULL : json_object();
 	int r;
 

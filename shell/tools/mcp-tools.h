@@ -26,9 +26,9 @@ typedef struct ToolArgument {
 struct McpTool {
 	const char *name, *title, *description;
 	ToolArgument arguments[TOOL_ARGUMENTS_MAX];
-	const char *output; /* JSON schema */
-	bool runs;          /* its answer is a run's result, also when it fails */
-	bool reads;         /* changes nothing */
+	const char *output;             /* JSON schema */
+	bool runs;                      /* its answer is a run's result, also when it fails */
+	bool reads;                     /* changes nothing */
 	const char *language, *session; /* of what it runs; session: where none is asked for */
 	json_t *(*call)(McpRequest *request, const McpTool *tool, const ToolInput *input);
 };

@@ -12,11 +12,13 @@ static const char *const version_names[MCP_VERSIONS_N] = {
 	[MCP_2026_07_28] = "2026-07-28",
 };
 
-static const char instructions[] =
-	"Runs code as this agent's user, within the limits of its policy and on its record. execute_python keeps its variables "
-	"from call to call and from connection to connection; execute_shell and execute_node begin anew unless a session is "
-	"named. A result has stdout, stderr and error (null when all went well). Files written to the output folder are listed "
-	"in `files` and are resources.";
+static const char instructions[] = "Runs code as this agent's user, within the limits of its policy and on its record. "
+				   "execute_python keeps its variables "
+				   "from call to call and from connection to connection; execute_shell and "
+				   "execute_node begin anew unless a session is "
+				   "named. A result has stdout, stderr and error (null when all went well). Files "
+				   "written to the output folder are listed "
+				   "in `files` and are resources.";
 
 const char *mcp_version_name(McpVersion version)
 {

@@ -28,7 +28,7 @@ typedef struct Server Server;
 typedef struct Job {
 	struct Job *next;
 	Server *server;
-	McpCall *call; /* NULL: nobody waits */
+	McpCall *call;  /* NULL: nobody waits */
 	ClientRun *run; /* NULL: another call of the keeper's */
 } Job;
 
@@ -202,11 +202,11 @@ static int hook_sessions(void *userdata, McpCall *call, char *why, size_t why_si
 	if (r < 0)
 		return r;
 	job = job_new(server, call);
-	return hook_failed(job, job ? client_call(server->client, "Repls", on_sessions, job, "") : -ENOMEM, why, why_size);
+	return hook_failed(
+		job, job ? client_call(server->client, "Repls", on_sessions, job, "") : -ENOMEM, why, why_size);
 }
 
-static int hook_reset(
-	void *userdata, McpCall *call, const char *language, const char *name, char *why, size_t why_size)
+static int hook_reset(void *userdata, McpCall *call, const char *language, const char *name, char *why, size_t why_size)
 {
 	Server *server = userdata;
 	Job *job;
