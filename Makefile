@@ -11,6 +11,7 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
+#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-confine  what the confinement adds to a birth; as root
@@ -78,7 +79,7 @@ session_src := shell/session/account.c shell/session/environment.c shell/session
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
 	       shell/confine/landlock.c shell/confine/paths.c shell/confine/places.c shell/confine/programs.c \
 	       shell/confine/rules.c shell/confine/watch.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/listening.c
+run_src := shell/run/birth.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c shell/run/listening.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
@@ -91,9 +92,11 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c shell/keeper/target.c
+	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
+	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
+	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -373,6 +376,10 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# a keeper that executes runs without confinement, for tests of the tools alone
+fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
+fake-runs_libs := libcrypto
+$(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # what the confinement costs a birth
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
@@ -446,7 +453,11 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front
+.PHONY: unit fuzz-corpora front tools
+# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
+tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
 front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
