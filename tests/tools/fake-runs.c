@@ -338,8 +338,13 @@ _Noreturn static void become(
 	}
 	if (strcmp(language, "python") == 0)
 		words[0] = "/usr/bin/python3";
-	else if (strcmp(language, "bash") != 0)
+	else if (strcmp(language, "bash") != 0) {
+		/* it wants a path that it can resolve, or its stdin */
 		words[0] = "node";
+		words[1] = "-";
+		if (dup2(3, 0) < 0)
+			_exit(127);
+	}
 	for (; arguments && *arguments; arguments++)
 		words[n++] = *arguments;
 	words[n] = NULL;
