@@ -57,7 +57,7 @@ def check(seen, generation):
     assert seen["wrong"]["isError"] and "`cmd`" in seen["wrong"]["content"][0]["text"]
     assert seen["unknown"] == -32602
     progress = [one["progress"] for one in seen["progress"]]
-    assert progress and progress == sorted(set(progress)) and seen["progress"][0]["message"] == "begun"
+    assert progress and progress == sorted(set(progress)) and seen["progress"][-1]["message"] == "begun"
     assert seen["progress"][0]["total"] == 60
     assert "creel://output/sdk.csv" in seen["resources"] and seen["resource"]["text"] == "a,b\n"
     assert seen["resource"]["mimeType"] == "text/csv" and seen["templates"] == ["output", "workspace", "runs"]
