@@ -65,9 +65,9 @@ json_t *tool_run_file(McpRequest *request, const McpTool *tool, const ToolInput 
 	_cleanup_free_ char *code = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	FileFolder folder;
-	struct stat status;
+	struct stat status = { 0 };
 	char why[512];
-	size_t n;
+	size_t n = 0;
 	int r;
 
 	r = folder_find(folders, input->path, FOLDER_WORKSPACE, &folder, &below);

@@ -170,8 +170,8 @@ json_t *method_resources_read(McpRequest *request)
 	_cleanup_free_ char *path = NULL, *bytes = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	McpBatch *batch = request->batch;
-	size_t n, room = MCP_FILE_MAX - (batch ? batch->read : 0);
-	struct stat status;
+	size_t n = 0, room = MCP_FILE_MAX - (batch ? batch->read : 0);
+	struct stat status = { 0 };
 	FileFolder folder;
 	char why[512];
 	int r;
@@ -282,10 +282,11 @@ json_t *tool_read(McpRequest *request, const McpTool *tool, const ToolInput *inp
 	_cleanup_free_ char *bytes = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	FileFolder folder;
-	struct stat status;
+	struct stat status = { 0 };
 	const char *below;
 	char why[512];
-	size_t n, whole;
+	size_t n = 0, whole;
+	uint64_t next;
 	bool text, more;
 	int r;
 
@@ -306,11 +307,12 @@ json_t *tool_read(McpRequest *request, const McpTool *tool, const ToolInput *inp
 	text = (whole || !n) && bytes_are_text(bytes, whole);
 	if (text)
 		n = whole;
+	next = input->offset + n;
 	return tool_result(request->version,
 		json_pack("{s:o, s:I, s:I, s:s, s:o, s:o}", "path", jsontext_string(input->path, strlen(input->path)),
 			"bytes", (json_int_t)status.st_size, "offset", (json_int_t)input->offset, "encoding",
 			text ? "utf-8" : "base64", "data",
 			text ? json_stringn_nocheck(bytes, n) : base64_json(bytes, n), "next_offset",
-			more ? json_integer((json_int_t)(input->offset + n)) : json_null()),
+			more ? json_integer((json_int_t)next) : json_null()),
 		false);
 }
