@@ -379,7 +379,7 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 # a keeper that executes runs without confinement, for tests of the tools alone
-fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
+fake-runs_src := tests/tools/fake-capture.c tests/tools/fake-process.c $(bus_src) $(base_src)
 fake-runs_libs := libcrypto
 $(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # what the confinement costs a birth

@@ -54,7 +54,8 @@
  *   Exited       susuus                             session, channel, how (exit|signal|unknown), exit status or
  *                                                   signal number, KEEPER_EXITED_ bits, a line for the user ("" = none)
  * Signals to the peer that called Run:
- *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes; only where it asked to follow
+ *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes; only where it asked to follow.
+ *                                                   Who reads too slowly is told no more of that run until Finished
  *   Finished     ta{sv}                             run, result (run.h); the last that is said of a run
  *
  * `peer` is "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" (the form of SSH_CONNECTION).

@@ -42,8 +42,9 @@ static const char run_schema[] =
 	"\"truncated\": {\"type\": [\"object\", \"null\"], \"description\": "
 	"\"streams of which a part was left out, with all their bytes and the file that has them\"},"
 	"\"files\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"properties\": {"
-	"\"name\": {\"type\": \"string\"}, \"bytes\": " COUNT ", \"sha256\": " STRING_OR_NULL ","
-	"\"status\": {\"type\": \"string\"}}, \"required\": [\"name\", \"bytes\", \"status\"]}},"
+	"\"name\": {\"type\": \"string\"}, \"path\": {\"type\": \"string\"}, \"bytes\": " COUNT
+	", \"sha256\": " STRING_OR_NULL ","
+	"\"status\": {\"type\": \"string\"}}, \"required\": [\"name\", \"path\", \"bytes\", \"status\"]}},"
 	"\"state\": {\"enum\": [null, \"preserved\", \"reset\"]}},"
 	"\"required\": [\"stdout\", \"stderr\", \"error\", \"exit_code\", \"signal\", \"reason\", \"duration_ms\", "
 	"\"cpu_ms\", "
@@ -368,7 +369,8 @@ json_t *tool_failure(const McpTool *tool, McpVersion version, const char *why)
 		.stdout_file = "",
 		.stderr_file = "",
 		.exit_code = -1,
-		.reason = RUN_REFUSED };
+		.reason = RUN_REFUSED,
+		.files_directory = "" };
 	_cleanup_free_ char *sentence = str_format("Error: %s", why);
 	json_t *result = NULL;
 

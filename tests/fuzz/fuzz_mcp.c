@@ -94,6 +94,7 @@ static void finish_one(char how)
 		.stdout_file = "",
 		.stderr_file = "",
 		.error = how == '1' ? "Error: exit status 1" : "",
+		.files_directory = "/o",
 		.files = (RunFile *)files,
 		.n_files = 1 };
 	json_t *object = NULL;
