@@ -140,6 +140,8 @@ json_t *method_tools_call(McpRequest *request)
 	if (!tool)
 		return request_fail(request, MCP_INVALID_PARAMS, NULL, "Unknown tool: %s",
 			str_quote(json_string_value(name), json_string_length(name), why, 128));
+	if (json_is_null(arguments))
+		arguments = NULL;
 	if (arguments && !json_is_object(arguments))
 		return request_fail(request, MCP_INVALID_PARAMS, NULL, "tools/call: arguments must be an object");
 	if (request->mcp->n_calls >= MCP_CALLS_MAX) {

@@ -18,7 +18,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define WAITING_MAX (1024U * 1024) /* bytes of answers beyond which nothing more is read */
+#define WAITING_MAX (1024U * 1024)   /* bytes of answers beyond which nothing more is read */
+#define JOBS_MAX (2 * MCP_CALLS_MAX) /* with those that were cancelled and have not ended yet */
 #define TICK_USEC UINT64_C(1000000)
 #define DRAIN_TICKS 10U /* for a client that reads its last answers */
 
@@ -40,6 +41,7 @@ struct Server {
 	Client *client;
 	Mcp *mcp;
 	Job *jobs;
+	size_t n_jobs;
 	bool paused, ended;
 	unsigned int drained; /* ticks since the end of the input */
 };
@@ -52,16 +54,21 @@ static void server_fail(Server *server, int r)
 
 /* ---- jobs ---- */
 
-static Job *job_new(Server *server, McpCall *call)
+static int job_new(Server *server, McpCall *call, Job **ret)
 {
-	Job *job = calloc(1, sizeof(*job));
+	Job *job;
 
+	if (server->n_jobs >= JOBS_MAX)
+		return -EBUSY;
+	job = calloc(1, sizeof(*job));
 	if (!job)
-		return NULL;
+		return -ENOMEM;
 	*job = (Job){ .next = server->jobs, .server = server, .call = call };
 	server->jobs = job;
+	server->n_jobs++;
 	mcp_call_set(call, job);
-	return job;
+	*ret = job;
+	return 0;
 }
 
 /* Returns the call that waits for it, if any. */
@@ -73,6 +80,7 @@ static McpCall *job_end(Job *job)
 	while (*slot != job)
 		slot = &(*slot)->next;
 	*slot = job->next;
+	job->server->n_jobs--;
 	free(job);
 	return call;
 }
@@ -164,7 +172,8 @@ static void hook_send(void *userdata, const json_t *message)
 static int hook_failed(Job *job, int r, char *why, size_t why_size)
 {
 	if (r < 0) {
-		(void)snprintf(why, why_size, "%s", strerror(-r));
+		(void)snprintf(why, why_size, "%s",
+			r == -EBUSY ? "runs that were cancelled have not ended yet" : strerror(-r));
 		if (job)
 			(void)job_end(job);
 	}
@@ -176,7 +185,7 @@ static int hook_run(void *userdata, McpCall *call, const RunOptions *options, co
 {
 	Server *server = userdata;
 	_cleanup_close_ int code_fd = -EBADF;
-	Job *job;
+	Job *job = NULL;
 	int r;
 
 	r = server_connect(server, why, why_size);
@@ -185,8 +194,9 @@ static int hook_run(void *userdata, McpCall *call, const RunOptions *options, co
 	code_fd = client_seal(code, n);
 	if (code_fd < 0)
 		return hook_failed(NULL, code_fd, why, why_size);
-	job = job_new(server, call);
-	r = job ? client_run(server->client, code_fd, options, &run_handler, job, &job->run) : -ENOMEM;
+	r = job_new(server, call, &job);
+	if (r >= 0)
+		r = client_run(server->client, code_fd, options, &run_handler, job, &job->run);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(server->timer, SD_EVENT_ON);
 	return hook_failed(job, r, why, why_size);
@@ -195,28 +205,30 @@ static int hook_run(void *userdata, McpCall *call, const RunOptions *options, co
 static int hook_sessions(void *userdata, McpCall *call, char *why, size_t why_size)
 {
 	Server *server = userdata;
-	Job *job;
+	Job *job = NULL;
 	int r;
 
 	r = server_connect(server, why, why_size);
 	if (r < 0)
 		return r;
-	job = job_new(server, call);
-	return hook_failed(
-		job, job ? client_call(server->client, "Repls", on_sessions, job, "") : -ENOMEM, why, why_size);
+	r = job_new(server, call, &job);
+	if (r >= 0)
+		r = client_call(server->client, "Repls", on_sessions, job, "");
+	return hook_failed(job, r, why, why_size);
 }
 
 static int hook_reset(void *userdata, McpCall *call, const char *language, const char *name, char *why, size_t why_size)
 {
 	Server *server = userdata;
-	Job *job;
+	Job *job = NULL;
 	int r;
 
 	r = server_connect(server, why, why_size);
 	if (r < 0)
 		return r;
-	job = job_new(server, call);
-	r = job ? client_call(server->client, "Reset", on_reset, job, "ss", language, name) : -ENOMEM;
+	r = job_new(server, call, &job);
+	if (r >= 0)
+		r = client_call(server->client, "Reset", on_reset, job, "ss", language, name);
 	return hook_failed(job, r, why, why_size);
 }
 
@@ -357,8 +369,8 @@ static int on_tick(sd_event_source *source, uint64_t now, void *userdata)
 
 static void server_done(Server *server)
 {
-	server->client = client_free(server->client);
 	server->mcp = mcp_free(server->mcp);
+	server->client = client_free(server->client);
 	while (server->jobs)
 		(void)job_end(server->jobs);
 	server->writer = line_writer_free(server->writer);

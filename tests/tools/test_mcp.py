@@ -438,6 +438,32 @@ def test_killed_leaves_nothing(agent):
     wait_until(lambda: not any(SLEEP in line for line in agent.descendants()), "nothing is left behind")
 
 
+def test_nobody_reads_any_more(agent):
+    one = Client(agent, "2025-11-25")
+    one.send("tools/call", name="execute_shell", arguments={"command": f"exec {SLEEP}"})
+    wait_until(lambda: any(SLEEP in line for line in agent.descendants()), "the run")
+    one.lines.process.stdout.close()
+    one.send("ping")
+    assert one.lines.wait() == 1
+    wait_until(lambda: not any(SLEEP in line for line in agent.descendants()), "nothing is left behind")
+
+
+def test_calls_that_are_cancelled_at_once(one, agent):
+    """Many of them: bounded, and none is left."""
+    for _ in range(200):
+        number = one.send("tools/call", name="execute_shell", arguments={"command": f"exec {SLEEP}"})
+        one.notify("notifications/cancelled", requestId=number)
+    while True:  # some were refused before they were cancelled
+        one.send("ping")
+        answers = [one.lines.receive()]
+        while answers[-1]["id"] != one.last:
+            answers.append(one.lines.receive())
+        assert all("cancelled" in json.dumps(answer) or "runs" in json.dumps(answer) for answer in answers[:-1])
+        break
+    wait_until(lambda: not any(SLEEP in line for line in agent.descendants()), "their end")
+    assert wait_until(lambda: one.data("execute_shell", command="echo next")["stdout"], "room") == "next\n"
+
+
 def test_large_and_odd_code(one):
     code = "x = '" + "y" * (10 * 1024 * 1024) + "'; print(len(x))"
     assert one.data("execute_python", code=code, session="large")["stdout"] == "10485760\n"
