@@ -5,13 +5,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #define DEPTH_MAX 8U     /* folders within one another */
 #define SEEN_MAX 100000U /* entries that one answer looks at */
-#define OPEN_TRIES 8U    /* somebody renames on the way */
 
 static const char *const names[FOLDERS_N] = {
 	[FOLDER_WORKSPACE] = "workspace",
@@ -64,21 +61,33 @@ int folder_find(
 	return longest ? 0 : -EXDEV;
 }
 
+/*
+ * Component by component, no link followed: openat2(2), which could say so at once, is none of the calls that an agent may make
+ * (shell/confine/calls.c).
+ */
 static int open_below(const char *folder, const char *below, int flags)
 {
-	_cleanup_close_ int top_fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct open_how how = { .flags = (uint64_t)flags | O_CLOEXEC | O_NOCTTY,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
-	long fd = -1;
+	_cleanup_close_ int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ char *path = strdup(*below ? below : ".");
+	char *rest = NULL;
 
-	if (top_fd < 0)
+	if (!path)
+		return -ENOMEM;
+	if (fd < 0)
 		return -errno;
-	for (unsigned int i = 0; i < OPEN_TRIES; i++) {
-		fd = syscall(SYS_openat2, top_fd, *below ? below : ".", &how, sizeof(how));
-		if (fd >= 0 || errno != EAGAIN)
-			break;
+	for (char *name = strtok_r(path, "/", &rest), *next; name; name = next) {
+		int inner_fd;
+
+		next = strtok_r(NULL, "/", &rest);
+		if (strcmp(name, "..") == 0)
+			return -EXDEV;
+		inner_fd = openat(fd, name, (next ? O_PATH | O_DIRECTORY : flags | O_NOCTTY) | O_NOFOLLOW | O_CLOEXEC);
+		if (inner_fd < 0)
+			return -errno;
+		(void)fd_close(fd);
+		fd = inner_fd;
 	}
-	return fd < 0 ? -errno : (int)fd;
+	return TAKE_FD(fd);
 }
 
 int folder_open_file(const char *folder, const char *below, int *ret_fd, struct stat *ret_status)
@@ -101,10 +110,11 @@ const char *folder_failure(int r, const char *path, char *buffer, size_t size)
 
 	(void)str_quote(path, strlen(path), quoted, sizeof(quoted));
 	(void)snprintf(buffer, size, "`%s`: %s", quoted,
-		r == -EXDEV || r == -ELOOP ? "is not below the workspace, the output folder or the kept outputs"
-		: r == -ENOTSUP            ? "is no regular file"
-		: r == -E2BIG              ? "is too large"
-					   : strerror(-r));
+		r == -EXDEV     ? "is not below the workspace, the output folder or the kept outputs"
+		: r == -ELOOP   ? "is a symbolic link"
+		: r == -ENOTSUP ? "is no regular file"
+		: r == -E2BIG   ? "is too large"
+				: strerror(-r));
 	return buffer;
 }
 

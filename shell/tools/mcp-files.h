@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that the server shows: those of the workspace, of the output folder and of kept outputs. A path never leaves its folder,
- * whatever links lie on the way (openat2(2) RESOLVE_BENEATH), and only regular files are read, never waiting for one.
+ * Files that the server shows: those of the workspace, of the output folder and of kept outputs. A path never leaves its folder:
+ * no link on it is followed, and only regular files are read, never waiting for one.
  * This is order and not protection: who may call a tool may run code as well.
  */
 #pragma once
@@ -27,8 +27,8 @@ _must_check_ int folder_find(
 	const McpFolders *folders, const char *path, FileFolder fallback, FileFolder *ret, const char **ret_below);
 
 /*
- * Opens a regular file below `folder` (an absolute path) for reading. Returns 0; -EXDEV or -ELOOP: it leads out of the folder;
- * -ENOTSUP: it is no regular file; open(2)'s errors.
+ * Opens a regular file below `folder` (an absolute path) for reading. Returns 0; -EXDEV: it leads out of the folder;
+ * -ELOOP: it is a link; -ENOTSUP: it is no regular file; open(2)'s errors.
  */
 _must_check_ int folder_open_file(const char *folder, const char *below, int *ret_fd, struct stat *ret_status);
 
