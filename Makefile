@@ -86,9 +86,10 @@ run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/lang
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
+mcp_src := $(foreach f,call files message resources tools version,shell/tools/mcp-$(f).c)
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
-	     shell/tools/script.c shell/tools/sessions.c
+	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
@@ -178,9 +179,9 @@ pam_creel_libs := libsystemd
 pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
-creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(policy_src) $(base_src)
 creel_src += $(render_command_src) $(render_src)
-creel_libs := libsystemd jansson
+creel_libs := libsystemd jansson inih
 creel_ldlibs := -lm
 creel_dir := $(bindir)
 
@@ -262,7 +263,7 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
@@ -296,6 +297,9 @@ fuzz_exec_server_libs := jansson
 fuzz_exec_server_ldlibs := -lm
 fuzz_listing_src := $(listing_src) $(base_src)
 fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
+fuzz_mcp_src := $(mcp_src) shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/result.c shell/bus/run.c $(base_src)
+fuzz_mcp_libs := jansson
+fuzz_mcp_ldlibs := -lm
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
@@ -361,7 +365,7 @@ script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* creel: the agent's command. It holds no privilege: what it shows and does, the agent's keeper told it and does. */
 #include "shell/bus/limit.h"
+#include "shell/policy/policy.h"
 #include "shell/tools/commands.h"
 
+#include <pwd.h>
 #include <string.h>
 
 static int limits_main(int argc, char **argv);
+static int mcp_command(int argc, char **argv);
 
 static const struct {
 	const char *name;
@@ -19,6 +22,7 @@ static const struct {
 	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
 	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",
 		"a run's result (creel run --json) as a message" },
+	{ "mcp", mcp_command, "", "a server of the Model Context Protocol, on stdin and stdout" },
 };
 
 static void print_help(FILE *file)
@@ -55,6 +59,22 @@ static int limits_main(int argc, char **argv)
 	if (json)
 		(void)fputc('\n', stdout);
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Where its folders are is in the policy, which anybody may read; where the agent may not, they are where they usually are. */
+static int mcp_command(int argc, char **argv)
+{
+	_cleanup_(policy_freep) Policy *policy = NULL;
+	const struct passwd *user = getpwuid(getuid());
+	PolicyError error;
+
+	if (argc) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!user || policy_load("", user->pw_name, &policy, &error) < 0)
+		policy = NULL;
+	return mcp_main(policy ? policy->workspace : "workspace", policy ? policy->output_dir : "workspace/output");
 }
 
 int main(int argc, char **argv)

@@ -11,3 +11,6 @@ int sessions_main(int argc, char **argv);
 int exec_server_main(int argc, char **argv);
 /* asks no keeper */
 int render_main(int argc, char **argv);
+
+/* creel mcp. Where the workspace and the output folder are: absolute, or below the home. */
+int mcp_main(const char *workspace, const char *output);
