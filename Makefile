@@ -69,7 +69,7 @@ $(BUILD)/flags: FORCE
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
 	    shell/base/log.c shell/base/rate.c shell/base/str.c shell/base/passing.c
-policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
+policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/package.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
 bus_src := shell/bus/server.c
@@ -165,10 +165,12 @@ creel_dir := $(bindir)
 unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
-	      test_calls test_confine test_network
+	      test_calls test_confine test_network test_package
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
+test_package_src := $(policy_src) $(base_src)
+test_package_libs := inih
 test_policy_files_src := $(policy_src) $(base_src)
 test_policy_files_libs := inih
 
@@ -313,7 +315,8 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      sshd-agents.conf:/etc/ssh/sshd_config.d/10-creel-agents.conf \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
-data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+data_files := provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt \
+	      $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 

@@ -117,12 +117,14 @@ const PolicyKey policy_keys[] = {
 	{ KEY("exec", "languages"), LIST(languages, ELEMENT_LANGUAGE, "python, javascript, typescript, bash") },
 
 	{ KEY("python", "interpreter"), .type = TYPE_PATH, AT(python), .fallback = "/usr/bin/python3" },
-	{ KEY("python", "pip_install"), WORD(pip_install, words_packages, "yes") },
-	{ KEY("python", "packages"), LIST(pip_packages, ELEMENT_PACKAGE, "") },
+	{ KEY("python", "pip_install"), WORD(pip_install, words_packages, "yes"), .enforced = true },
+	{ KEY("python", "packages"), LIST(pip_packages, ELEMENT_PIP, ""), .enforced = true },
+	{ KEY("python", "mirrors"), LIST(pip_mirrors, ELEMENT_HOST, ""), .enforced = true },
 
 	{ KEY("javascript", "interpreter"), .type = TYPE_PATH, AT(node), .fallback = "/usr/bin/node" },
-	{ KEY("javascript", "npm_install"), WORD(npm_install, words_packages, "yes") },
-	{ KEY("javascript", "packages"), LIST(npm_packages, ELEMENT_PACKAGE, "") },
+	{ KEY("javascript", "npm_install"), WORD(npm_install, words_packages, "yes"), .enforced = true },
+	{ KEY("javascript", "packages"), LIST(npm_packages, ELEMENT_NPM, ""), .enforced = true },
+	{ KEY("javascript", "mirrors"), LIST(npm_mirrors, ELEMENT_HOST, ""), .enforced = true },
 	{ KEY("javascript", "es_modules"), FLAG(es_modules, "yes") },
 
 	{ KEY("repl", "idle"), TIME(repl_idle_usec, SECOND, 30 * DAY, "5m"), .unlimited = true },
@@ -130,6 +132,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4") },
 
 	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output" },
+	{ KEY("output", "seen_as"), LIST(output_seen_as, ELEMENT_PLACE, "") },
 	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*") },
 	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true },
 
