@@ -84,7 +84,7 @@ audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
-		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
+		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
@@ -292,6 +292,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      creel-sshd.service:$(unitdir)/creel-sshd.service \
 	      creel-enforce.service:$(unitdir)/creel-enforce.service \
 	      creel-resolver@.service:$(unitdir)/creel-resolver@.service \
+	      creel-packages@.service:$(unitdir)/creel-packages@.service \
 	      creel-count.service:$(unitdir)/creel-count.service \
 	      creel-count.timer:$(unitdir)/creel-count.timer \
 	      creel-quota.service:$(unitdir)/creel-quota.service \
@@ -314,7 +315,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-config:$(PREFIX)/share/pam-configs/creel \
 	      sshd-agents.conf:/etc/ssh/sshd_config.d/10-creel-agents.conf \
 	      pam-creel:/etc/pam.d/creel
-script_files := units/quota-on:$(libexecdir)/quota-on
+script_files := units/quota-on:$(libexecdir)/quota-on units/packages-fetch:$(libexecdir)/packages-fetch
 data_files := provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt \
 	      $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
@@ -485,7 +486,7 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
-shell_scripts := units/quota-on tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers
