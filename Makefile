@@ -11,6 +11,7 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
+#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-confine  what the confinement adds to a birth; as root
@@ -68,28 +69,34 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/rate.c shell/base/str.c shell/base/passing.c
-policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/package.c shell/policy/policy.c \
+	    shell/base/log.c shell/base/passing.c shell/base/quantity.c shell/base/rate.c shell/base/str.c shell/base/utf8.c
+policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
-bus_src := shell/bus/server.c
+policy_src += shell/policy/package.c
+bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
 	       shell/confine/landlock.c shell/confine/paths.c shell/confine/places.c shell/confine/programs.c \
 	       shell/confine/rules.c shell/confine/watch.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/leaf.c shell/run/listening.c
+run_src := shell/run/birth.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c shell/run/listening.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
+tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
+	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
+	     shell/tools/script.c shell/tools/sessions.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/session.c shell/keeper/start.c shell/keeper/target.c
+	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
+	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
+	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -126,7 +133,9 @@ creel-sshd_dir := $(libexecdir)
 creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
 		    $(bus_src) $(policy_src) $(base_src)
 creel-keeper_libs := libsystemd inih
-creel-keeper_ldlibs := -lpam
+# libsystemd must find it in the program (shell/bus/received.c)
+watch_ldlibs := -Wl,--export-dynamic-symbol=recvmsg
+creel-keeper_ldlibs := -lpam $(watch_ldlibs)
 creel-keeper_dir := $(libexecdir)
 
 creel-enforce_src := shell/creel-enforce.c $(enforce_src) $(policy_src) $(base_src)
@@ -157,18 +166,20 @@ pam_creel_libs := libsystemd
 pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
-creel_src := shell/creel.c $(bus_client_src) $(base_src)
-creel_libs := libsystemd
+creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+creel_libs := libsystemd jansson
+creel_ldlibs := -lm
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
-	      test_calls test_confine test_network test_package test_shelf
+	      test_calls test_confine test_network test_run
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
+unit_tests += test_package test_shelf
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -222,6 +233,8 @@ test_place_src := shell/keeper/place.c shell/policy/slice.c $(base_src)
 test_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 test_target_libs := inih
 test_target_ldlibs := -lpam
+test_run_src := shell/bus/run.c $(base_src)
+test_run_libs := libsystemd
 test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
@@ -254,6 +267,7 @@ fuzz_target_libs := inih
 fuzz_target_ldlibs := -lpam
 fuzz_bus_keeper_src := shell/keeper/methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
 fuzz_bus_keeper_libs := inih
+fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 			sshd-sub/monitor-login.c sshd-sub/userauth.c sshd-sub/blob.c sshd-sub/wire.c $(audit_src) $(silent_src)
 fuzz_bus_monitor_libs := libcrypto
@@ -261,7 +275,7 @@ fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator shell/enforce tests
+	  shell/keeper shell/operator shell/enforce shell/tools tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -272,16 +286,18 @@ may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
 may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell/enforce := shell/base shell/policy
-may_shell := shell/enforce shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/tools := shell/base shell/bus
+may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
-may_tests := shell/enforce shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
 # outside libraries: header prefix -> the folders that own it
-owned_headers := libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
+owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
+owner_jansson.h := shell/tools tests
 owner_libssh/ := sshd-sub tests
 owner_ini.h := shell/policy
 owner_security/ := shell/session shell
-owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell sshd-sub tests
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
 owner_openssl/ := sshd-sub tests
 owner_bpf/ := shell/enforce
@@ -316,9 +332,13 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-config:$(PREFIX)/share/pam-configs/creel \
 	      sshd-agents.conf:/etc/ssh/sshd_config.d/10-creel-agents.conf \
 	      pam-creel:/etc/pam.d/creel
-script_files := units/quota-on:$(libexecdir)/quota-on units/packages-fetch:$(libexecdir)/packages-fetch
-data_files := provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt \
-	      $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+script_files := units/quota-on:$(libexecdir)/quota-on
+data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+# what is handed to pip and npm, and who fetches for them
+data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
+script_files += units/packages-fetch:$(libexecdir)/packages-fetch
+# what reads code on descriptor 3 and executes it (shell/run/language.c)
+data_files += $(foreach f,node-run.cjs python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
@@ -363,6 +383,10 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# a keeper that executes runs without confinement, for tests of the tools alone
+fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
+fake-runs_libs := libcrypto
+$(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # what the confinement costs a birth
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
@@ -436,7 +460,11 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front
+.PHONY: unit fuzz-corpora front tools
+# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
+tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
 front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/front
