@@ -132,7 +132,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4") },
 
 	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output" },
-	{ KEY("output", "seen_as"), LIST(output_seen_as, ELEMENT_PLACE, "") },
+	{ KEY("output", "seen_as"), LIST(output_seen_as, ELEMENT_PLACE, ""), .enforced = true },
 	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*") },
 	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true },
 
