@@ -9,6 +9,7 @@
  */
 #include "shell/base/log.h"
 #include "shell/keeper/run.h"
+#include "shell/keeper/surroundings.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -53,6 +54,7 @@ void keeper_load_policy(Keeper *keeper)
 		log_error("policy: %s", keeper->policy_error.text);
 		policy = policy_free(policy);
 	}
+	settings_forget(keeper);
 	policy_free(keeper->policy);
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
@@ -151,6 +153,7 @@ int main(int argc, char **argv)
 	runs_done(&keeper);
 	server_free(keeper.server);
 	record_free(keeper.record);
+	settings_forget(&keeper);
 	policy_free(keeper.policy);
 	confinement_done(&keeper.confinement);
 	sd_event_unref(keeper.event);
