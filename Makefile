@@ -75,6 +75,7 @@ base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/k
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
+policy_src += shell/policy/package.c
 bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
@@ -92,7 +93,7 @@ tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-se
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
-		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
+		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
@@ -193,6 +194,10 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
+unit_tests += test_package test_shelf
+test_shelf_src := shell/operator/packages-take.c $(base_src)
+test_package_src := $(policy_src) $(base_src)
+test_package_libs := inih
 test_policy_files_src := $(policy_src) $(base_src)
 test_policy_files_libs := inih
 
@@ -339,6 +344,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      creel-sshd.service:$(unitdir)/creel-sshd.service \
 	      creel-enforce.service:$(unitdir)/creel-enforce.service \
 	      creel-resolver@.service:$(unitdir)/creel-resolver@.service \
+	      creel-packages@.service:$(unitdir)/creel-packages@.service \
 	      creel-count.service:$(unitdir)/creel-count.service \
 	      creel-count.timer:$(unitdir)/creel-count.timer \
 	      creel-quota.service:$(unitdir)/creel-quota.service \
@@ -363,6 +369,9 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+# what is handed to pip and npm, and who fetches for them
+data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
+script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
@@ -409,6 +418,10 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# a keeper that executes runs without confinement, for tests of the tools alone
+fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
+fake-runs_libs := libcrypto
+$(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # a keeper of runs alone, for tests on this machine
 run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
 		  $(policy_src) $(base_src)
@@ -555,7 +568,7 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
-shell_scripts := units/quota-on tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers

@@ -200,6 +200,7 @@ int run_environment(const Keeper *keeper, const Run *run, StrList *ret)
 	const EnvironmentRequest wanted = {
 		.shell = keeper->policy->shell,
 		.accepted = &keeper->policy->environment,
+		.policy = keeper->policy,
 	};
 	int r;
 
