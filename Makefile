@@ -418,10 +418,6 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
-# a keeper that executes runs without confinement, for tests of the tools alone
-fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
-fake-runs_libs := libcrypto
-$(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # a keeper of runs alone, for tests on this machine
 run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
 		  $(policy_src) $(base_src)

@@ -137,8 +137,7 @@ const PolicyKey policy_keys[] = {
 		.enforced = true },
 	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4"), .enforced = true },
 
-	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output",
-		.enforced = true },
+	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output", .enforced = true },
 	{ KEY("output", "seen_as"), LIST(output_seen_as, ELEMENT_PLACE, ""), .enforced = true },
 	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*"), .enforced = true },
 	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true,
