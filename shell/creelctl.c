@@ -27,6 +27,8 @@ static const Verb verbs[] = {
 		"read policies as creel does; say what is wrong" },
 	{ "policy", "show", false, policy_show_main, "[NAME] [--json]", "effective values, and where each came from" },
 	{ "policy", "apply", true, policy_apply_main, "", "make edited policies take effect" },
+	{ "packages", "fetch", true, packages_fetch_main, "NAME | --all",
+		"fill the shelf of an agent whose policy has an allowlist of packages" },
 	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]", "the last entries of the record" },
 	{ "doctor", NULL, false, doctor_main, "[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",
 		"what is enforced here, what is missing, and what to do about it" },

@@ -7,6 +7,7 @@
  * no fork succeeds. Limits of memory stay those of the defaults, for taking memory away would kill what runs.
  */
 #include "units/agent-units.h"
+#include "shell/policy/package.h"
 #include "units/unit-dir.h"
 
 #include <stdarg.h>
@@ -177,6 +178,17 @@ static void manager_confine(Text *manager, const Policy *policy)
 	add_number(manager, "LimitFSIZE", policy->file_size);
 }
 
+/* For pip and npm in services and timers, as sessions have it. */
+static int packages_tell(Text *manager, const Policy *policy)
+{
+	_cleanup_strlist_ StrList list = { 0 };
+	int r = package_environment(policy, &list);
+
+	for (size_t i = 0; i < list.n; i++)
+		text_add(manager, "Environment=%s\n", list.items[i]);
+	return r;
+}
+
 int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memory_total, bool counted)
 {
 	Text manager = { 0 };
@@ -200,6 +212,9 @@ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memo
 		"ExecStartPre=+/bin/sh -c 'echo %u >/sys/fs/cgroup/user.slice/user-%u.slice/user@%u.service/"
 		"cgroup.max.descendants'\n",
 		AGENT_CGROUPS, (unsigned int)uid, (unsigned int)uid);
+	r = packages_tell(&manager, policy);
+	if (r < 0)
+		return r;
 	manager_confine(&manager, policy);
 	r = write_drop_in(dir_fd, &manager, "user@%u.service", uid);
 	if (r < 0)

@@ -83,3 +83,26 @@ bool base64_equals(const char *text, size_t n, const uint8_t *data, size_t data_
 	}
 	return true;
 }
+
+size_t base64_encode(const uint8_t *data, size_t n, char *ret)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *p = ret;
+
+	while (n) {
+		size_t have = n < 3 ? n : 3;
+		uint32_t bits = (uint32_t)data[0] << 16;
+
+		if (have > 1)
+			bits |= (uint32_t)data[1] << 8;
+		if (have > 2)
+			bits |= data[2];
+		*p++ = digits[bits >> 18];
+		*p++ = digits[bits >> 12 & 63];
+		*p++ = have > 1 ? digits[bits >> 6 & 63] : '=';
+		*p++ = have > 2 ? digits[bits & 63] : '=';
+		data += have;
+		n -= have;
+	}
+	return (size_t)(p - ret);
+}

@@ -17,5 +17,11 @@
  */
 _must_check_ int base64_decode(const char *text, size_t n, bool lines, uint8_t *ret, size_t *ret_n);
 
+/* Characters that `n` bytes are encoded to. */
+#define BASE64_ENCODED_MAX(n) (((n) + 2) / 3 * 4)
+
+/* Encodes `n` bytes, with padding and without a NUL, into `ret`, which has room for BASE64_ENCODED_MAX(n). Returns how many. */
+size_t base64_encode(const uint8_t *data, size_t n, char *ret);
+
 /* The text is the base64 form of exactly these bytes. */
 bool base64_equals(const char *text, size_t n, const uint8_t *data, size_t data_n);

@@ -267,6 +267,22 @@ static int put_output(const View *view, int mount_fd)
 	return fd < 0 ? fd : put(mount_fd, fd, "");
 }
 
+/* Where code expects it: in folders of this run's own, so that nobody else's is in the way. */
+static int put_output_as(const View *view, const char *place)
+{
+	_cleanup_close_ int output_fd = -EBADF, place_fd = -EBADF, mount_fd = -EBADF;
+	int r;
+
+	r = become(view->uid, view->gid);
+	output_fd = r < 0 ? r : open_folder(AT_FDCWD, view->output);
+	place_fd = output_fd < 0 ? output_fd : make_folders(place, 0755);
+	become_root();
+	if (place_fd < 0)
+		return place_fd;
+	mount_fd = take(output_fd, "");
+	return mount_fd < 0 ? mount_fd : put(mount_fd, place_fd, "");
+}
+
 /* ---- the rest ---- */
 
 static int put_parts(void)
@@ -406,6 +422,8 @@ int view_enter(const View *view, const char **ret_step)
 	TRY("view: /proc and the like", mount_kernel());
 	if (view->output)
 		TRY("view: put the output folder into its place", put_output(view, output_fd));
+	for (size_t i = 0; view->output && i < view->n_seen_as; i++)
+		TRY("view: show the output folder where the policy says", put_output_as(view, view->output_seen_as[i]));
 	/* the working directory is still the home beneath */
 	TRY("view: leave the home", result(chdir("/")));
 	return 0;

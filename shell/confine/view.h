@@ -19,7 +19,10 @@ typedef struct View {
 	gid_t gid;
 	const char *home; /* canonical */
 	const char
-		*output;  /* the output folder, absolute; made where it is missing, as the agent. NULL: nothing stays */
+		*output; /* the output folder, absolute; made where it is missing, as the agent. NULL: nothing stays */
+	char *const *
+		output_seen_as; /* n_seen_as absolute paths below the folders for temporary files: there it is as well */
+	size_t n_seen_as;
 	uint64_t scratch; /* bytes for all that it writes elsewhere; they count as its memory, too */
 } View;
 

@@ -203,6 +203,7 @@ static int give_birth(Channel *channel, const ChannelRequest *request, const Pro
 		.original = channel->original,
 		.key = channel->session->options.environment.items,
 		.asked = request->environment,
+		.policy = keeper->policy,
 	};
 	BirthRequest order = {
 		.confinement = &keeper->confinement,

@@ -158,6 +158,8 @@ static int choose_view(const Keeper *keeper, const RunOptions *options, Setting 
 		.gid = keeper->identity->gid,
 		.home = setting->home,
 		.output = setting->output,
+		.output_seen_as = keeper->policy->output_seen_as.items,
+		.n_seen_as = keeper->policy->output_seen_as.n,
 		.scratch = keeper->policy->exec_scratch,
 	};
 	setting->surroundings.view = &setting->view;

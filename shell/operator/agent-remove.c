@@ -10,6 +10,7 @@
  */
 #include "shell/operator/leftovers.h"
 #include "shell/operator/operator.h"
+#include "shell/operator/packages.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -171,6 +172,8 @@ static int remove_files(const Agent *agent, Reason *ret_reason)
 	if (!keys)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	r = unlink_quietly(keys, ret_reason);
+	if (r == 0)
+		r = packages_prune(agent->name, NULL, ret_reason);
 	if (r < 0)
 		return r;
 	r = unlink_quietly(agent->file, ret_reason);

@@ -24,6 +24,7 @@ int agent_list_main(int argc, char **argv);
 int agent_show_main(int argc, char **argv);
 int agent_lock_main(int argc, char **argv);
 int agent_unlock_main(int argc, char **argv);
+int packages_fetch_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 

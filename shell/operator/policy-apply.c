@@ -7,6 +7,7 @@
  * read it, refuses every login and says why.
  */
 #include "shell/operator/operator.h"
+#include "shell/operator/packages.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
 #include "shell/policy/agents.h"
@@ -75,6 +76,13 @@ int policy_apply_agent(const char *name)
 		return EXIT_FAILURE;
 	if (r == 0)
 		r = keeper_reload(agent.uid, &reason);
+	/* what it allowed until now */
+	if (r == 0)
+		r = packages_prune(name, policy, &reason);
+	if (r == 0 && packages_missing(policy))
+		(void)fprintf(stderr,
+			"creelctl: agent %s: its shelf lacks what its allowlist allows: creelctl packages fetch %s\n",
+			name, name);
 	if (r == 0)
 		return EXIT_SUCCESS;
 	(void)fprintf(stderr, "creelctl: agent %s: %s\n", name, reason.text);

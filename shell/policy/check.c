@@ -5,6 +5,7 @@
  * loosen what another file set.
  */
 #include "shell/policy/check.h"
+#include "shell/policy/package.h"
 #include "shell/policy/value.h"
 
 #include <stdarg.h>
@@ -184,16 +185,66 @@ static int network_check(Check *check)
 	return 0;
 }
 
-static int packages_check(Check *check, const char *section, const char *mode_key, PackageMode mode, size_t n)
+/* ---- packages ---- */
+
+/* `full` reaches every registry, by any of its addresses and through whatever else is in the network. */
+static int reach_check(Check *check, size_t install, const char *word)
 {
+	const Policy *policy = check->policy;
+	size_t mode = row_of("network", "mode");
+
+	if (policy->network != NETWORK_FULL)
+		return 0;
+	if (check->rank[mode] > check->rank[install])
+		return contradiction(check, mode,
+			"`full` reaches what [%s] %s = %s (%s) keeps away: set restricted or none, or %s = yes",
+			policy_keys[install].section, policy_keys[install].key, word, policy->origins[install],
+			policy_keys[install].key);
+	return contradiction(check, install,
+		"`%s` cannot hold while [network] mode = full (%s): set restricted or none there, or yes here", word,
+		policy->origins[mode]);
+}
+
+static int registry_check(Check *check, size_t install, const char *word, PackageKind kind)
+{
+	const Policy *policy = check->policy;
+	size_t hosts = row_of("network", "allowed_hosts");
+	const char *host = policy->network == NETWORK_RESTRICTED ? package_registry(policy, kind) : NULL;
+	char shown[128];
+
+	if (!host)
+		return 0;
+	(void)str_quote(host, strlen(host), shown, sizeof(shown));
+	if (check->rank[hosts] >= check->rank[install])
+		return contradiction(check, hosts,
+			"packages can be had from `%s`, and [%s] %s = %s (%s) lets none come from there: take it out, "
+			"or set %s = yes",
+			shown, policy_keys[install].section, policy_keys[install].key, word, policy->origins[install],
+			policy_keys[install].key);
+	return contradiction(check, install,
+		"`%s` cannot hold while [network] allowed_hosts has `%s` (%s), from where packages can be had: take it "
+		"out there, or set yes here",
+		word, shown, policy->origins[hosts]);
+}
+
+static int packages_check(Check *check, PackageKind kind)
+{
+	const char *section = kind == PACKAGE_PYTHON ? "python" : "javascript";
+	const char *mode_key = kind == PACKAGE_PYTHON ? "pip_install" : "npm_install";
 	size_t packages = row_of(section, "packages"), install = row_of(section, mode_key);
+	PackageMode mode = package_mode(check->policy, kind);
+	size_t n = package_list(check->policy, kind)->n;
+	int r;
 
 	if (mode == PACKAGES_ALLOWLIST && !n)
 		return contradiction(check, install, "allowlist needs [%s] packages", section);
 	if (mode != PACKAGES_ALLOWLIST && n && check->rank[packages] >= check->rank[install])
 		return contradiction(check, packages, "it allows nothing while [%s] %s is not allowlist (%s)", section,
 			mode_key, check->policy->origins[install]);
-	return 0;
+	if (mode == PACKAGES_YES)
+		return 0;
+	r = reach_check(check, install, policy_keys[install].words[mode]);
+	return r < 0 ? r : registry_check(check, install, policy_keys[install].words[mode], kind);
 }
 
 /* ---- places: those that can be compared without knowing the agent's home ---- */
@@ -237,6 +288,34 @@ static int stricter_check(Check *check, const char *key)
 	return 0;
 }
 
+/*
+ * What is one for all agents cannot be an agent's own: whoever makes the folder first would keep it from the others, or read
+ * what they leave there. An independent run has these to itself, so it may see the agent's folder there.
+ */
+static int output_check(Check *check)
+{
+	static const char *const shared[] = { "/tmp", "/var/tmp", "/dev/shm" };
+	const Policy *policy = check->policy;
+	size_t dir = row_of("output", "dir"), seen = row_of("output", "seen_as");
+
+	for (size_t k = 0; k < ELEMENTSOF(shared); k++)
+		if (place_within(policy->output_dir, shared[k]))
+			return contradiction(check, dir,
+				"`%s` is in %s, which all agents share: name a folder of the agent's own, and that "
+				"one in [output] seen_as",
+				policy->output_dir, shared[k]);
+	for (size_t i = 0; i < policy->output_seen_as.n; i++) {
+		const char *place = policy->output_seen_as.items[i];
+		bool within = false;
+
+		for (size_t k = 0; k < ELEMENTSOF(shared); k++)
+			within = within || (place_within(place, shared[k]) && strcmp(place, shared[k]) != 0);
+		if (!within)
+			return contradiction(check, seen, "`%s` is in none of /tmp, /var/tmp and /dev/shm", place);
+	}
+	return 0;
+}
+
 int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_error)
 {
 	Check check = { .policy = policy, .rank = rank, .ret_error = ret_error };
@@ -263,8 +342,8 @@ int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_er
 	r = network_check(&check);
 	if (r < 0)
 		return r;
-	r = packages_check(&check, "python", "pip_install", policy->pip_install, policy->pip_packages.n);
-	if (r < 0)
-		return r;
-	return packages_check(&check, "javascript", "npm_install", policy->npm_install, policy->npm_packages.n);
+	r = output_check(&check);
+	for (PackageKind kind = 0; kind < PACKAGE_KINDS_N && r == 0; kind++)
+		r = packages_check(&check, kind);
+	return r;
 }

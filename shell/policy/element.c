@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/policy/element.h"
 #include "shell/policy/enforced.h"
+#include "shell/policy/package.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -134,8 +135,15 @@ const char *element_refusal(ElementKind kind, const char *text)
 		if (text[0] == '~' && text[1] == '/' && text[2] != '/' && element_path_plain(text + 2) && text[2])
 			return NULL;
 		return *text == '/' && element_path_plain(text) ? NULL : "is not a plain absolute path, ~, or ~/PATH";
-	case ELEMENT_PACKAGE:
-		return made_of(text, "._-@/") ? NULL : "is not a package's name";
+	case ELEMENT_PIP:
+		return package_pip_valid(text)
+			       ? NULL
+			       : "is not a package of pip's: a name, with versions behind it as in numpy==1.26.4 or "
+				 "requests >=2 <3";
+	case ELEMENT_NPM:
+		return package_npm_valid(text) ? NULL
+					       : "is not a package of npm's: a name, with a version or range behind it "
+						 "as in express@^4.18";
 	case ELEMENT_LANGUAGE:
 		return strcmp(text, "python") == 0 || strcmp(text, "javascript") == 0 ||
 				       strcmp(text, "typescript") == 0 || strcmp(text, "bash") == 0

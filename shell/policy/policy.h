@@ -103,6 +103,7 @@ typedef struct Policy {
 	char *python, *node;
 	PackageMode pip_install, npm_install;
 	StrList pip_packages, npm_packages;
+	StrList pip_mirrors, npm_mirrors; /* hosts that have packages as well as the registries that everybody uses */
 	bool es_modules;
 
 	/* [repl] */
@@ -110,6 +111,7 @@ typedef struct Policy {
 
 	/* [output] */
 	char *output_dir;
+	StrList output_seen_as; /* where independent runs see it besides, absolute */
 	StrList output_types;
 	uint64_t output_max_file_size;
 

@@ -47,7 +47,9 @@ const PolicyKey policy_keys[] = {
 	{ KEY("agent", "environment"),
 		LIST(environment, ELEMENT_VARIABLE, "LANG, LC_*, TZ, COLORTERM, NO_COLOR, GIT_PROTOCOL"),
 		.enforced = true },
-	{ KEY("agent", "subsystems"), LIST(subsystems, ELEMENT_SUBSYSTEM, "sftp=/usr/lib/openssh/sftp-server"),
+	{ KEY("agent", "subsystems"),
+		LIST(subsystems, ELEMENT_SUBSYSTEM,
+			"sftp=/usr/lib/openssh/sftp-server, exec=/usr/bin/creel exec-server, mcp=/usr/bin/creel mcp"),
 		.enforced = true },
 	{ KEY("agent", "optional"), LIST(optional, ELEMENT_MECHANISM, ""), .enforced = true },
 
@@ -119,13 +121,15 @@ const PolicyKey policy_keys[] = {
 
 	{ KEY("python", "interpreter"), .type = TYPE_PATH, AT(python), .fallback = "/usr/bin/python3",
 		.enforced = true },
-	{ KEY("python", "pip_install"), WORD(pip_install, words_packages, "yes") },
-	{ KEY("python", "packages"), LIST(pip_packages, ELEMENT_PACKAGE, "") },
+	{ KEY("python", "pip_install"), WORD(pip_install, words_packages, "yes"), .enforced = true },
+	{ KEY("python", "packages"), LIST(pip_packages, ELEMENT_PIP, ""), .enforced = true },
+	{ KEY("python", "mirrors"), LIST(pip_mirrors, ELEMENT_HOST, ""), .enforced = true },
 
 	{ KEY("javascript", "interpreter"), .type = TYPE_PATH, AT(node), .fallback = "/usr/bin/node",
 		.enforced = true },
-	{ KEY("javascript", "npm_install"), WORD(npm_install, words_packages, "yes") },
-	{ KEY("javascript", "packages"), LIST(npm_packages, ELEMENT_PACKAGE, "") },
+	{ KEY("javascript", "npm_install"), WORD(npm_install, words_packages, "yes"), .enforced = true },
+	{ KEY("javascript", "packages"), LIST(npm_packages, ELEMENT_NPM, ""), .enforced = true },
+	{ KEY("javascript", "mirrors"), LIST(npm_mirrors, ELEMENT_HOST, ""), .enforced = true },
 	{ KEY("javascript", "es_modules"), FLAG(es_modules, "yes"), .enforced = true },
 
 	{ KEY("repl", "idle"), TIME(repl_idle_usec, SECOND, 30 * DAY, "5m"), .unlimited = true, .enforced = true },
@@ -133,9 +137,11 @@ const PolicyKey policy_keys[] = {
 		.enforced = true },
 	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4"), .enforced = true },
 
-	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output" },
-	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*") },
-	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true },
+	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output", .enforced = true },
+	{ KEY("output", "seen_as"), LIST(output_seen_as, ELEMENT_PLACE, ""), .enforced = true },
+	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*"), .enforced = true },
+	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true,
+		.enforced = true },
 
 	{ KEY("audit", "enabled"), FLAG(audit, "yes") },
 	{ KEY("audit", "code"), FLAG(audit_code, "yes"), .enforced = true },

@@ -27,7 +27,8 @@ typedef enum ElementKind {
 	ELEMENT_HOST,      /* a host name (a leading "*." matches all below it), or an address with an optional
 			     /LENGTH */
 	ELEMENT_PLACE,     /* absolute, or below the agent's home when it starts with ~/ */
-	ELEMENT_PACKAGE,   /* a package's name as pip or npm know it */
+	ELEMENT_PIP,       /* a package as pip names it, with versions */
+	ELEMENT_NPM,       /* a package as npm names it, with a version, range or tag */
 	ELEMENT_LANGUAGE,  /* one of python, javascript, typescript, bash */
 	ELEMENT_PATTERN,   /* a file name pattern, no slash */
 	ELEMENT_VARIABLE,  /* an environment variable's name, or its beginning with a * behind it */

@@ -4,6 +4,7 @@
  * would let a dotfile print into what should be the command's own output.
  */
 #include "shell/session/environment.h"
+#include "shell/policy/package.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -100,6 +101,8 @@ int environment_build(const Identity *identity, const EnvironmentRequest *reques
 		r = environment_set(&list, str_format("TERM=%s", request->term));
 	if (!r && request->original)
 		r = environment_set(&list, str_format("SSH_ORIGINAL_COMMAND=%s", request->original));
+	if (!r && request->policy)
+		r = package_environment(request->policy, &list);
 	for (char *const *asked = request->asked; !r && asked && *asked; asked++)
 		if (environment_accepted(request->accepted, *asked))
 			r = environment_set(&list, strdup(*asked));

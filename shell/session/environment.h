@@ -3,6 +3,7 @@
 #pragma once
 
 #include "shell/base/str.h"
+#include "shell/policy/policy.h"
 #include "shell/session/identity.h"
 
 #include <stdbool.h>
@@ -17,12 +18,13 @@ typedef struct EnvironmentRequest {
 	const char *original;    /* what the client asked for where the key forces a command; NULL: nothing */
 	char *const *key;        /* NULL-terminated "NAME=value" of the key's options; may be NULL */
 	char *const *asked;      /* NULL-terminated "NAME=value" that the client asked for; may be NULL */
+	const Policy *policy;    /* what it says of packages is told to pip and npm; NULL: nothing */
 } EnvironmentRequest;
 
 /*
  * Builds "NAME=value" strings: what every login has (HOME USER LOGNAME SHELL PATH LANG XDG_RUNTIME_DIR
  * DBUS_SESSION_BUS_ADDRESS SSH_CONNECTION CREEL_SESSION, TERM and SSH_TTY with a pty, SSH_ORIGINAL_COMMAND under a forced
- * command), then those that the client asked for and those of the key's options, where environment_accepted() allows
+ * command, what shell/policy/package.h has for pip and npm), then those that the client asked for and those of the key's options, where environment_accepted() allows
  * them; they can replace only LANG, and the key's replace the client's.
  */
 _must_check_ int environment_build(const Identity *identity, const EnvironmentRequest *request, StrList *ret);

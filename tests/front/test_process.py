@@ -131,8 +131,11 @@ def test_the_filter_is_what_was_measured():
         server("true")  # takes the worker that waited already, and was not traced
         use_everything(server)
         wait_until(lambda: not server.workers())
+        # the next one is confined: it is the only one that server.stop() ends by itself, others are killed
+        wait_until(lambda: [pid for pid, name in server.own().items()
+                            if name == "creel-spare" and fields(pid)["Seccomp"] == "2"], what="a confined spare")
     finally:
-        server.stop()  # which ends the worker that waits for a connection: by itself, others are killed
+        server.stop()
         tracer.terminate()
         tracer.wait(20)
     seen, confined, loading = {}, set(), set()

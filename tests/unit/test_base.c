@@ -121,10 +121,15 @@ static void test_base64(void **state)
 			assert_memory_equal(data, cases[i].data, got);
 		if (cases[i].lines)
 			continue;
-		if (cases[i].data)
+		if (cases[i].data) {
+			char text[32];
+
 			assert_true(base64_equals(cases[i].text, n, data, got));
-		else
+			assert_int_equal(base64_encode(data, got, text), n);
+			assert_memory_equal(text, cases[i].text, n);
+		} else {
 			assert_false(base64_equals(cases[i].text, n, (const uint8_t *)"foob", n == 8 ? 4 : n ? 1 : 0));
+		}
 	}
 	assert_false(base64_equals("Zm9v", 4, (const uint8_t *)"fop", 3));
 	assert_false(base64_equals("Zm9v", 4, (const uint8_t *)"fo", 2));

@@ -186,6 +186,8 @@ static Seen run(const Asked *asked, const char *script)
 		.gid = AGENT,
 		.home = home,
 		.output = output,
+		.output_seen_as = policy->output_seen_as.items,
+		.n_seen_as = policy->output_seen_as.n,
 		.scratch = asked->scratch ? asked->scratch : 64 * MIB,
 	};
 	Surroundings surroundings = {
@@ -477,6 +479,22 @@ static void test_output_link(void **state)
 		fail_msg("%s", seen.text);
 }
 
+/* Where code of another system leaves its files; somebody else's folder of that name is not in the way. */
+static void test_output_seen_as(void **state)
+{
+	const Asked asked = { .view = true, .policy = "[output]\nseen_as = /tmp/creel-birth/out, /dev/shm/out\n" };
+	Seen seen;
+
+	needs_root();
+	shell("mkdir -m 700 /tmp/creel-birth && touch /tmp/creel-birth/theirs");
+	seen = run(&asked,
+		"echo one > /tmp/creel-birth/out/one; echo two > /dev/shm/out/two; ls ~+/workspace/output; ls "
+		"/tmp/creel-birth; mv /tmp/creel-birth/out/one /tmp/one; echo gone > /tmp/creel-birth/other");
+	shell("ls /tmp/creel-birth/theirs && test ! -e /tmp/creel-birth/other && rm -r /tmp/creel-birth");
+	assert_ran(seen, "one\ntwo\nout\n");
+	shell("test \"$(cat %s/two)\" = two -a ! -e %s/one && rm %s/two", output, output, output);
+}
+
 static void test_passed(void **state)
 {
 	Seen seen;
@@ -589,6 +607,7 @@ int main(void)
 		cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_output_link),
+		cmocka_unit_test(test_output_seen_as),
 		cmocka_unit_test(test_passed),
 		cmocka_unit_test(test_copied),
 		cmocka_unit_test(test_bash),

@@ -163,6 +163,7 @@ static void test_limits(void **state)
 	assert_has("/out/user@1000.service" DROP_IN,
 		"\nExecStart=\nExecStart=" CREEL_LIBEXECDIR "/creel-confine /lib/systemd/systemd --user\n");
 	assert_has("/out/user@1000.service" DROP_IN, "\nNoNewPrivileges=yes\n");
+	assert_has("/out/user@1000.service" DROP_IN, "\nEnvironment=PIP_BREAK_SYSTEM_PACKAGES=1\n");
 	assert_link("/out/sockets.target.wants/creel-keeper@1000.socket", CREEL_UNITDIR "/creel-keeper@.socket");
 	assert_link("/out/multi-user.target.wants/creel-keeper@1000.service", CREEL_UNITDIR "/creel-keeper@.service");
 	assert_link("/out/multi-user.target.wants/creel-leaves@1000.service", CREEL_UNITDIR "/creel-leaves@.service");

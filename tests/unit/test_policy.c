@@ -190,6 +190,43 @@ static const struct {
 	{ "[javascript]\npackages = left-pad\n",
 		LABEL ":2: [javascript] packages: it allows nothing while [javascript] npm_install is not "
 		      "allowlist (built-in)" },
+	{ "[network]\nmode = none\n[python]\npip_install = allowlist\npackages = numpy==1.26.4 extra\n",
+		LABEL ":5: [python] packages: `numpy==1.26.4 extra` is not a package of pip's: a name, with versions "
+		      "behind it "
+		      "as in numpy==1.26.4 or requests >=2 <3" },
+	{ "[network]\nmode = none\n[javascript]\nnpm_install = allowlist\npackages = user/repo\n", LABEL
+		":5: [javascript] packages: `user/repo` is not a package of npm's: a name, with a version or range "
+		"behind it as in express@^4.18" },
+	/* what cannot be enforced is not promised */
+	{ "[python]\npip_install = no\n", LABEL ":2: [python] pip_install: `no` cannot hold while [network] mode = "
+						"full (built-in): set restricted or none "
+						"there, or yes here" },
+	{ "[javascript]\nnpm_install = allowlist\npackages = left-pad@1.3.0\n", LABEL
+		":2: [javascript] npm_install: `allowlist` cannot hold while [network] mode = full (built-in): set "
+		"restricted or none there, or yes here" },
+	{ "[agent]\nprofile = openclaw\n[network]\nmode = full\n",
+		LABEL ":4: [network] mode: `full` reaches what [python] pip_install = no (" POLICY_PROFILE_DIR
+		      "/openclaw.conf:47) keeps away: set restricted or none, or pip_install = yes" },
+	{ "[agent]\nprofile = openclaw\n[network]\nmode = restricted\nallowed_hosts = api.example.com, pypi.org\n",
+		LABEL ":5: [network] allowed_hosts: packages can be had from `pypi.org`, and [python] pip_install = no "
+		      "(" POLICY_PROFILE_DIR
+		      "/openclaw.conf:47) lets none come from there: take it out, or set pip_install = yes" },
+	{ "[network]\nmode = restricted\nallowed_hosts = 10.0.0.0/8, 151.101.0.0/16\n[python]\npip_install = no\n",
+		LABEL ":3: [network] allowed_hosts: packages can be had from `151.101.0.0/16`, and [python] "
+		      "pip_install = no (" LABEL
+		      ":5) lets none come from there: take it out, or set pip_install = yes" },
+	{ "[network]\nmode = restricted\nallowed_hosts = *.example.org\n[javascript]\nnpm_install = no\nmirrors = "
+	  "npm.example.org\n",
+		LABEL ":3: [network] allowed_hosts: packages can be had from `*.example.org`, and [javascript] "
+		      "npm_install = no "
+		      "(" LABEL ":5) lets none come from there: take it out, or set npm_install = yes" },
+	{ "[output]\ndir = /tmp/openclaw/code-output\n", LABEL ":2: [output] dir: `/tmp/openclaw/code-output` is in "
+							       "/tmp, which all agents share: name a folder of the "
+							       "agent's own, and that one in [output] seen_as" },
+	{ "[output]\nseen_as = /srv/out\n",
+		LABEL ":2: [output] seen_as: `/srv/out` is in none of /tmp, /var/tmp and /dev/shm" },
+	{ "[output]\nseen_as = /tmp\n",
+		LABEL ":2: [output] seen_as: `/tmp` is in none of /tmp, /var/tmp and /dev/shm" },
 };
 
 static void test_refused(void **state)
@@ -240,8 +277,16 @@ static const struct {
 	{ "[network]\nmode = restricted\nallowed_hosts = *.example.org, 10.0.0.0/8, 2001:db8::/32, "
 	  "pypi.org\n",
 		"network", "allowed_hosts", "*.example.org, 10.0.0.0/8, 2001:db8::/32, pypi.org" },
-	{ "[python]\npip_install = allowlist\npackages = numpy, scikit-learn\n", "python", "packages",
-		"numpy, scikit-learn" },
+	{ "[network]\nmode = none\n[python]\npip_install = allowlist\npackages = numpy==1.26.4, requests >=2 <3\n",
+		"python", "packages", "numpy==1.26.4, requests >=2 <3" },
+	{ "[network]\nmode = none\n[javascript]\nnpm_install = allowlist\npackages = @types/node@22, express@>=4 <5\n",
+		"javascript", "packages", "@types/node@22, express@>=4 <5" },
+	{ "[network]\nmode = restricted\nallowed_hosts = example.org, 10.0.0.0/8, 192.0.2.1\n[python]\npip_install = "
+	  "no\n",
+		"python", "pip_install", "no" },
+	{ "[network]\nmode = restricted\nallowed_hosts = pypi.org\n[javascript]\nnpm_install = no\n", "javascript",
+		"npm_install", "no" },
+	{ "[output]\nseen_as = /tmp/openclaw/code-output\n", "output", "seen_as", "/tmp/openclaw/code-output" },
 	{ "[agent]\nenvironment = EDITOR, MY_*, PATHX*\n", "agent", "environment", "EDITOR, MY_*, PATHX*" },
 	{ "[agent]\nenvironment =\n", "agent", "environment", "" },
 	{ "[agent]\nsubsystems = sftp=/usr/lib/openssh/sftp-server -l INFO, exec=/usr/bin/creel exec-server\n", "agent",

@@ -84,6 +84,23 @@ static void test_of_the_key(void **state)
 	strlist_done(&list);
 }
 
+/* What the policy says of packages; without one, nothing. */
+static void test_packages(void **state)
+{
+	Policy policy = { .name = (char *)"agent", .pip_install = PACKAGES_NO, .npm_install = PACKAGES_YES };
+	EnvironmentRequest request = request_of(no_environment, NULL);
+	StrList without = { 0 }, with = { 0 };
+
+	assert_int_equal(environment_build(&identity, &request, &without), 0);
+	request.policy = &policy;
+	assert_int_equal(environment_build(&identity, &request, &with), 0);
+	assert_true(strlist_contains(&with, "PIP_NO_INDEX=1"));
+	assert_false(strlist_contains(&without, "PIP_NO_INDEX=1"));
+	assert_false(strlist_contains(&with, "npm_config_offline=true"));
+	strlist_done(&without);
+	strlist_done(&with);
+}
+
 static void test_accepted(void **state)
 {
 	static const StrList none = { 0 };
@@ -134,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_every_login_has),
 		cmocka_unit_test(test_asked),
 		cmocka_unit_test(test_of_the_key),
+		cmocka_unit_test(test_packages),
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_modes_cut),

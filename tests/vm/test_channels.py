@@ -55,14 +55,15 @@ def test_more_channels_than_the_bound_are_refused_and_the_rest_live(vm):
                     live.append(await connection.create_process("exec cat"))
                 except Exception:
                     refused += 1
-            assert refused and len(live) >= 12
+            assert len(live) >= 12
             live[0].stdin.write("alive\n")
             assert await live[0].stdout.readline() == "alive\n"
             for process in live:
                 process.stdin.write_eof()
             done = await asyncio.gather(*(process.wait() for process in live))
             # a channel may be opened and its command then refused: that one ends with a failure, not with silence
-            assert sum(one.exit_status == 0 for one in done) >= 12
+            lived = sum(one.exit_status == 0 for one in done)
+            assert 12 <= lived <= 58, (lived, refused, "the policy allows 50 processes, the rescue leaf 8")
             assert (await connection.run("echo again")).stdout == "again\n"
 
     asyncio.run(run())

@@ -42,18 +42,11 @@ def root_true(vm):
     return time.monotonic() - start
 
 
-class Idle:
-    """The operator's time on an idle machine, measured once in a run, just before the bombs."""
-
-    value = None
-
-
 @pytest.fixture
 def idle(vm):
-    if Idle.value is None:
-        root_true(vm)
-        Idle.value = statistics.median(root_true(vm) for _ in range(IDLE_RUNS))
-    return Idle.value
+    """The operator's time on an idle machine, measured just before each bomb: what else this machine does changes."""
+    root_true(vm)
+    return statistics.median(root_true(vm) for _ in range(IDLE_RUNS))
 
 
 def during(vm, seconds):
@@ -65,10 +58,10 @@ def during(vm, seconds):
 
 
 def assert_quick(times, idle):
-    """At most five times the idle time: the median, and each of them but one, for a machine has other things to do once."""
+    """At most five times the idle time: the median, and four of five, for a machine has other things to do now and then."""
     times = sorted(times)
     assert len(times) >= 3, "too few to say anything"
-    assert statistics.median(times) <= 5 * idle and times[-2] <= 5 * idle, (idle, times)
+    assert statistics.median(times) <= 5 * idle and times[(len(times) - 1) * 4 // 5] <= 5 * idle, (idle, times)
 
 
 def told(what, times, idle):
