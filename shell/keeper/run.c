@@ -257,7 +257,7 @@ static int give_birth(Run *run)
 {
 	_cleanup_strlist_ StrList environment = { 0 }, arguments = { 0 };
 	Keeper *keeper = run->keeper;
-	int inside[2] = { -EBADF, -EBADF }, outside[2];
+	int inside[2] = { -EBADF, -EBADF }, outside[2] = { -EBADF, -EBADF };
 	BirthRequest order = {
 		.leaf_fd = run->leaf_fd,
 		.confinement = &keeper->confinement,
