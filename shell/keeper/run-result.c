@@ -134,6 +134,14 @@ static void say(Run *run)
 
 /* ---- while it runs ---- */
 
+/* Callers go as they please: that is no line in the log. */
+static void complain(const Run *run, const char *what, int r)
+{
+	if (r != -ENOTCONN && r != -ECONNRESET && r != -EPIPE)
+		log_error("the caller of run %llu cannot be told about %s: %s", (unsigned long long)run->number, what,
+			strerror(-r));
+}
+
 static void on_came(Stream *stream, const void *bytes, size_t n)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
@@ -154,7 +162,7 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 	if (r >= 0)
 		r = sd_bus_send(run->peer->bus, message, NULL);
 	if (r < 0)
-		log_error("cannot tell a caller about output: %s", strerror(-r));
+		complain(run, "output", r);
 }
 
 static void on_full(Stream *stream, int error)
@@ -269,8 +277,7 @@ void run_finish(Run *run)
 		if (r >= 0)
 			r = send_finished(run, &result);
 		if (r < 0)
-			log_error("cannot tell a caller about the end of run %llu: %s", (unsigned long long)run->number,
-				strerror(-r));
+			complain(run, "its end", r);
 	}
 	keeper_record_run(run, &result);
 	unlink_run(run);

@@ -418,15 +418,21 @@ void run_stop(Run *run, RunReason reason)
 	run->stop(run);
 }
 
+static Run *find_of_peer(const Keeper *keeper, const Peer *peer)
+{
+	for (Run *run = keeper->runs; run; run = run->next)
+		if (run->peer == peer)
+			return run;
+	return NULL;
+}
+
 void runs_peer_gone(Keeper *keeper, const Peer *peer)
 {
-	Run *next;
+	Run *run;
 
 	budget_forget(&keeper->budget, peer);
-	for (Run *run = keeper->runs; run; run = next) {
-		next = run->next;
-		if (run->peer != peer)
-			continue;
+	/* from the start each time: the end of one call of a REPL may be the end of others */
+	while ((run = find_of_peer(keeper, peer))) {
 		run->peer = NULL;
 		run_stop(run, RUN_CANCELLED);
 	}
