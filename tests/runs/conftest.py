@@ -19,7 +19,7 @@ import runs  # noqa: E402  the VM's own probe
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 UID = 1999
-DRIVERS = pathlib.Path("/usr/share/creel/drivers")
+DRIVERS = pathlib.Path(os.environ.get("PREFIX", "/usr")) / "share" / "creel" / "drivers"
 
 
 class Keeper:
@@ -89,7 +89,7 @@ def drivers():
 def keeper(drivers):
     if os.getuid():
         pytest.skip("needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-", dir="/srv"))
     folder.chmod(0o755)
     keeper = Keeper(folder)
     keeper.start()
