@@ -19,6 +19,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define AGENT 60123U
@@ -436,6 +437,30 @@ static void test_no_network(void **state)
 	(void)close(listener);
 }
 
+/* One that the agent listens on in its home is there, and nobody listens there; in the output folder it is the agent's own doing. */
+static void test_sockets(void **state)
+{
+	static const char script[] =
+		"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"door\")' 2>&1 | tail -n 1; "
+		"test -S door && echo seen";
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	Seen seen;
+	int fd;
+
+	needs_root();
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/door", home);
+	assert_int_equal(privilege_raise(PRIVILEGE(CAP_DAC_OVERRIDE)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(privilege_lower(PRIVILEGE(CAP_DAC_OVERRIDE)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	shell("chmod 777 %s", address.sun_path);
+	seen = run(&independent, script);
+	assert_ran(seen, "ConnectionRefusedError: [Errno 111] Connection refused\nseen\n");
+	(void)close(fd);
+	shell("rm %s", address.sun_path);
+}
+
 static void test_hidden(void **state)
 {
 	const Asked asked = { .view = true, .policy = "[files]\nhidden = /etc/passwd, /usr/share/doc\n" };
@@ -586,6 +611,7 @@ int main(void)
 		cmocka_unit_test(test_endings),
 		cmocka_unit_test(test_interrupt),
 		cmocka_unit_test(test_no_network),
+		cmocka_unit_test(test_sockets),
 		cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_output_link),
