@@ -71,13 +71,6 @@ class Keeper:
     def left(self):
         return [entry.name for entry in self.leaves.iterdir() if entry.is_dir()]
 
-    def settles(self, descriptors):
-        """A caller knows of the end of its run before all of it is gone."""
-        end = time.monotonic() + 60
-        while self.descriptors() > descriptors or self.left():
-            assert time.monotonic() < end, (self.descriptors(), descriptors, self.left())
-            time.sleep(0.01)
-
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
