@@ -20,7 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#define CPU_SECONDS 30 /* the keeper's own limit is one of time */
+#define CPU_SECONDS 30           /* the keeper's own limit is one of time */
 #define MEMORY_BYTES (64U << 20) /* what it remembers of MEMORY_MAX files is a tenth of it */
 #define EXIT_USAGE 2
 

@@ -347,32 +347,36 @@ static int start(Outputs *outputs, uint64_t number)
 
 /* ---- for runs ---- */
 
+static int begin(Run *run)
+{
+	_cleanup_(outputs_freep) Outputs *outputs = calloc(1, sizeof(*outputs));
+	int r;
+
+	if (!outputs)
+		return -ENOMEM;
+	outputs->keeper = run->keeper;
+	outputs->leaf_fd = outputs->pid_fd = outputs->word_fd = outputs->records_fd = -EBADF;
+	r = start(outputs, run->number);
+	if (r < 0)
+		return r;
+	outputs->run = run;
+	run->outputs = TAKE_PTR(outputs);
+	return 0;
+}
+
 void outputs_begin(Run *run)
 {
-	_cleanup_(outputs_freep) Outputs *outputs = NULL;
 	int r = 0;
 
 	if (run->options.collect || run->options.figures || run->options.independent)
 		r = make_folder(run->keeper);
-	if (!run->options.collect)
-		return;
-	if (!r) {
-		outputs = calloc(1, sizeof(*outputs));
-		r = outputs ? 0 : -ENOMEM;
-	}
-	if (!r) {
-		outputs->keeper = run->keeper;
-		outputs->leaf_fd = outputs->pid_fd = outputs->word_fd = outputs->records_fd = -EBADF;
-		r = start(outputs, run->number);
-	}
+	if (!r && run->options.collect)
+		r = begin(run);
 	if (r < 0) {
 		log_warning("the output folder of run %llu cannot be remembered: %s", (unsigned long long)run->number,
 			strerror(-r));
 		run->files_left_out = UINT64_MAX;
-		return;
 	}
-	outputs->run = run;
-	run->outputs = TAKE_PTR(outputs);
 }
 
 /* Stop, or its caller went: nobody waits for a list. */

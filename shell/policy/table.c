@@ -134,8 +134,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("repl", "max_duration"), TIME(repl_max_duration_usec, SECOND, 365 * DAY, "600s"), .unlimited = true },
 	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4") },
 
-	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output",
-		.enforced = true },
+	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output", .enforced = true },
 	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*"), .enforced = true },
 	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true,
 		.enforced = true },
