@@ -43,6 +43,8 @@ struct Run {
 	 * none; `label`, `network` and `directory` (absolute) are never "". All memory and input_fd are the run's own.
 	 */
 	RunOptions options;
+	/* of the policy that it began under: by its end there may be another one, or none */
+	uint64_t agent_memory, agent_processes, file_size;
 	int code_fd; /* sealed, read-only, with an offset of its own; owned */
 	uint64_t code_bytes;
 	uint64_t reserved;                /* of KEEPER_RUNS_BYTES */
@@ -70,6 +72,7 @@ struct Run {
 	pid_t pid;
 	int pid_fd;
 	int output_fd, error_fd; /* our ends of its pipes */
+	int report_fd;           /* how its program ended (birth_ending()); -EBADF: as its process did */
 	bool ended;              /* its process; something else in the leaf may live */
 	sd_event_source *exit_source, *empty_source;
 	uint64_t processes_refused; /* of the agent, when it began */
@@ -125,6 +128,8 @@ void run_name_files(Run *run);
 void outputs_begin(Run *run);
 /* The run is over: lists what it put there, and calls run_finish(), at once or later. */
 void outputs_collect(Run *run);
+/* The folder as an absolute path in new memory, or NULL when memory is out. */
+char *outputs_folder(const Keeper *keeper);
 /* Forgets it; of a run that is freed. */
 void outputs_abandon(Run *run);
 
