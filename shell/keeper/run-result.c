@@ -25,17 +25,16 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 /* The agent's limits bind its runs, too. */
 static const char *memory_limit(const Run *run, char *buffer, size_t size)
 {
-	return str_size(smaller(run->options.memory, run->keeper->policy->memory), buffer, size);
+	return str_size(smaller(run->options.memory, run->agent_memory), buffer, size);
 }
 
 static void say_processes(Run *run)
 {
-	const Policy *policy = run->keeper->policy;
 	uint64_t limit = run->options.processes;
 
 	/* the run's own, or whichever of the agent's was met: not told apart, so the run's where it has one */
 	if (limit == LEAF_UNLIMITED)
-		limit = policy->processes;
+		limit = run->agent_processes;
 	(void)snprintf(run->sentence, sizeof(run->sentence), "Error: process limit exceeded (%llu)",
 		(unsigned long long)limit);
 }
@@ -89,7 +88,6 @@ void run_explain(Run *run, const siginfo_t *info)
 
 static void say(Run *run)
 {
-	const Policy *policy = run->keeper->policy;
 	char *text = run->sentence, bytes[32];
 	size_t size = sizeof(run->sentence);
 
@@ -120,7 +118,7 @@ static void say(Run *run)
 	case RUN_DISK:
 		if (run->signal == SIGXFSZ)
 			(void)snprintf(text, size, "Error: disk limit exceeded (a file of %s)",
-				str_size(policy->file_size, bytes, sizeof(bytes)));
+				str_size(run->file_size, bytes, sizeof(bytes)));
 		else
 			(void)snprintf(text, size, "Error: disk limit exceeded");
 		break;
@@ -136,6 +134,14 @@ static void say(Run *run)
 
 /* ---- while it runs ---- */
 
+/* Callers go as they please: that is no line in the log. */
+static void complain(const Run *run, const char *what, int r)
+{
+	if (r != -ENOTCONN && r != -ECONNRESET && r != -EPIPE)
+		log_error("the caller of run %llu cannot be told about %s: %s", (unsigned long long)run->number, what,
+			strerror(-r));
+}
+
 static void on_came(Stream *stream, const void *bytes, size_t n)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
@@ -145,9 +151,14 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 
 	if (!run->options.follow || !run->peer)
 		return;
-	/* left out for whoever does not read: the result has it, and the run does not wait */
-	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX)
+	/*
+	 * Who does not read is not told any more: the result has it, and the run does not wait. Nothing of the rest, so that what
+	 * was told is the begin of it, without a hole.
+	 */
+	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX) {
+		run->options.follow = false;
 		return;
+	}
 	r = sd_bus_message_new_signal(run->peer->bus, &message, KEEPER_OBJECT, KEEPER_INTERFACE, "Output");
 	if (r >= 0)
 		r = sd_bus_message_append(message, "tu", run->number, stream == &run->output ? 1 : 2);
@@ -156,7 +167,7 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 	if (r >= 0)
 		r = sd_bus_send(run->peer->bus, message, NULL);
 	if (r < 0)
-		log_error("cannot tell a caller about output: %s", strerror(-r));
+		complain(run, "output", r);
 }
 
 static void on_full(Stream *stream, int error)
@@ -220,8 +231,6 @@ static int add_stream(Run *run, Stream *stream, int *ret_fd, uint64_t *ret_head)
 
 static RunResult make_result(const Run *run)
 {
-	const uint64_t now = clock_monotonic_usec();
-
 	return (RunResult){
 		.stdout_fd = -EBADF,
 		.stderr_fd = -EBADF,
@@ -233,10 +242,11 @@ static RunResult make_result(const Run *run)
 		.exit_code = run->signal ? -1 : run->exit_code,
 		.signal = run->signal,
 		.reason = run->reason,
-		.duration_usec = now - run->begun_usec,
+		.duration_usec = run->over_usec - run->begun_usec,
 		.cpu_usec = run->usage.cpu_usec,
 		.memory_peak = run->usage.memory_peak,
 		.state = run->state,
+		.files_directory = "",
 		.files = run->files,
 		.n_files = run->n_files,
 		.files_left_out = run->files_left_out,
@@ -252,9 +262,18 @@ static void unlink_run(Run *run)
 		}
 }
 
+/* As an absolute path in new memory, or NULL when memory is out. */
+static char *output_directory(const Keeper *keeper)
+{
+	const char *place = keeper->policy->output_dir;
+
+	return *place == '/' ? strdup(place) : str_format("%s/%s", keeper->identity->home, place);
+}
+
 void run_finish(Run *run)
 {
 	_cleanup_close_ int output_fd = -EBADF, error_fd = -EBADF;
+	_cleanup_free_ char *directory = run->options.collect ? output_directory(run->keeper) : NULL;
 	RunResult result;
 	int r = 0;
 
@@ -262,6 +281,8 @@ void run_finish(Run *run)
 		run->reason = RUN_CANCELLED; /* nobody saw it end, and nothing lives */
 	say(run);
 	result = make_result(run);
+	if (directory)
+		result.files_directory = directory;
 	if (run->peer) {
 		r = add_stream(run, &run->output, &output_fd, &result.stdout_head);
 		if (!r)
@@ -271,8 +292,7 @@ void run_finish(Run *run)
 		if (r >= 0)
 			r = send_finished(run, &result);
 		if (r < 0)
-			log_error("cannot tell a caller about the end of run %llu: %s", (unsigned long long)run->number,
-				strerror(-r));
+			complain(run, "its end", r);
 	}
 	keeper_record_run(run, &result);
 	unlink_run(run);

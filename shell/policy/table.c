@@ -47,7 +47,9 @@ const PolicyKey policy_keys[] = {
 	{ KEY("agent", "environment"),
 		LIST(environment, ELEMENT_VARIABLE, "LANG, LC_*, TZ, COLORTERM, NO_COLOR, GIT_PROTOCOL"),
 		.enforced = true },
-	{ KEY("agent", "subsystems"), LIST(subsystems, ELEMENT_SUBSYSTEM, "sftp=/usr/lib/openssh/sftp-server"),
+	{ KEY("agent", "subsystems"),
+		LIST(subsystems, ELEMENT_SUBSYSTEM,
+			"sftp=/usr/lib/openssh/sftp-server, exec=/usr/bin/creel exec-server, mcp=/usr/bin/creel mcp"),
 		.enforced = true },
 	{ KEY("agent", "optional"), LIST(optional, ELEMENT_MECHANISM, ""), .enforced = true },
 
@@ -128,13 +130,15 @@ const PolicyKey policy_keys[] = {
 	{ KEY("javascript", "packages"), LIST(npm_packages, ELEMENT_PACKAGE, "") },
 	{ KEY("javascript", "es_modules"), FLAG(es_modules, "yes"), .enforced = true },
 
-	{ KEY("repl", "idle"), TIME(repl_idle_usec, SECOND, 30 * DAY, "5m"), .unlimited = true },
-	{ KEY("repl", "max_duration"), TIME(repl_max_duration_usec, SECOND, 365 * DAY, "600s"), .unlimited = true },
-	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4") },
+	{ KEY("repl", "idle"), TIME(repl_idle_usec, SECOND, 30 * DAY, "5m"), .unlimited = true, .enforced = true },
+	{ KEY("repl", "max_duration"), TIME(repl_max_duration_usec, SECOND, 365 * DAY, "600s"), .unlimited = true,
+		.enforced = true },
+	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4"), .enforced = true },
 
-	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output" },
-	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*") },
-	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true },
+	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output", .enforced = true },
+	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*"), .enforced = true },
+	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true,
+		.enforced = true },
 
 	{ KEY("audit", "enabled"), FLAG(audit, "yes") },
 	{ KEY("audit", "code"), FLAG(audit_code, "yes"), .enforced = true },

@@ -8,7 +8,7 @@
  * As root. What needs the system's own files - passwd, PAM, creel-enforce - is not here: nobody can log in.
  */
 #include "shell/base/log.h"
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/keeper/surroundings.h"
 
 #include <fcntl.h>
@@ -150,6 +150,7 @@ int main(int argc, char **argv)
 	(void)puts("ready");
 	(void)fflush(stdout);
 	r = sd_event_loop(keeper.event);
+	repls_done(&keeper);
 	runs_done(&keeper);
 	server_free(keeper.server);
 	record_free(keeper.record);
