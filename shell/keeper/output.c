@@ -209,17 +209,21 @@ static int on_collector_exit(sd_event_source *source, const siginfo_t *info, voi
 
 /* ---- its birth ---- */
 
-static char *folder_path(const Keeper *keeper)
+char *outputs_folder(const Keeper *keeper)
 {
-	const char *folder = keeper->policy->output_dir;
+	const char *folder;
 
+	/* it may have become bad since the call came that waits for its session */
+	if (!keeper->policy)
+		return NULL;
+	folder = keeper->policy->output_dir;
 	return *folder == '/' ? strdup(folder) : str_format("%s/%s", keeper->identity->home, folder);
 }
 
 /* As the agent, like mkdir -p; what cannot be made is missed by who opens it. A run finds it there from its beginning. */
 static int make_folder(const Keeper *keeper)
 {
-	_cleanup_free_ char *path = folder_path(keeper);
+	_cleanup_free_ char *path = outputs_folder(keeper);
 	int r;
 
 	if (!path)
@@ -253,7 +257,7 @@ static int make_arguments(const Keeper *keeper, StrList *ret)
 
 	r = strlist_add(&list, "creel-collect");
 	if (!r)
-		r = strlist_push(&list, folder_path(keeper));
+		r = strlist_push(&list, outputs_folder(keeper));
 	if (!r)
 		r = strlist_push(&list, str_format("%llu", (unsigned long long)policy->output_max_file_size));
 	if (!r)
@@ -347,32 +351,36 @@ static int start(Outputs *outputs, uint64_t number)
 
 /* ---- for runs ---- */
 
+static int begin(Run *run)
+{
+	_cleanup_(outputs_freep) Outputs *outputs = calloc(1, sizeof(*outputs));
+	int r;
+
+	if (!outputs)
+		return -ENOMEM;
+	outputs->keeper = run->keeper;
+	outputs->leaf_fd = outputs->pid_fd = outputs->word_fd = outputs->records_fd = -EBADF;
+	r = start(outputs, run->number);
+	if (r < 0)
+		return r;
+	outputs->run = run;
+	run->outputs = TAKE_PTR(outputs);
+	return 0;
+}
+
 void outputs_begin(Run *run)
 {
-	_cleanup_(outputs_freep) Outputs *outputs = NULL;
 	int r = 0;
 
 	if (run->options.collect || run->options.figures || run->options.independent)
 		r = make_folder(run->keeper);
-	if (!run->options.collect)
-		return;
-	if (!r) {
-		outputs = calloc(1, sizeof(*outputs));
-		r = outputs ? 0 : -ENOMEM;
-	}
-	if (!r) {
-		outputs->keeper = run->keeper;
-		outputs->leaf_fd = outputs->pid_fd = outputs->word_fd = outputs->records_fd = -EBADF;
-		r = start(outputs, run->number);
-	}
+	if (!r && run->options.collect)
+		r = begin(run);
 	if (r < 0) {
 		log_warning("the output folder of run %llu cannot be remembered: %s", (unsigned long long)run->number,
 			strerror(-r));
 		run->files_left_out = UINT64_MAX;
-		return;
 	}
-	outputs->run = run;
-	run->outputs = TAKE_PTR(outputs);
 }
 
 /* Stop, or its caller went: nobody waits for a list. */

@@ -52,6 +52,7 @@ Run *run_free(Run *run)
 		free((char *)run->files[i].sha256);
 	}
 	free(run->files);
+	free(run->output_directory);
 	fd_close(run->code_fd);
 	fd_close(run->leaf_fd);
 	fd_close(run->pid_fd);
@@ -264,7 +265,7 @@ static int give_birth(Run *run, PolicyError *ret_reason)
 	_cleanup_(setting_done) Setting setting = SETTING_NONE;
 	_cleanup_strlist_ StrList environment = { 0 }, arguments = { 0 };
 	Keeper *keeper = run->keeper;
-	int inside[2] = { -EBADF, -EBADF }, outside[2];
+	int inside[2] = { -EBADF, -EBADF }, outside[2] = { -EBADF, -EBADF };
 	BirthRequest order = {
 		.third_fd = run->code_fd,
 	};
@@ -423,15 +424,21 @@ void run_stop(Run *run, RunReason reason)
 	run->stop(run);
 }
 
+static Run *find_of_peer(const Keeper *keeper, const Peer *peer)
+{
+	for (Run *run = keeper->runs; run; run = run->next)
+		if (run->peer == peer)
+			return run;
+	return NULL;
+}
+
 void runs_peer_gone(Keeper *keeper, const Peer *peer)
 {
-	Run *next;
+	Run *run;
 
 	budget_forget(&keeper->budget, peer);
-	for (Run *run = keeper->runs; run; run = next) {
-		next = run->next;
-		if (run->peer != peer)
-			continue;
+	/* from the start each time: the end of one call of a REPL may be the end of others */
+	while ((run = find_of_peer(keeper, peer))) {
 		run->peer = NULL;
 		run_stop(run, RUN_CANCELLED);
 	}

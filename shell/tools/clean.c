@@ -97,29 +97,28 @@ static bool is_noncharacter(uint32_t character)
 	return (character & 0xfffe) == 0xfffe || (character >= 0xfdd0 && character <= 0xfdef);
 }
 
+/* It may sit on the one before. */
+static bool sits(const Cleaner *cleaner, uint32_t character, uint32_t next)
+{
+	if (character == 0x200c || character == 0x200d)
+		return joins(cleaner, character, next);
+	if (!unicode_is_mark(character) || cleaner->before == '\n' || cleaner->before == '\t')
+		return false;
+	if (unicode_is_invisible(character))
+		return !cleaner->marks && varies(cleaner, character, next);
+	return cleaner->marks < MARKS_KEPT;
+}
+
 /* Does not decide on ends of lines. `next`: the character behind it, 0 at the end. */
 static void clean_one(Cleaner *cleaner, uint32_t character, uint32_t next)
 {
-	if (unicode_is_control(character) || unicode_is_misleading(character)) {
+	if (sits(cleaner, character, next))
+		put_mark(cleaner, character);
+	else if (unicode_is_control(character) || unicode_is_misleading(character) || unicode_is_mark(character) ||
+		 unicode_is_invisible(character))
 		put_digits(cleaner, character);
-	} else if (character == 0x200c || character == 0x200d) {
-		if (joins(cleaner, character, next))
-			put_mark(cleaner, character);
-		else
-			put_digits(cleaner, character);
-	} else if (unicode_is_mark(character)) {
-		bool fits = unicode_is_invisible(character) ? !cleaner->marks && varies(cleaner, character, next)
-							    : cleaner->marks < MARKS_KEPT;
-
-		if (fits && cleaner->before != '\n' && cleaner->before != '\t')
-			put_mark(cleaner, character);
-		else
-			put_digits(cleaner, character);
-	} else if (unicode_is_invisible(character)) {
-		put_digits(cleaner, character);
-	} else {
+	else
 		put(cleaner, is_noncharacter(character) ? UNICODE_REPLACEMENT : character);
-	}
 }
 
 static void clean_line_end(Cleaner *cleaner, char character)
