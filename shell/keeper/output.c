@@ -209,7 +209,7 @@ static int on_collector_exit(sd_event_source *source, const siginfo_t *info, voi
 
 /* ---- its birth ---- */
 
-static char *folder_path(const Keeper *keeper)
+char *outputs_folder(const Keeper *keeper)
 {
 	const char *folder = keeper->policy->output_dir;
 
@@ -219,7 +219,7 @@ static char *folder_path(const Keeper *keeper)
 /* As the agent, like mkdir -p; what cannot be made is missed by who opens it. A run finds it there from its beginning. */
 static int make_folder(const Keeper *keeper)
 {
-	_cleanup_free_ char *path = folder_path(keeper);
+	_cleanup_free_ char *path = outputs_folder(keeper);
 	int r;
 
 	if (!path)
@@ -253,7 +253,7 @@ static int make_arguments(const Keeper *keeper, StrList *ret)
 
 	r = strlist_add(&list, "creel-collect");
 	if (!r)
-		r = strlist_push(&list, folder_path(keeper));
+		r = strlist_push(&list, outputs_folder(keeper));
 	if (!r)
 		r = strlist_push(&list, str_format("%llu", (unsigned long long)policy->output_max_file_size));
 	if (!r)

@@ -262,18 +262,10 @@ static void unlink_run(Run *run)
 		}
 }
 
-/* As an absolute path in new memory, or NULL when memory is out. */
-static char *output_directory(const Keeper *keeper)
-{
-	const char *place = keeper->policy->output_dir;
-
-	return *place == '/' ? strdup(place) : str_format("%s/%s", keeper->identity->home, place);
-}
-
 void run_finish(Run *run)
 {
 	_cleanup_close_ int output_fd = -EBADF, error_fd = -EBADF;
-	_cleanup_free_ char *directory = run->options.collect ? output_directory(run->keeper) : NULL;
+	_cleanup_free_ char *directory = run->options.collect ? outputs_folder(run->keeper) : NULL;
 	RunResult result;
 	int r = 0;
 

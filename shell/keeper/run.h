@@ -128,6 +128,8 @@ void run_name_files(Run *run);
 void outputs_begin(Run *run);
 /* The run is over: lists what it put there, and calls run_finish(), at once or later. */
 void outputs_collect(Run *run);
+/* The folder as an absolute path in new memory, or NULL when memory is out. */
+char *outputs_folder(const Keeper *keeper);
 /* Forgets it; of a run that is freed. */
 void outputs_abandon(Run *run);
 
