@@ -178,3 +178,21 @@ def test_json(agent):
     result = json.loads(done.stdout)
     assert done.returncode == 3 and result["stdout"] == "out\n" and result["reason"] == "exit"
     assert result["error"] == "Error: exit status 3" and result["memory_peak"] != 0
+
+
+def test_sessions(agent, server):
+    first = server.call(id=1, method="run", language="python", session="main", code="x = 41")["result"]
+    assert (first["reason"], first["state"]) == ("ok", "preserved"), first
+    # another door, the same state
+    done = agent.creel("run", "-", "--session", "main", input="x + 1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"42\n", b""), done
+    done = agent.creel("run", "-", "--session", "main", input="nothing")
+    assert done.returncode == 1 and b"NameError" in done.stderr and b"creel: run" not in done.stderr, done
+    slow = server.call(id=1, method="run", language="python", session="main", code="import time\ntime.sleep(1000)", timeout=5)
+    assert (slow["result"]["reason"], slow["result"]["state"]) == ("timeout", "preserved"), slow
+    (session,) = server.call(id=2, method="sessions")["result"]
+    assert (session["name"], session["language"], session["state"]) == ("main", "python", "idle")
+    assert b"main" in agent.creel("sessions").stdout
+    assert agent.creel("sessions", "reset", "main").returncode == 0
+    assert agent.creel("sessions", "reset", "main").returncode == 1
+    wait_until(lambda: not agent.left(), "its leaf is gone")

@@ -92,7 +92,15 @@ def test_all_of_a_long_output_is_shown(vm):
     assert first == second, done
 
 
-def test_sessions_can_be_listed_and_reset(vm):
-    assert json.loads(vm.agent.sh("creel sessions --json")) == []
-    done = vm.agent("creel sessions reset nobody")
-    assert done.rc == 1 and "no python session `nobody`" in done.errors
+def test_sessions_are_kept_listed_and_reset(vm):
+    assert vm.agent("creel run - --session work", "x = 41", timeout=120).rc == 0
+    done = vm.agent("creel run - --session work", "x + 1", timeout=120)
+    assert (done.rc, done.out, done.err) == (0, b"42\n", b""), done
+    done = vm.agent("creel run - --session work", "nothing", timeout=120)
+    assert done.rc == 1 and "NameError" in done.errors, done
+    rows = {row["name"]: row for row in json.loads(vm.agent.sh("creel sessions --json"))}
+    assert rows["work"]["language"] == "python" and rows["work"]["memory"] > 0, rows
+    assert vm.agent("creel sessions reset work").rc == 0
+    done = vm.agent("creel sessions reset work")
+    assert done.rc == 1 and "no python session `work`" in done.errors
+    nothing_is_left(vm)

@@ -149,6 +149,16 @@ def test_follow_and_cancel(vm, server):
     assert server.call(id=3, method="cancel", run=1)["result"] == {"cancelled": False}
 
 
+def test_a_session_outlives_its_connection(vm, server):
+    with exec_server(vm) as other:
+        assert other.run("python", "x = 41", session="shared")["state"] == "preserved"
+    result = server.run("python", "x + 1", session="shared")
+    assert (result["stdout"], result["state"]) == ("42\n", "preserved"), result
+    assert "shared" in [row["name"] for row in server.call(id=2, method="sessions")["result"]]
+    assert server.call(id=3, method="reset", session="shared")["result"] == {"reset": True}
+    assert server.call(id=4, method="reset", session="shared")["result"] == {"reset": False}
+
+
 def test_many_at_once(server):
     for i in range(20):
         server.send(id=i, method="run", language="bash", code=f"echo {i}")
