@@ -11,8 +11,8 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
-#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-confine  what the confinement adds to a birth; as root
@@ -70,7 +70,8 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c shell/base/utf8.c
+	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c \
+	    shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
@@ -116,12 +117,17 @@ sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c 
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/sources.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
+listing_src := shell/collect/listing.c
+collect_src := shell/collect/collect.c shell/collect/digest.c shell/collect/memory.c shell/collect/walk.c $(listing_src)
+keeper_src += shell/keeper/output.c $(listing_src)
+render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c shell/tools/unicode.c
+render_command_src := shell/tools/render-command.c shell/tools/render-result.c
 doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-enforced doctor-files doctor-kernel doctor-look doctor-network doctor-units,\
 		shell/operator/$(f).c)
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-confine creel-enforce creel-generator creelctl creel creel-shell
+programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -139,6 +145,10 @@ creel-keeper_libs := libsystemd inih
 watch_ldlibs := -Wl,--export-dynamic-symbol=recvmsg
 creel-keeper_ldlibs := -lpam $(watch_ldlibs)
 creel-keeper_dir := $(libexecdir)
+
+creel-collect_src := shell/creel-collect.c $(collect_src) $(base_src)
+creel-collect_libs := libcrypto
+creel-collect_dir := $(libexecdir)
 
 creel-enforce_src := shell/creel-enforce.c $(enforce_src) $(policy_src) $(base_src)
 creel-enforce_libs := libbpf inih
@@ -169,6 +179,7 @@ pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
 creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+creel_src += $(render_command_src) $(render_src)
 creel_libs := libsystemd jansson
 creel_ldlibs := -lm
 creel_dir := $(bindir)
@@ -178,6 +189,7 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
 	      test_calls test_confine test_network test_tools test_run test_frame
+unit_tests += test_render test_collect
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -243,12 +255,16 @@ test_tools_src := $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
 test_tools_libs := libsystemd jansson
 test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
+test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
+test_collect_libs := libsystemd libcrypto
+test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
 fuzz_tests := frame policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server
+fuzz_tests += render listing
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
@@ -276,6 +292,8 @@ fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 			sshd-sub/monitor-login.c sshd-sub/userauth.c sshd-sub/blob.c sshd-sub/wire.c $(audit_src) $(silent_src)
 fuzz_bus_monitor_libs := libcrypto
+fuzz_listing_src := $(listing_src) $(base_src)
+fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_exec_server_src := shell/tools/exec-request.c shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/lines.c \
 			shell/bus/run.c $(base_src)
 fuzz_exec_server_libs := jansson
@@ -284,7 +302,7 @@ fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator shell/enforce shell/tools tests
+	  shell/keeper shell/operator shell/enforce shell/tools shell/collect tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -292,14 +310,15 @@ may_shell/audit := shell/base
 may_shell/session := shell/base shell/policy
 may_shell/confine := shell/base shell/policy
 may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
-may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
+may_shell/collect := shell/base shell/bus
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell/enforce := shell/base shell/policy
 may_shell/tools := shell/base shell/bus
-may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
-may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 # outside libraries: header prefix -> the folders that own it
 owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
 owner_jansson.h := shell/tools tests
@@ -308,7 +327,7 @@ owner_ini.h := shell/policy
 owner_security/ := shell/session shell
 owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
-owner_openssl/ := sshd-sub tests
+owner_openssl/ := sshd-sub shell/collect tests
 owner_bpf/ := shell/enforce
 
 # ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------
@@ -344,7 +363,7 @@ script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
@@ -472,16 +491,16 @@ install: all
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
 .PHONY: unit fuzz-corpora front drivers runs tools
-# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
-tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper
-	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
-
 # the drivers of runs and sessions, with the interpreters of this machine
 drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
 
+# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
+tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD)/creel-collect
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
-runs: $(BUILD)/tests/run-keeper
+runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/runs
 
 # creel-sshd on loopback with a fake keeper and the OpenSSH client

@@ -17,6 +17,8 @@ static const struct {
 	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
 	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
+	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",
+		"a run's result (creel run --json) as a message" },
 };
 
 static void print_help(FILE *file)

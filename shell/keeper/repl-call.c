@@ -145,6 +145,7 @@ void repl_call_begin(Repl *repl)
 		repl_rest(repl);
 		return;
 	}
+	outputs_begin(run);
 	repl->state = REPL_BUSY;
 	repl->begin_n = frame_begin(repl->begin, (uint8_t)(FRAME_ECHO | (run->options.figures ? FRAME_FIGURES : 0)),
 		run->options.label, (uint32_t)run->code_bytes);

@@ -40,7 +40,7 @@ static int begin(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_f
 		r = check_peer(peer, error);
 	if (!r)
 		r = run_new(keeper, peer, asked, code_fd, &run, error);
-	if (r < 0)
+	if (r)
 		return r;
 	repls_make_memory(keeper);
 	r = *run->options.session ? repl_call(run, error) : run_start(run, error);

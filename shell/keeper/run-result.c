@@ -25,17 +25,16 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 /* The agent's limits bind its runs, too. */
 static const char *memory_limit(const Run *run, char *buffer, size_t size)
 {
-	return str_size(smaller(run->options.memory, run->keeper->policy->memory), buffer, size);
+	return str_size(smaller(run->options.memory, run->agent_memory), buffer, size);
 }
 
 static void say_processes(Run *run)
 {
-	const Policy *policy = run->keeper->policy;
 	uint64_t limit = run->options.processes;
 
 	/* the run's own, or whichever of the agent's was met: not told apart, so the run's where it has one */
 	if (limit == LEAF_UNLIMITED)
-		limit = policy->processes;
+		limit = run->agent_processes;
 	(void)snprintf(run->sentence, sizeof(run->sentence), "Error: process limit exceeded (%llu)",
 		(unsigned long long)limit);
 }
@@ -89,7 +88,6 @@ void run_explain(Run *run, const siginfo_t *info)
 
 static void say(Run *run)
 {
-	const Policy *policy = run->keeper->policy;
 	char *text = run->sentence, bytes[32];
 	size_t size = sizeof(run->sentence);
 
@@ -120,7 +118,7 @@ static void say(Run *run)
 	case RUN_DISK:
 		if (run->signal == SIGXFSZ)
 			(void)snprintf(text, size, "Error: disk limit exceeded (a file of %s)",
-				str_size(policy->file_size, bytes, sizeof(bytes)));
+				str_size(run->file_size, bytes, sizeof(bytes)));
 		else
 			(void)snprintf(text, size, "Error: disk limit exceeded");
 		break;
@@ -135,6 +133,14 @@ static void say(Run *run)
 }
 
 /* ---- while it runs ---- */
+
+/* Callers go as they please: that is no line in the log. */
+static void complain(const Run *run, const char *what, int r)
+{
+	if (r != -ENOTCONN && r != -ECONNRESET && r != -EPIPE)
+		log_error("the caller of run %llu cannot be told about %s: %s", (unsigned long long)run->number, what,
+			strerror(-r));
+}
 
 static void on_came(Stream *stream, const void *bytes, size_t n)
 {
@@ -161,7 +167,7 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 	if (r >= 0)
 		r = sd_bus_send(run->peer->bus, message, NULL);
 	if (r < 0)
-		log_error("cannot tell a caller about output: %s", strerror(-r));
+		complain(run, "output", r);
 }
 
 static void on_full(Stream *stream, int error)
@@ -225,8 +231,6 @@ static int add_stream(Run *run, Stream *stream, int *ret_fd, uint64_t *ret_head)
 
 static RunResult make_result(const Run *run)
 {
-	const uint64_t now = clock_monotonic_usec();
-
 	return (RunResult){
 		.stdout_fd = -EBADF,
 		.stderr_fd = -EBADF,
@@ -238,7 +242,7 @@ static RunResult make_result(const Run *run)
 		.exit_code = run->signal ? -1 : run->exit_code,
 		.signal = run->signal,
 		.reason = run->reason,
-		.duration_usec = now - run->begun_usec,
+		.duration_usec = run->over_usec - run->begun_usec,
 		.cpu_usec = run->usage.cpu_usec,
 		.memory_peak = run->usage.memory_peak,
 		.state = run->state,
@@ -258,18 +262,10 @@ static void unlink_run(Run *run)
 		}
 }
 
-/* As an absolute path in new memory, or NULL when memory is out. */
-static char *output_directory(const Keeper *keeper)
-{
-	const char *place = keeper->policy->output_dir;
-
-	return *place == '/' ? strdup(place) : str_format("%s/%s", keeper->identity->home, place);
-}
-
 void run_finish(Run *run)
 {
 	_cleanup_close_ int output_fd = -EBADF, error_fd = -EBADF;
-	_cleanup_free_ char *directory = run->options.collect ? output_directory(run->keeper) : NULL;
+	_cleanup_free_ char *directory = run->options.collect ? outputs_folder(run->keeper) : NULL;
 	RunResult result;
 	int r = 0;
 
@@ -288,8 +284,7 @@ void run_finish(Run *run)
 		if (r >= 0)
 			r = send_finished(run, &result);
 		if (r < 0)
-			log_error("cannot tell a caller about the end of run %llu: %s", (unsigned long long)run->number,
-				strerror(-r));
+			complain(run, "its end", r);
 	}
 	keeper_record_run(run, &result);
 	unlink_run(run);

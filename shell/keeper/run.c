@@ -43,6 +43,7 @@ Run *run_free(Run *run)
 	sd_event_source_disable_unref(run->timer);
 	sd_event_source_disable_unref(run->exit_source);
 	sd_event_source_disable_unref(run->empty_source);
+	outputs_abandon(run);
 	stream_done(&run->output);
 	stream_done(&run->error);
 	free_options(&run->options);
@@ -262,7 +263,7 @@ static int give_birth(Run *run, PolicyError *ret_reason)
 	_cleanup_(setting_done) Setting setting = SETTING_NONE;
 	_cleanup_strlist_ StrList environment = { 0 }, arguments = { 0 };
 	Keeper *keeper = run->keeper;
-	int inside[2] = { -EBADF, -EBADF }, outside[2];
+	int inside[2] = { -EBADF, -EBADF }, outside[2] = { -EBADF, -EBADF };
 	BirthRequest order = {
 		.third_fd = run->code_fd,
 	};
@@ -350,6 +351,7 @@ int run_start(Run *run, sd_bus_error *ret_error)
 			return start_failed(-EAGAIN, &reason, ret_error);
 	}
 	run_number(run);
+	outputs_begin(run);
 	run->stop = kill_leaf;
 	r = make_leaf(run);
 	if (r < 0)
@@ -420,15 +422,21 @@ void run_stop(Run *run, RunReason reason)
 	run->stop(run);
 }
 
+static Run *find_of_peer(const Keeper *keeper, const Peer *peer)
+{
+	for (Run *run = keeper->runs; run; run = run->next)
+		if (run->peer == peer)
+			return run;
+	return NULL;
+}
+
 void runs_peer_gone(Keeper *keeper, const Peer *peer)
 {
-	Run *next;
+	Run *run;
 
 	budget_forget(&keeper->budget, peer);
-	for (Run *run = keeper->runs; run; run = next) {
-		next = run->next;
-		if (run->peer != peer)
-			continue;
+	/* from the start each time: the end of one call of a REPL may be the end of others */
+	while ((run = find_of_peer(keeper, peer))) {
 		run->peer = NULL;
 		run_stop(run, RUN_CANCELLED);
 	}
@@ -517,7 +525,8 @@ void run_over(Run *run)
 	(void)stream_drain(&run->error);
 	stream_detach(&run->output);
 	stream_detach(&run->error);
-	run_finish(run);
+	run->over_usec = clock_monotonic_usec();
+	outputs_collect(run);
 }
 
 /* ---- an earlier keeper's, and a later one's ---- */
@@ -556,7 +565,8 @@ void runs_end_adopted(Keeper *keeper)
 	}
 	while ((entry = readdir(dir)))
 		if (entry->d_type == DT_DIR &&
-			(strncmp(entry->d_name, "run-", 4) == 0 || strncmp(entry->d_name, "repl-", 5) == 0))
+			(strncmp(entry->d_name, "run-", 4) == 0 || strncmp(entry->d_name, "repl-", 5) == 0 ||
+				strncmp(entry->d_name, "outputs-", 8) == 0))
 			tries = end_leaf(keeper, entry->d_name, tries);
 }
 

@@ -9,3 +9,5 @@
 int run_main(int argc, char **argv);
 int sessions_main(int argc, char **argv);
 int exec_server_main(int argc, char **argv);
+/* asks no keeper */
+int render_main(int argc, char **argv);
