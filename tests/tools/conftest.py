@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import pathlib
+import resource
 import select
 import subprocess
 import sys
@@ -47,6 +48,10 @@ def own_sockets():
 
 
 WHY_NOT = own_sockets()
+
+# as the unit has it; a login has less
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, most), most))
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@
 What takes controllers of a cgroup tree (memory, CPU, processes) is in tests/vm.
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import pytest
 from conftest import BUILD, CREEL, PATIENCE, ROOT, SOCKETS, WHY_NOT, Lines, wait_until
 
 UID = 1999
-DRIVERS = pathlib.Path("/usr/share/creel")
+DATA, PROGRAMS = pathlib.Path("/usr/share/creel"), pathlib.Path("/usr/libexec/creel")
 POLICY = """\
 [exec]
 max_timeout = 120s
@@ -77,15 +78,18 @@ def agent():
     if WHY_NOT:
         pytest.skip(WHY_NOT)
     # in this process's mount namespace alone
-    DRIVERS.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "creel", DRIVERS], check=True)
-    shutil.copytree(ROOT / "shell" / "drivers", DRIVERS / "drivers")
+    for installed in (DATA, PROGRAMS):
+        installed.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "creel", installed], check=True)
+    shutil.copytree(ROOT / "shell" / "drivers", DATA / "drivers")
+    shutil.copy(BUILD / "creel-collect", PROGRAMS)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-tools-"))  # pytest's own are only root's
     one = Agent(folder)
     yield one
     one.end()
     shutil.rmtree(folder)
-    subprocess.run(["umount", DRIVERS], check=True)
+    for installed in (DATA, PROGRAMS):
+        subprocess.run(["umount", installed], check=True)
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ def test_languages(agent, language, code):
     (agent.home / "in").write_text("input")
     done = agent.creel("run", "-", "--lang", language, "--stdin", "in", "--", "word", input=code)
     assert done.returncode == 0 and b"word" in done.stdout and b"input" in done.stdout, done
-    assert not agent.left()
+    wait_until(lambda: not agent.left(), "no leaf is left")
 
 
 def test_script_is_kept_and_named_in_tracebacks(agent):
@@ -157,13 +161,28 @@ def test_exec_server(agent, server):
     assert refused["reason"] == "refused"
 
 
+def test_many_commands_at_once(agent):
+    """As many as there may be runs: each has a connection of its own."""
+    programs = [
+        subprocess.Popen([agent.program, "run", "-", "--lang", "bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **agent.how)
+        for _ in range(30)
+    ]
+    for i, program in enumerate(programs):
+        program.stdin.write(b"echo %d" % i)
+        program.stdin.close()
+    for i, program in enumerate(programs):
+        with program.stdout:
+            assert program.stdout.read() == b"%d\n" % i and program.wait(PATIENCE) == 0
+    wait_until(lambda: not agent.left(), "no leaf is left")
+
+
 def test_end_of_input_ends_the_runs(agent, server):
     server.send(id=1, method="run", language="bash", code="sleep 1000 & sleep 1000")
     wait_until(agent.left, "a leaf")
     server.close()
     assert server.receive()["result"]["reason"] == "cancelled"
     assert server.receive() is None and server.wait() == 0
-    assert not agent.left()
+    wait_until(lambda: not agent.left(), "no leaf is left")
 
 
 def test_killed_leaves_nothing(agent, server):
@@ -173,10 +192,21 @@ def test_killed_leaves_nothing(agent, server):
     wait_until(lambda: not agent.left(), "no leaf is left")
 
 
+def test_files_are_listed(agent, server):
+    code = "mkdir -p output; echo 12345 >output/a.csv; ln -s /etc/passwd output/link"
+    files = {file["name"]: file for file in server.call(id=1, method="run", language="bash", code=code)["result"]["files"]}
+    path = agent.home / "workspace/output/a.csv"
+    digest = hashlib.sha256(b"12345\n").hexdigest()
+    assert files["a.csv"] == {"name": "a.csv", "path": str(path), "bytes": 6, "sha256": digest, "status": "ok"}, files
+    assert (files["link"]["status"], files["link"]["sha256"]) == ("special", None)
+    done = agent.creel("run", "-", "--lang", "bash", input="echo 1 >output/b.csv")
+    assert done.stderr == b"creel: run: saved b.csv (2)\n", done
+
+
 def test_json(agent):
     done = agent.creel("run", "-", "--json", "--lang", "bash", input="echo out; exit 3")
     result = json.loads(done.stdout)
-    assert done.returncode == 3 and result["stdout"] == "out\n" and result["reason"] == "exit"
+    assert done.returncode == 3 and result["stdout"] == "out\n" and result["reason"] == "exit", done
     assert result["error"] == "Error: exit status 3" and result["memory_peak"] != 0
 
 
