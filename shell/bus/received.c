@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define WATCHED_MAX 32U
-#define NUMBERS 1024 /* at the top of the table */
+#define WATCHED_MAX 64U /* the front's and the agent's: server.h */
+#define NUMBERS 2048    /* at the top of the table: RECEIVED_OPEN_MAX for each */
 #define TABLE_MAX 8192
 
 static int watched[WATCHED_MAX]; /* sockets; 0: free */

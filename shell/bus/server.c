@@ -250,7 +250,7 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *use
 		complain(server, peer, "not the front, this agent or root", NULL);
 		return 0;
 	}
-	if (count_peers(server, peer->kind) >= SERVER_PEERS_MAX) {
+	if (count_peers(server, peer->kind) >= (peer->kind == PEER_AGENT ? SERVER_AGENT_PEERS_MAX : SERVER_PEERS_MAX)) {
 		complain(server, peer, "too many connections", NULL);
 		return 0;
 	}

@@ -51,8 +51,9 @@ typedef struct ServerConfig {
 	void (*peer_gone)(void *keeper, Peer *peer); /* a peer left, or broke the table */
 } ServerConfig;
 
-/* Connections at a time, for each kind of peer. */
+/* Connections at a time, for each kind of peer; of the agent's, more than the runs that it may have. */
 #define SERVER_PEERS_MAX 16U
+#define SERVER_AGENT_PEERS_MAX 40U
 
 /* Serves the listening stream socket `listen_fd`, which it takes, in `event`. */
 _must_check_ int server_new(sd_event *event, int listen_fd, const ServerConfig *config, Server **ret);

@@ -2,6 +2,7 @@
 """A keeper of runs on this machine (run-keeper.c): its agent is uid 1999, its leaves lie in a cgroup tree that is mounted here."""
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,9 @@ import runs  # noqa: E402  the VM's own probe
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 UID = 1999
+# as the unit has it; a login has less
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, most), most))
 DRIVERS = pathlib.Path(os.environ.get("PREFIX", "/usr")) / "share" / "creel" / "drivers"
 
 

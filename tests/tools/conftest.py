@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import pathlib
+import resource
 import select
 import subprocess
 import sys
@@ -48,6 +49,10 @@ def own_sockets():
 
 WHY_NOT = own_sockets()
 
+# as the unit has it; a login has less
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, most), most))
+
 
 @pytest.fixture(autouse=True)
 def needs_own_sockets():
@@ -68,10 +73,9 @@ def wait_until(condition, what=""):
 class Lines:
     """A program that speaks JSON, an object a line."""
 
-    def __init__(self, *command, env):
-        self.process = subprocess.Popen(
-            [CREEL, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
-        )
+    def __init__(self, *command, program=CREEL, **how):
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self.process = subprocess.Popen([program, *command], **pipes, **how)
         self.rest = b""
 
     def send_bytes(self, data):
