@@ -264,7 +264,7 @@ silent_src := $(filter-out shell/base/log.c,$(base_src))
 fuzz_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 fuzz_target_libs := inih
 fuzz_target_ldlibs := -lpam
-fuzz_bus_keeper_src := shell/keeper/methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
+fuzz_bus_keeper_src := shell/keeper/methods.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
 fuzz_bus_keeper_libs := inih
 fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
@@ -389,6 +389,12 @@ $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 fake-runs_src := tests/tools/fake-capture.c tests/tools/fake-process.c $(bus_src) $(base_src)
 fake-runs_libs := libcrypto
 $(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
+# a keeper of runs alone, for tests on this machine
+run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
+		  $(policy_src) $(base_src)
+run-keeper_libs := inih
+run-keeper_ldlibs := -lpam $(watch_ldlibs)
+$(eval $(call test_rules,run-keeper,tests/runs/run-keeper.c,libsystemd))
 # what the confinement costs a birth
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
@@ -462,10 +468,14 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front tools
+.PHONY: unit fuzz-corpora front runs tools
 # creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
 tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+
+# runs by the keeper's own sources, on a cgroup tree of this machine's; as root
+runs: $(BUILD)/tests/run-keeper
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/runs
 
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
 front: $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link blind
