@@ -12,6 +12,7 @@
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
 #   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
+#   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-confine  what the confinement adds to a birth; as root
@@ -69,7 +70,7 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/passing.c shell/base/quantity.c shell/base/rate.c shell/base/str.c shell/base/utf8.c
+	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
@@ -77,9 +78,10 @@ bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
-	       shell/confine/landlock.c shell/confine/paths.c shell/confine/places.c shell/confine/programs.c \
-	       shell/confine/rules.c shell/confine/watch.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c shell/run/listening.c
+	       shell/confine/landlock.c shell/confine/loopback.c shell/confine/paths.c shell/confine/places.c \
+	       shell/confine/programs.c shell/confine/rules.c shell/confine/view.c shell/confine/watch.c
+run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
+	   shell/run/listening.c shell/run/reaper.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
@@ -95,8 +97,9 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
+	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/target.c
+	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -172,10 +175,10 @@ creel_ldlibs := -lm
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+unit_tests := test_base test_birth test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
-	      test_calls test_confine test_network test_tools test_run
+	      test_calls test_confine test_network test_tools test_run test_frame
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -205,6 +208,8 @@ test_operator_libs := libsystemd inih
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
+test_birth_src := $(run_src) $(confine_src) $(policy_src) $(base_src)
+test_birth_libs := inih
 test_session_src := $(session_src) $(policy_src) $(base_src)
 test_session_libs := inih
 test_session_ldlibs := -lpam
@@ -229,6 +234,7 @@ test_place_src := shell/keeper/place.c shell/policy/slice.c $(base_src)
 test_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 test_target_libs := inih
 test_target_ldlibs := -lpam
+test_frame_src := shell/run/frame.c
 test_run_src := shell/bus/run.c $(base_src)
 test_run_libs := libsystemd
 test_listening_src := shell/run/listening.c $(base_src)
@@ -243,7 +249,8 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server mcp
+fuzz_tests := frame policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server mcp
+fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
@@ -340,7 +347,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
-data_files += $(foreach f,node-run.cjs python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
+data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
@@ -468,10 +475,14 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front runs tools
+.PHONY: unit fuzz-corpora front drivers runs tools
 # creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
 tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+
+# the drivers of runs and sessions, with the interpreters of this machine
+drivers:
+	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
 runs: $(BUILD)/tests/run-keeper

@@ -7,6 +7,7 @@
  * one nobody waits.
  */
 #include "shell/keeper/run.h"
+#include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/run/language.h"
@@ -55,6 +56,7 @@ Run *run_free(Run *run)
 	fd_close(run->pid_fd);
 	fd_close(run->output_fd);
 	fd_close(run->error_fd);
+	fd_close(run->report_fd);
 	budget_release(&run->keeper->budget, run->reserved);
 	free(run);
 	return NULL;
@@ -128,7 +130,7 @@ int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Ru
 	run->keeper = keeper;
 	run->peer = peer;
 	run->options = RUN_OPTIONS_OWN_NONE;
-	run->code_fd = run->leaf_fd = run->pid_fd = run->output_fd = run->error_fd = -EBADF;
+	run->code_fd = run->leaf_fd = run->pid_fd = run->output_fd = run->error_fd = run->report_fd = -EBADF;
 	run->reason = RUN_REASONS_N;
 	run->exit_code = -1;
 	stream_init(&run->output, &run_watcher, run, 0, 0);
@@ -227,7 +229,9 @@ static int make_leaf(Run *run)
 {
 	const LeafLimits limits = {
 		.memory = run->options.memory,
-		.tasks = run->options.processes,
+		.tasks = run->options.processes == LEAF_UNLIMITED
+				 ? LEAF_UNLIMITED
+				 : run->options.processes + setting_processes(&run->options),
 		.cpu = run->options.cpu,
 	};
 	int r;
@@ -253,15 +257,13 @@ static int open_input(Run *run)
 	return run->options.input_fd < 0 ? -errno : 0;
 }
 
-static int give_birth(Run *run)
+static int give_birth(Run *run, PolicyError *ret_reason)
 {
+	_cleanup_(setting_done) Setting setting = SETTING_NONE;
 	_cleanup_strlist_ StrList environment = { 0 }, arguments = { 0 };
 	Keeper *keeper = run->keeper;
 	int inside[2] = { -EBADF, -EBADF }, outside[2];
 	BirthRequest order = {
-		.leaf_fd = run->leaf_fd,
-		.confinement = &keeper->confinement,
-		.home = run->options.directory,
 		.third_fd = run->code_fd,
 	};
 	int r;
@@ -272,6 +274,8 @@ static int give_birth(Run *run)
 			keeper->policy, run->options.language, run->options.label, run->options.arguments, &arguments);
 	if (!r)
 		r = open_input(run);
+	if (!r)
+		r = setting_prepare(keeper, &run->options, run->leaf_fd, &order, &setting, ret_reason);
 	if (!r)
 		r = run_open_pipes(keeper->identity, inside, outside);
 	if (r < 0)
@@ -287,6 +291,7 @@ static int give_birth(Run *run)
 	r = birth(&order, &run->pid, &run->pid_fd);
 	fd_close(inside[0]);
 	fd_close(inside[1]);
+	run->report_fd = TAKE_FD(setting.read_fd);
 	/* the other end of a pipe is to see when the run's program closes it */
 	run->options.input_fd = fd_close(run->options.input_fd);
 	return r;
@@ -324,8 +329,10 @@ static int watch(Run *run)
 	return r < 0 ? r : run_begun(run);
 }
 
-static int start_failed(int r, sd_bus_error *ret_error)
+static int start_failed(int r, const PolicyError *reason, sd_bus_error *ret_error)
 {
+	if (*reason->text)
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_POLICY, reason->text);
 	if (r == -EAGAIN)
 		return sd_bus_error_set(ret_error, KEEPER_ERROR_FULL, "the agent's limit of processes is reached");
 	return sd_bus_error_setf(ret_error, KEEPER_ERROR_FAILED, "cannot start a process: %s", strerror(-r));
@@ -333,35 +340,30 @@ static int start_failed(int r, sd_bus_error *ret_error)
 
 int run_start(Run *run, sd_bus_error *ret_error)
 {
+	PolicyError reason = { "" };
 	ProcessUsage usage;
 	int r;
 
-	if (run->options.independent)
-		return sd_bus_error_set(ret_error, KEEPER_ERROR_POLICY,
-			"independent: runs with a file system of their own are not available");
-	if (strcmp(run->options.network, run_network_name(run->keeper->policy->network)) != 0)
-		return sd_bus_error_set(ret_error, KEEPER_ERROR_POLICY,
-			"network: runs with a network other than the agent's are not available");
 	if (process_usage_read("", run->keeper->uid, &usage) == 0) {
 		run->processes_refused = usage.refused;
 		if (usage.count >= usage.limit)
-			return start_failed(-EAGAIN, ret_error);
+			return start_failed(-EAGAIN, &reason, ret_error);
 	}
 	run_number(run);
 	run->stop = kill_leaf;
 	r = make_leaf(run);
 	if (r < 0)
-		return start_failed(r, ret_error);
-	r = give_birth(run);
+		return start_failed(r, &reason, ret_error);
+	r = give_birth(run, &reason);
 	if (r < 0) {
 		drop_leaf(run);
-		return start_failed(r, ret_error);
+		return start_failed(r, &reason, ret_error);
 	}
 	r = watch(run);
 	if (r < 0) {
 		abort_birth(run);
 		drop_leaf(run);
-		return start_failed(r, ret_error);
+		return start_failed(r, &reason, ret_error);
 	}
 	return 0;
 }
@@ -472,10 +474,30 @@ static void wait_empty(Run *run)
 		leaf_is_empty(run);
 }
 
+/* It gave up before there was a program, and said why on its stderr. */
+static void never_began(Run *run, int status)
+{
+	char quoted[256];
+
+	if (run->reason != RUN_REASONS_N)
+		return;
+	run->reason = RUN_REFUSED;
+	if (status == BIRTH_EXIT_DIRECTORY)
+		(void)snprintf(run->sentence, sizeof(run->sentence),
+			"Error: directory: \"%s\" is not there in an independent run",
+			str_quote(run->options.directory, strlen(run->options.directory), quoted, sizeof(quoted)));
+	else
+		(void)snprintf(run->sentence, sizeof(run->sentence),
+			"Error: an independent run could not begin: its stderr says why");
+}
+
 static int on_process_end(sd_event_source *source, const siginfo_t *info, void *userdata)
 {
+	siginfo_t ending = *info;
 	Run *run = userdata;
 
+	if (!birth_ending(run->report_fd, info, &ending.si_code, &ending.si_status))
+		never_began(run, info->si_status);
 	run->ended = true;
 	run->exit_source = sd_event_source_disable_unref(run->exit_source);
 	run->timer = sd_event_source_disable_unref(run->timer);
@@ -483,7 +505,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 	/* too much output may still be in the pipes, and is a reason */
 	(void)stream_drain(&run->output);
 	(void)stream_drain(&run->error);
-	run_explain(run, info);
+	run_explain(run, &ending);
 	wait_empty(run);
 	return 0;
 }

@@ -67,6 +67,7 @@ struct Run {
 	pid_t pid;
 	int pid_fd;
 	int output_fd, error_fd; /* our ends of its pipes */
+	int report_fd;           /* how its program ended (birth_ending()); -EBADF: as its process did */
 	bool ended;              /* its process; something else in the leaf may live */
 	sd_event_source *exit_source, *empty_source;
 	uint64_t processes_refused; /* of the agent, when it began */

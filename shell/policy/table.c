@@ -130,9 +130,10 @@ const PolicyKey policy_keys[] = {
 	{ KEY("javascript", "packages"), LIST(npm_packages, ELEMENT_PACKAGE, "") },
 	{ KEY("javascript", "es_modules"), FLAG(es_modules, "yes"), .enforced = true },
 
-	{ KEY("repl", "idle"), TIME(repl_idle_usec, SECOND, 30 * DAY, "5m"), .unlimited = true },
-	{ KEY("repl", "max_duration"), TIME(repl_max_duration_usec, SECOND, 365 * DAY, "600s"), .unlimited = true },
-	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4") },
+	{ KEY("repl", "idle"), TIME(repl_idle_usec, SECOND, 30 * DAY, "5m"), .unlimited = true, .enforced = true },
+	{ KEY("repl", "max_duration"), TIME(repl_max_duration_usec, SECOND, 365 * DAY, "600s"), .unlimited = true,
+		.enforced = true },
+	{ KEY("repl", "sessions"), COUNT(repl_sessions, 0, 256, "4"), .enforced = true },
 
 	{ KEY("output", "dir"), .type = TYPE_PLACE, AT(output_dir), .fallback = "workspace/output" },
 	{ KEY("output", "types"), LIST(output_types, ELEMENT_PATTERN, "*") },

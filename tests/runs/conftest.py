@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests" / "vm" / "probes"))
 import runs  # noqa: E402  the VM's own probe
 
 UID = 1999
-DRIVERS = pathlib.Path("/usr/share/creel/drivers")
+DRIVERS = pathlib.Path(os.environ.get("PREFIX", "/usr")) / "share" / "creel" / "drivers"
 
 
 class Keeper:
@@ -87,7 +87,7 @@ def drivers():
 def keeper(drivers):
     if os.getuid():
         pytest.skip("needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-", dir="/srv"))
     folder.chmod(0o755)
     keeper = Keeper(folder)
     keeper.start()

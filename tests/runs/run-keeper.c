@@ -8,7 +8,8 @@
  * As root. What needs the system's own files - passwd, PAM, creel-enforce - is not here: nobody can log in.
  */
 #include "shell/base/log.h"
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
+#include "shell/keeper/surroundings.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -53,6 +54,7 @@ void keeper_load_policy(Keeper *keeper)
 		log_error("policy: %s", keeper->policy_error.text);
 		policy = policy_free(policy);
 	}
+	settings_forget(keeper);
 	policy_free(keeper->policy);
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
@@ -148,9 +150,11 @@ int main(int argc, char **argv)
 	(void)puts("ready");
 	(void)fflush(stdout);
 	r = sd_event_loop(keeper.event);
+	repls_done(&keeper);
 	runs_done(&keeper);
 	server_free(keeper.server);
 	record_free(keeper.record);
+	settings_forget(&keeper);
 	policy_free(keeper.policy);
 	confinement_done(&keeper.confinement);
 	sd_event_unref(keeper.event);
