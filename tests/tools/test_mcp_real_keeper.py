@@ -65,6 +65,30 @@ def test_cancelled_is_killed_and_not_answered(mcp, agent):  # noqa: F811
     assert call(mcp, "execute_shell", command="echo next")["stdout"] == "next\n"
 
 
+def test_python_keeps_its_state(mcp, agent):  # noqa: F811
+    assert call(mcp, "execute_python", code="import time\nx = 20")["error"] is None
+    other = agent.lines("mcp")
+    assert call(other, "execute_python", code="x + 1")["stdout"] == "21\n", "of another connection"
+    other.end()
+    begun = agent.home / "workspace" / "begun"
+    send(mcp, 1, "execute_python", code="x += 1; open('begun', 'w').close(); time.sleep(1000)")
+    wait_until(begun.exists, "the call")
+    mcp.send(jsonrpc="2.0", method="notifications/cancelled", params={"requestId": 1})
+    send(mcp, 2, "execute_python", code="x += 1; time.sleep(1000)", timeout=1)
+    answer = mcp.receive()
+    assert answer["id"] == 2, "what was cancelled is not answered"
+    late = answer["result"]["structuredContent"]
+    assert (late["error"], late["state"]) == ("Error: timeout exceeded", "preserved")
+    failed = call(mcp, "execute_python", code="x + input()")
+    assert failed["error"] == "EOFError: EOF when reading a line" and failed["state"] == "preserved"
+    (session,) = call(mcp, "list_sessions")["sessions"]
+    assert (session["name"], session["language"], session["state"]) == ("main", "python", "idle")
+    assert call(mcp, "reset_repl") == {"stdout": "Python REPL reset.\n", "stderr": "", "error": None}
+    assert call(mcp, "execute_python", code="x")["error"] == "NameError: name 'x' is not defined"
+    call(mcp, "reset_repl")
+    assert call(mcp, "list_sessions")["sessions"] == []
+
+
 def test_the_end_of_the_input_ends_the_runs(mcp, agent):  # noqa: F811
     send(mcp, 1, "execute_shell", command="sleep 1000 & sleep 1000")
     wait_until(agent.left, "a leaf")
