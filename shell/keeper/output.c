@@ -209,30 +209,29 @@ static int on_collector_exit(sd_event_source *source, const siginfo_t *info, voi
 
 /* ---- its birth ---- */
 
-char *outputs_folder(const Keeper *keeper)
-{
-	const char *folder = keeper->policy->output_dir;
-
-	return *folder == '/' ? strdup(folder) : str_format("%s/%s", keeper->identity->home, folder);
-}
-
 /* As the agent, like mkdir -p; what cannot be made is missed by who opens it. A run finds it there from its beginning. */
-static int make_folder(const Keeper *keeper)
+static int make_folder(Run *run)
 {
-	_cleanup_free_ char *path = outputs_folder(keeper);
+	const Keeper *keeper = run->keeper;
 	int r;
 
-	if (!path)
+	/* a call of a session may begin when the policy is a bad one */
+	if (!keeper->policy)
+		return -EBADMSG;
+	run->folder = *keeper->policy->output_dir == '/'
+			      ? strdup(keeper->policy->output_dir)
+			      : str_format("%s/%s", keeper->identity->home, keeper->policy->output_dir);
+	if (!run->folder)
 		return -ENOMEM;
 	r = identity_borrow(keeper->identity);
 	if (r < 0)
 		return r;
-	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+	for (char *slash = run->folder + 1; (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
-		(void)mkdir(path, 0755);
+		(void)mkdir(run->folder, 0755);
 		*slash = '/';
 	}
-	(void)mkdir(path, 0755);
+	(void)mkdir(run->folder, 0755);
 	identity_give_back();
 	return 0;
 }
@@ -245,15 +244,15 @@ static uint64_t coarse_nsec(void)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static int make_arguments(const Keeper *keeper, StrList *ret)
+static int make_arguments(const Run *run, StrList *ret)
 {
 	_cleanup_strlist_ StrList list = { 0 };
-	const Policy *policy = keeper->policy;
+	const Policy *policy = run->keeper->policy;
 	int r;
 
 	r = strlist_add(&list, "creel-collect");
 	if (!r)
-		r = strlist_push(&list, outputs_folder(keeper));
+		r = strlist_add(&list, run->folder);
 	if (!r)
 		r = strlist_push(&list, str_format("%llu", (unsigned long long)policy->output_max_file_size));
 	if (!r)
@@ -292,7 +291,7 @@ static int give_birth(Outputs *outputs)
 	records_fd = records[1];
 	if (fcntl(outputs->records_fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
-	r = make_arguments(outputs->keeper, &arguments);
+	r = make_arguments(outputs->run, &arguments);
 	if (r < 0)
 		return r;
 	order.arguments = arguments.items;
@@ -354,12 +353,12 @@ static int begin(Run *run)
 
 	if (!outputs)
 		return -ENOMEM;
+	outputs->run = run;
 	outputs->keeper = run->keeper;
 	outputs->leaf_fd = outputs->pid_fd = outputs->word_fd = outputs->records_fd = -EBADF;
 	r = start(outputs, run->number);
 	if (r < 0)
 		return r;
-	outputs->run = run;
 	run->outputs = TAKE_PTR(outputs);
 	return 0;
 }
@@ -369,7 +368,7 @@ void outputs_begin(Run *run)
 	int r = 0;
 
 	if (run->options.collect || run->options.figures || run->options.independent)
-		r = make_folder(run->keeper);
+		r = make_folder(run);
 	if (!r && run->options.collect)
 		r = begin(run);
 	if (r < 0) {

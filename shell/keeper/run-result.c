@@ -265,7 +265,6 @@ static void unlink_run(Run *run)
 void run_finish(Run *run)
 {
 	_cleanup_close_ int output_fd = -EBADF, error_fd = -EBADF;
-	_cleanup_free_ char *directory = run->options.collect ? outputs_folder(run->keeper) : NULL;
 	RunResult result;
 	int r = 0;
 
@@ -273,8 +272,8 @@ void run_finish(Run *run)
 		run->reason = RUN_CANCELLED; /* nobody saw it end, and nothing lives */
 	say(run);
 	result = make_result(run);
-	if (directory)
-		result.files_directory = directory;
+	if (run->options.collect && run->folder)
+		result.files_directory = run->folder;
 	if (run->peer) {
 		r = add_stream(run, &run->output, &output_fd, &result.stdout_head);
 		if (!r)

@@ -61,6 +61,7 @@ struct Run {
 	RunState state;
 	LeafUsage usage;
 	/* the output folder: names and digests are the run's own memory */
+	char *folder; /* absolute; NULL: it has no use for one */
 	RunFile *files;
 	size_t n_files;
 	uint64_t files_left_out;
@@ -128,8 +129,6 @@ void run_name_files(Run *run);
 void outputs_begin(Run *run);
 /* The run is over: lists what it put there, and calls run_finish(), at once or later. */
 void outputs_collect(Run *run);
-/* The folder as an absolute path in new memory, or NULL when memory is out. */
-char *outputs_folder(const Keeper *keeper);
 /* Forgets it; of a run that is freed. */
 void outputs_abandon(Run *run);
 

@@ -157,6 +157,15 @@ open("output/x", "w")
     assert result["stdout"] == b"ended\n" and files(result) == {} and result["files_left_out"] == UNKNOWN
 
 
+def test_calls_of_a_session(client, folder):
+    assert files(collected(client, "open('output/one', 'w').write('x'); n = 1", "python", session="s"))["one"][0] == "ok"
+    settle()
+    result = collected(client, "open('output/two', 'w').write('x' * n)", "python", session="s")
+    assert files(result) == {"two": ("ok", 1, digest(b"x"))} and result["files_directory"] == str(folder)
+    assert "files" not in run(client, "python", "open('output/three', 'w')", session="s")
+    client.call("Reset", "ss", ["python", "s"])
+
+
 def test_nothing_is_left(client, keeper, folder):
     collected(client, "true")
     before = keeper.descriptors()
