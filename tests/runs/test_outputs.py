@@ -2,30 +2,17 @@
 """The output folder: what a run put there is listed, whatever it is, and nothing of it holds up the keeper."""
 import hashlib
 import os
-import pathlib
 import shutil
 import time
 
 import pytest
 
 import runs
-from conftest import BUILD, UID
+from conftest import UID
 from test_runs import run
 
-COLLECTOR = pathlib.Path("/usr/libexec/creel/creel-collect")
 UNKNOWN = 2**64 - 1
 CLOCK_REALTIME_COARSE = 5  # linux/time.h
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collector():
-    made = not COLLECTOR.exists()
-    if made:
-        COLLECTOR.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(BUILD / "creel-collect", COLLECTOR)
-    yield
-    if made:
-        COLLECTOR.unlink()
 
 
 @pytest.fixture
