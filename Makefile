@@ -11,8 +11,8 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
-#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-confine  what the confinement adds to a birth; as root
@@ -70,7 +70,8 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c shell/base/utf8.c
+	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c \
+	    shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
@@ -489,13 +490,14 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front tools drivers runs
-# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
-tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
-	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+.PHONY: unit fuzz-corpora front drivers runs tools
 # the drivers of runs and sessions, with the interpreters of this machine
 drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
+
+# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
+tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD)/creel-collect
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
 runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect

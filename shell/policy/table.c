@@ -104,8 +104,8 @@ const PolicyKey policy_keys[] = {
 		.enforced = true },
 	{ KEY("front", "older_clients"), FLAG(older_clients, "no"), .scope = SCOPE_SYSTEM, .enforced = true },
 
-	{ KEY("exec", "bash_allow"), LIST(bash_allow, ELEMENT_COMMAND, "") },
-	{ KEY("exec", "bash_deny"), LIST(bash_deny, ELEMENT_COMMAND, "") },
+	{ KEY("exec", "bash_allow"), LIST(bash_allow, ELEMENT_COMMAND, ""), .enforced = true },
+	{ KEY("exec", "bash_deny"), LIST(bash_deny, ELEMENT_COMMAND, ""), .enforced = true },
 	{ KEY("exec", "timeout"), TIME(exec_timeout_usec, SECOND / 10, DAY, "30s"), .enforced = true },
 	{ KEY("exec", "max_timeout"), TIME(exec_max_timeout_usec, SECOND / 10, 7 * DAY, "120s"), .enforced = true },
 	{ KEY("exec", "memory"), SIZE(exec_memory, 16 * M, 64 * T, "max"), .unlimited = true, .enforced = true },
@@ -113,9 +113,9 @@ const PolicyKey policy_keys[] = {
 	{ KEY("exec", "processes"), COUNT(exec_processes, 1, 4000000, "max"), .unlimited = true, .enforced = true },
 	{ KEY("exec", "output"), SIZE(exec_output, 1 * K, 1 * G, "1M"), .enforced = true },
 	{ KEY("exec", "filesystem"), .type = TYPE_FLAG, AT(exec_independent), .words = words_filesystem,
-		.fallback = "shared" },
-	{ KEY("exec", "scratch"), SIZE(exec_scratch, 1 * M, 1 * T, "64M") },
-	{ KEY("exec", "network"), WORD(exec_network, words_network, "full") },
+		.fallback = "shared", .enforced = true },
+	{ KEY("exec", "scratch"), SIZE(exec_scratch, 1 * M, 1 * T, "64M"), .enforced = true },
+	{ KEY("exec", "network"), WORD(exec_network, words_network, "full"), .enforced = true },
 	{ KEY("exec", "languages"), LIST(languages, ELEMENT_LANGUAGE, "python, javascript, typescript, bash"),
 		.enforced = true },
 

@@ -271,6 +271,13 @@ void client_stop(ClientRun *run)
 		stop_send(run);
 }
 
+/* As it was said: who shows it to a person escapes it. */
+static const char *why_failed(const sd_bus_error *failure, char *buffer, size_t size)
+{
+	return failure->message ? failure->message
+				: keeper_failure(-sd_bus_error_get_errno(failure), NULL, buffer, size);
+}
+
 static int on_run(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	const sd_bus_error *failure = sd_bus_message_get_error(message);
@@ -279,8 +286,7 @@ static int on_run(sd_bus_message *message, void *userdata, sd_bus_error *error)
 	int r;
 
 	if (failure) {
-		(void)keeper_failure(-sd_bus_error_get_errno(failure), failure, why, sizeof(why));
-		run_end_as(run, RUN_REFUSED, why);
+		run_end_as(run, RUN_REFUSED, why_failed(failure, why, sizeof(why)));
 		return 1;
 	}
 	r = sd_bus_message_read(message, "t", &run->number);
@@ -328,8 +334,7 @@ static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *erro
 
 	call_free(call);
 	if (failure)
-		answer(answer_userdata, NULL,
-			keeper_failure(-sd_bus_error_get_errno(failure), failure, why, sizeof(why)));
+		answer(answer_userdata, NULL, why_failed(failure, why, sizeof(why)));
 	else
 		answer(answer_userdata, message, "");
 	return 1;

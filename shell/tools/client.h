@@ -56,7 +56,7 @@ void client_stop(ClientRun *run);
  */
 _must_check_ int client_pause(Client *client, bool paused);
 
-/* Any other call, as in sd_bus_call_method_async(). `answer` gets the reply, or NULL and a line for a person. */
+/* Any other call, as in sd_bus_call_method_async(). `answer` gets the reply, or NULL and a sentence, not escaped. */
 typedef void (*ClientAnswer)(void *userdata, sd_bus_message *reply, const char *why);
 _must_check_ int client_call(
 	Client *client, const char *member, ClientAnswer answer, void *userdata, const char *types, ...);

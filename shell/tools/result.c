@@ -56,7 +56,7 @@ int result_text(const RunResult *result, unsigned int stream, char **ret, size_t
 	int r;
 
 	r = fd_read_all(output.fd, &bytes, &n);
-	if (r < 0)
+	if (r < 0 || !bytes)
 		return r;
 	if (output.bytes <= n) {
 		*ret = TAKE_PTR(bytes);

@@ -153,17 +153,19 @@ static void show_files(const RunResult *result)
 		(void)fprintf(stderr, "creel: run: and %llu more files\n", (unsigned long long)result->files_left_out);
 }
 
-/* One line, unless the program's own end says it all. */
+/* One line, unless the program's own end says it all. Nothing in it drives a terminal. */
 static void show_reason(const RunResult *result)
 {
 	const char *error = result->error, prefix[] = "Error: ";
-	char shown[RUN_ERROR_MAX];
 
 	if (result->reason == RUN_OK || result->reason == RUN_EXIT)
 		return;
 	if (strncmp(error, prefix, strlen(prefix)) == 0)
 		error += strlen(prefix);
-	complain(run_reason_name(result->reason), str_quote(error, strlen(error), shown, sizeof(shown)));
+	(void)fprintf(stderr, "creel: run: %s: ", run_reason_name(result->reason));
+	for (; *error; error++)
+		(void)fprintf(stderr, *error >= 0x20 && *error < 0x7f ? "%c" : "\\x%02x", (unsigned char)*error);
+	(void)fputc('\n', stderr);
 }
 
 static void on_finished(void *userdata, const RunResult *result)

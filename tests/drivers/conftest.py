@@ -8,11 +8,16 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
+
 DRIVERS = ROOT / "shell" / "drivers"
 TIMEOUT = 60.0
 FIGURES, ECHO = 1, 2

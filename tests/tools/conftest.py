@@ -68,10 +68,9 @@ def wait_until(condition, what=""):
 class Lines:
     """A program that speaks JSON, an object a line."""
 
-    def __init__(self, *command, env):
-        self.process = subprocess.Popen(
-            [CREEL, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
-        )
+    def __init__(self, *command, program=CREEL, **how):
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self.process = subprocess.Popen([program, *command], **pipes, **how)
         self.rest = b""
 
     def send_bytes(self, data):
