@@ -209,34 +209,21 @@ static int on_collector_exit(sd_event_source *source, const siginfo_t *info, voi
 
 /* ---- its birth ---- */
 
-char *outputs_folder(const Keeper *keeper)
-{
-	const char *folder;
-
-	/* it may have become bad since the call came that waits for its session */
-	if (!keeper->policy)
-		return NULL;
-	folder = keeper->policy->output_dir;
-	return *folder == '/' ? strdup(folder) : str_format("%s/%s", keeper->identity->home, folder);
-}
-
 /* As the agent, like mkdir -p; what cannot be made is missed by who opens it. A run finds it there from its beginning. */
-static int make_folder(const Keeper *keeper)
+static int make_folder(Run *run)
 {
-	_cleanup_free_ char *path = outputs_folder(keeper);
+	const Keeper *keeper = run->keeper;
 	int r;
 
-	if (!path)
-		return -ENOMEM;
 	r = identity_borrow(keeper->identity);
 	if (r < 0)
 		return r;
-	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+	for (char *slash = run->output_directory + 1; (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
-		(void)mkdir(path, 0755);
+		(void)mkdir(run->output_directory, 0755);
 		*slash = '/';
 	}
-	(void)mkdir(path, 0755);
+	(void)mkdir(run->output_directory, 0755);
 	identity_give_back();
 	return 0;
 }
@@ -249,15 +236,15 @@ static uint64_t coarse_nsec(void)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-static int make_arguments(const Keeper *keeper, StrList *ret)
+static int make_arguments(const Run *run, StrList *ret)
 {
 	_cleanup_strlist_ StrList list = { 0 };
-	const Policy *policy = keeper->policy;
+	const Policy *policy = run->keeper->policy;
 	int r;
 
 	r = strlist_add(&list, "creel-collect");
 	if (!r)
-		r = strlist_push(&list, outputs_folder(keeper));
+		r = strlist_add(&list, run->output_directory);
 	if (!r)
 		r = strlist_push(&list, str_format("%llu", (unsigned long long)policy->output_max_file_size));
 	if (!r)
@@ -296,7 +283,7 @@ static int give_birth(Outputs *outputs)
 	records_fd = records[1];
 	if (fcntl(outputs->records_fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
-	r = make_arguments(outputs->keeper, &arguments);
+	r = make_arguments(outputs->run, &arguments);
 	if (r < 0)
 		return r;
 	order.arguments = arguments.items;
@@ -358,12 +345,12 @@ static int begin(Run *run)
 
 	if (!outputs)
 		return -ENOMEM;
+	outputs->run = run;
 	outputs->keeper = run->keeper;
 	outputs->leaf_fd = outputs->pid_fd = outputs->word_fd = outputs->records_fd = -EBADF;
 	r = start(outputs, run->number);
 	if (r < 0)
 		return r;
-	outputs->run = run;
 	run->outputs = TAKE_PTR(outputs);
 	return 0;
 }
@@ -373,7 +360,7 @@ void outputs_begin(Run *run)
 	int r = 0;
 
 	if (run->options.collect || run->options.figures || run->options.independent)
-		r = make_folder(run->keeper);
+		r = make_folder(run);
 	if (!r && run->options.collect)
 		r = begin(run);
 	if (r < 0) {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A keeper of runs on this machine (run-keeper.c): its agent is uid 1999, its leaves lie in a cgroup tree that is mounted here."""
+import ctypes
 import os
 import pathlib
 import resource
@@ -23,7 +24,9 @@ UID = 1999
 # as the unit has it; a login has less
 most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, most), most))
-DRIVERS = pathlib.Path(os.environ.get("PREFIX", "/usr")) / "share" / "creel" / "drivers"
+PREFIX = pathlib.Path(os.environ.get("PREFIX", "/usr"))
+DRIVERS = PREFIX / "share" / "creel" / "drivers"
+PROGRAMS = PREFIX / "libexec" / "creel"
 
 
 class Keeper:
@@ -79,20 +82,29 @@ class Keeper:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
-@pytest.fixture(scope="session")
-def drivers():
-    made = not DRIVERS.exists()
-    if made:
-        shutil.copytree(ROOT / "shell" / "drivers", DRIVERS)
-    yield
-    if made:
-        shutil.rmtree(DRIVERS)
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
 
 
 @pytest.fixture(scope="session")
-def keeper(drivers):
+def installed(tmp_path_factory):
+    """What the keeper finds where it is installed is this tree's: in a mount namespace of this process and its children, so that
+    other trees' tests may run beside these."""
+    libc = ctypes.CDLL(None, use_errno=True)
     if os.getuid():
         pytest.skip("needs root")
+    if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None):
+        pytest.skip(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
+    programs = tmp_path_factory.mktemp("libexec")
+    programs.parent.chmod(0o755)
+    programs.chmod(0o755)
+    shutil.copy(BUILD / "creel-collect", programs)
+    for source, place in ((ROOT / "shell" / "drivers", DRIVERS), (programs, PROGRAMS)):
+        place.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "--bind", source, place], check=True)
+
+
+@pytest.fixture(scope="session")
+def keeper(installed):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-", dir="/srv"))
     folder.chmod(0o755)
     keeper = Keeper(folder)

@@ -2,30 +2,17 @@
 """The output folder: what a run put there is listed, whatever it is, and nothing of it holds up the keeper."""
 import hashlib
 import os
-import pathlib
 import shutil
 import time
 
 import pytest
 
 import runs
-from conftest import BUILD, UID
+from conftest import UID
 from test_runs import run
 
-COLLECTOR = pathlib.Path("/usr/libexec/creel/creel-collect")
 UNKNOWN = 2**64 - 1
 CLOCK_REALTIME_COARSE = 5  # linux/time.h
-
-
-@pytest.fixture(scope="module", autouse=True)
-def collector():
-    made = not COLLECTOR.exists()
-    if made:
-        COLLECTOR.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(BUILD / "creel-collect", COLLECTOR)
-    yield
-    if made:
-        COLLECTOR.unlink()
 
 
 @pytest.fixture
@@ -155,6 +142,15 @@ open("output/x", "w")
 """
     result = collected(client, code % "SIGKILL", "python")
     assert result["stdout"] == b"ended\n" and files(result) == {} and result["files_left_out"] == UNKNOWN
+
+
+def test_calls_of_a_session(client, folder):
+    assert files(collected(client, "open('output/one', 'w').write('x'); n = 1", "python", session="s"))["one"][0] == "ok"
+    settle()
+    result = collected(client, "open('output/two', 'w').write('x' * n)", "python", session="s")
+    assert files(result) == {"two": ("ok", 1, digest(b"x"))} and result["files_directory"] == str(folder)
+    assert "files" not in run(client, "python", "open('output/three', 'w')", session="s")
+    client.call("Reset", "ss", ["python", "s"])
 
 
 def test_nothing_is_left(client, keeper, folder):
