@@ -176,7 +176,7 @@ creel_dir := $(bindir)
 unit_tests := test_base test_birth test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
-	      test_calls test_confine test_network test_run
+	      test_calls test_confine test_network test_tools test_run
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -241,13 +241,16 @@ test_run_libs := libsystemd
 test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
+test_tools_src := $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+test_tools_libs := libsystemd jansson
+test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
@@ -274,6 +277,10 @@ fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 			sshd-sub/monitor-login.c sshd-sub/userauth.c sshd-sub/blob.c sshd-sub/wire.c $(audit_src) $(silent_src)
 fuzz_bus_monitor_libs := libcrypto
+fuzz_exec_server_src := shell/tools/exec-request.c shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/lines.c \
+			shell/bus/run.c $(base_src)
+fuzz_exec_server_libs := jansson
+fuzz_exec_server_ldlibs := -lm
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
@@ -342,7 +349,7 @@ data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,node-run.cjs python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
@@ -387,7 +394,7 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 # a keeper that executes runs without confinement, for tests of the tools alone
-fake-runs_src := tests/tools/fake-capture.c $(bus_src) $(base_src)
+fake-runs_src := tests/tools/fake-capture.c tests/tools/fake-process.c $(bus_src) $(base_src)
 fake-runs_libs := libcrypto
 $(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # a keeper of runs alone, for tests on this machine
@@ -469,7 +476,7 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front tools runs
+.PHONY: unit fuzz-corpora front runs tools
 # creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
 tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools

@@ -55,8 +55,8 @@
  *                                                   signal number, KEEPER_EXITED_ bits, a line for the user ("" = none)
  * Signals to the peer that called Run:
  *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes, at most 64 KiB; only where it asked to
- *                                                   follow. Left out, without a word, while the peer has 16 messages unread:
- *                                                   Finished and the file that it names have all
+ *                                                   follow. A peer that has 16 messages unread is told no more of that run,
+ *                                                   without a word: Finished and the file that it names have all
  *   Finished     ta{sv}                             run, result (run.h); the last that is said of a run
  *
  * `peer` is "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" (the form of SSH_CONNECTION).

@@ -145,9 +145,14 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 
 	if (!run->options.follow || !run->peer)
 		return;
-	/* left out for whoever does not read: the result has it, and the run does not wait */
-	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX)
+	/*
+	 * Who does not read is not told any more: the result has it, and the run does not wait. Nothing of the rest, so that what
+	 * was told is the begin of it, without a hole.
+	 */
+	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX) {
+		run->options.follow = false;
 		return;
+	}
 	r = sd_bus_message_new_signal(run->peer->bus, &message, KEEPER_OBJECT, KEEPER_INTERFACE, "Output");
 	if (r >= 0)
 		r = sd_bus_message_append(message, "tu", run->number, stream == &run->output ? 1 : 2);
@@ -237,6 +242,7 @@ static RunResult make_result(const Run *run)
 		.cpu_usec = run->usage.cpu_usec,
 		.memory_peak = run->usage.memory_peak,
 		.state = run->state,
+		.files_directory = "",
 		.files = run->files,
 		.n_files = run->n_files,
 		.files_left_out = run->files_left_out,
@@ -252,9 +258,18 @@ static void unlink_run(Run *run)
 		}
 }
 
+/* As an absolute path in new memory, or NULL when memory is out. */
+static char *output_directory(const Keeper *keeper)
+{
+	const char *place = keeper->policy->output_dir;
+
+	return *place == '/' ? strdup(place) : str_format("%s/%s", keeper->identity->home, place);
+}
+
 void run_finish(Run *run)
 {
 	_cleanup_close_ int output_fd = -EBADF, error_fd = -EBADF;
+	_cleanup_free_ char *directory = run->options.collect ? output_directory(run->keeper) : NULL;
 	RunResult result;
 	int r = 0;
 
@@ -262,6 +277,8 @@ void run_finish(Run *run)
 		run->reason = RUN_CANCELLED; /* nobody saw it end, and nothing lives */
 	say(run);
 	result = make_result(run);
+	if (directory)
+		result.files_directory = directory;
 	if (run->peer) {
 		r = add_stream(run, &run->output, &output_fd, &result.stdout_head);
 		if (!r)

@@ -47,7 +47,9 @@ const PolicyKey policy_keys[] = {
 	{ KEY("agent", "environment"),
 		LIST(environment, ELEMENT_VARIABLE, "LANG, LC_*, TZ, COLORTERM, NO_COLOR, GIT_PROTOCOL"),
 		.enforced = true },
-	{ KEY("agent", "subsystems"), LIST(subsystems, ELEMENT_SUBSYSTEM, "sftp=/usr/lib/openssh/sftp-server"),
+	{ KEY("agent", "subsystems"),
+		LIST(subsystems, ELEMENT_SUBSYSTEM,
+			"sftp=/usr/lib/openssh/sftp-server, exec=/usr/bin/creel exec-server, mcp=/usr/bin/creel mcp"),
 		.enforced = true },
 	{ KEY("agent", "optional"), LIST(optional, ELEMENT_MECHANISM, ""), .enforced = true },
 

@@ -72,6 +72,7 @@ static void run_end_as(ClientRun *run, RunReason reason, const char *why)
 		.error = error ? error : "Error: out of memory",
 		.exit_code = -1,
 		.reason = reason,
+		.files_directory = "",
 	};
 
 	run_finish(run, &result);

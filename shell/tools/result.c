@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/tools/result.h"
+#include "shell/base/str.h"
 #include "shell/base/utf8.h"
 
 #include <signal.h>
@@ -22,15 +23,10 @@ static Output output_of(const RunResult *result, unsigned int stream)
 static int fd_read_all(int fd, char **ret, size_t *ret_n)
 {
 	_cleanup_free_ char *bytes = NULL;
-	struct stat status;
+	struct stat status = { 0 };
 	size_t n = 0;
 
-	if (fd < 0) {
-		*ret = NULL;
-		*ret_n = 0;
-		return 0;
-	}
-	if (fstat(fd, &status) < 0)
+	if (fd >= 0 && fstat(fd, &status) < 0)
 		return -errno;
 	bytes = malloc((size_t)status.st_size + 1);
 	if (!bytes)
@@ -62,11 +58,13 @@ int result_text(const RunResult *result, unsigned int stream, char **ret, size_t
 	r = fd_read_all(output.fd, &bytes, &n);
 	if (r < 0)
 		return r;
-	if (output.bytes <= n || output.head > n) {
+	if (output.bytes <= n) {
 		*ret = TAKE_PTR(bytes);
 		*ret_n = n;
 		return 0;
 	}
+	if (output.head > n)
+		output.head = n; /* the keeper took its memory back, as nobody read it for long */
 	/* a character that the cut goes through is left out as a whole */
 	head = (size_t)output.head - utf8_cut(bytes, (size_t)output.head);
 	tail = n - (size_t)output.head;
@@ -151,9 +149,15 @@ static int files_json(const RunResult *result, json_t **ret)
 		return -ENOMEM;
 	for (size_t i = 0; i < result->n_files; i++) {
 		const RunFile *file = &result->files[i];
-		json_t *one = json_pack("{s:o, s:I, s:o, s:s}", "name", jsontext_string(file->name, strlen(file->name)),
-			"bytes", (json_int_t)file->bytes, "sha256", text_or_null(file->sha256), "status",
-			run_file_status_name(file->status));
+		_cleanup_free_ char *path =
+			str_format("%s%s%s", result->files_directory, *result->files_directory ? "/" : "", file->name);
+		json_t *one;
+
+		if (!path)
+			return -ENOMEM;
+		one = json_pack("{s:o, s:o, s:I, s:o, s:s}", "name", jsontext_string(file->name, strlen(file->name)),
+			"path", jsontext_string(path, strlen(path)), "bytes", (json_int_t)file->bytes, "sha256",
+			text_or_null(file->sha256), "status", run_file_status_name(file->status));
 
 		if (json_array_append_new(files, one) < 0)
 			return -ENOMEM;

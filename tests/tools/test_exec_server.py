@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """creel exec-server: requests in lines, answers in lines."""
 
+import hashlib
 import json
 import os
 import signal
@@ -111,6 +112,16 @@ def test_session_state(server, agent):
     assert server.call(id=3, method="reset", session="main")["result"] == {"reset": True}
     assert server.call(id=3, method="reset", session="main")["result"] == {"reset": False}
     assert run(server, "x", session="main")["error"].startswith("NameError")
+
+
+def test_files(server, agent):
+    code = "open('output/plot.txt', 'w').write('12345')"
+    (file,) = run(server, code)["files"]
+    assert list(file) == ["name", "path", "bytes", "sha256", "status"]
+    path = agent.home / "workspace/output/plot.txt"
+    assert (file["name"], file["path"], file["bytes"], file["status"]) == ("plot.txt", str(path), 5, "ok")
+    assert file["sha256"] == hashlib.sha256(b"12345").hexdigest()
+    assert run(server, code, collect=False)["files"] == []
 
 
 def test_limits(server):
