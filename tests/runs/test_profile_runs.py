@@ -77,6 +77,7 @@ def test_pip_of_the_system_says_it(openclaw, keeper):
     finally:
         if made:
             os.unlink(name)
+            os.rmdir(os.path.dirname(name))
     assert "by its key pip_install" in said, said
 
 
