@@ -242,6 +242,9 @@ static int make_arguments(const Run *run, StrList *ret)
 	const Policy *policy = run->keeper->policy;
 	int r;
 
+	/* a call of a session may begin when the policy is a bad one */
+	if (!policy)
+		return -EBADMSG;
 	r = strlist_add(&list, "creel-collect");
 	if (!r)
 		r = strlist_add(&list, run->output_directory);

@@ -183,7 +183,16 @@ static int make_stage(const Fetch *fetch, Reason *ret_reason)
 	return r == 0 ? write_stage_file(fetch, "npm.txt", npm, ret_reason) : r;
 }
 
-/* The last line of what pip or npm said that names an error, or the last one; quoted, for it is a stranger's. */
+/* npm says a code first, then what is wrong, and then what it would advise; pip comes to the point with its last ERROR. */
+static bool is_reason(const char *line, const char *found)
+{
+	if (strncmp(line, "npm ", strlen("npm ")) == 0)
+		return strncmp(line, "npm warn", strlen("npm warn")) != 0 && !strstr(line, " code ") &&
+		       !(found && strncmp(found, "npm ", strlen("npm ")) == 0);
+	return strncmp(line, "ERROR", strlen("ERROR")) == 0 || (*line && !found);
+}
+
+/* Quoted, for it is a stranger's. */
 static void reason_of_log(const Fetch *fetch, Reason *ret_reason)
 {
 	_cleanup_free_ char *path = str_format("%s/out/log", fetch->stage), *text = NULL;
@@ -195,10 +204,8 @@ static void reason_of_log(const Fetch *fetch, Reason *ret_reason)
 		return;
 	rest = text;
 	for (char *line; (line = strsep(&rest, "\n"));)
-		if (strncmp(line, "ERROR", strlen("ERROR")) == 0 || strncmp(line, "npm ", strlen("npm ")) == 0 ||
-			(*line && !found))
-			if (!strstr(line, "A complete log of this run"))
-				found = line;
+		if (is_reason(line, found))
+			found = line;
 	if (found)
 		(void)reason_set(ret_reason, 0, "nothing was changed: %s",
 			str_quote(found, strnlen(found, 180), shown, sizeof(shown)));

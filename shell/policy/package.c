@@ -284,26 +284,21 @@ static int add_all(StrList *list, const char *const texts[])
 
 static int pip_environment(const Policy *policy, StrList *list)
 {
-	/* the system's Python is the distribution's: what pip installs goes into the agent's home */
-	static const char *const yes[] = { "PIP_BREAK_SYSTEM_PACKAGES=1", NULL };
 	static const char *const no[] = { "PIP_CONSTRAINT=" PACKAGE_CONSTRAINT, "PIP_NO_INDEX=1", NULL };
-	static const char *const allowlist[] = { "PIP_NO_INDEX=1", "PIP_BREAK_SYSTEM_PACKAGES=1", NULL };
 	_cleanup_free_ char *shelf = NULL;
 	int r;
 
-	switch (policy->pip_install) {
-	case PACKAGES_YES:
-		return add_all(list, yes);
-	case PACKAGES_ALLOWLIST:
-		r = add_all(list, allowlist);
-		if (r < 0)
-			return r;
-		shelf = package_shelf(policy, PACKAGE_PYTHON);
-		return strlist_push(list, shelf ? str_format("PIP_FIND_LINKS=%s", shelf) : NULL);
-	case PACKAGES_NO:
-		break;
-	}
-	return add_all(list, no);
+	/* The system's Python is the distribution's, and pip would speak of that first; what it installs goes into the home. */
+	r = strlist_add(list, "PIP_BREAK_SYSTEM_PACKAGES=1");
+	if (r < 0 || policy->pip_install == PACKAGES_YES)
+		return r;
+	if (policy->pip_install == PACKAGES_NO)
+		return add_all(list, no);
+	r = strlist_add(list, "PIP_NO_INDEX=1");
+	if (r < 0)
+		return r;
+	shelf = package_shelf(policy, PACKAGE_PYTHON);
+	return strlist_push(list, shelf ? str_format("PIP_FIND_LINKS=%s", shelf) : NULL);
 }
 
 static int npm_environment(const Policy *policy, StrList *list)
