@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#define MODULE_MAX 128U /* bytes of a module's name, its packages included */
+
 bool element_path_plain(const char *path)
 {
 	if (*path == '/')
@@ -116,6 +118,23 @@ static bool subsystem_is_valid(const char *text)
 	return element_path_plain(path) && words <= POLICY_SUBSYSTEM_WORDS_MAX;
 }
 
+/* Identifiers of ASCII with single dots between them. */
+static bool module_is_valid(const char *text)
+{
+	if (strlen(text) > MODULE_MAX)
+		return false;
+	do {
+		size_t n = 0;
+
+		while (isalnum((unsigned char)text[n]) || text[n] == '_')
+			n++;
+		if (!n || isdigit((unsigned char)*text))
+			return false;
+		text += n;
+	} while (*text++ == '.');
+	return !text[-1];
+}
+
 const char *element_refusal(ElementKind kind, const char *text)
 {
 	size_t row;
@@ -136,6 +155,8 @@ const char *element_refusal(ElementKind kind, const char *text)
 		return *text == '/' && element_path_plain(text) ? NULL : "is not a plain absolute path, ~, or ~/PATH";
 	case ELEMENT_PACKAGE:
 		return made_of(text, "._-@/") ? NULL : "is not a package's name";
+	case ELEMENT_MODULE:
+		return module_is_valid(text) ? NULL : "is not the name of a Python module";
 	case ELEMENT_LANGUAGE:
 		return strcmp(text, "python") == 0 || strcmp(text, "javascript") == 0 ||
 				       strcmp(text, "typescript") == 0 || strcmp(text, "bash") == 0

@@ -102,7 +102,7 @@ typedef struct Policy {
 	/* [python] [javascript] */
 	char *python, *node;
 	PackageMode pip_install, npm_install;
-	StrList pip_packages, npm_packages;
+	StrList pip_packages, npm_packages, preload;
 	bool es_modules;
 
 	/* [repl] */

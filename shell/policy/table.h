@@ -28,6 +28,7 @@ typedef enum ElementKind {
 			     /LENGTH */
 	ELEMENT_PLACE,     /* absolute, or below the agent's home when it starts with ~/ */
 	ELEMENT_PACKAGE,   /* a package's name as pip or npm know it */
+	ELEMENT_MODULE,    /* a Python module as import names it: dotted */
 	ELEMENT_LANGUAGE,  /* one of python, javascript, typescript, bash */
 	ELEMENT_PATTERN,   /* a file name pattern, no slash */
 	ELEMENT_VARIABLE,  /* an environment variable's name, or its beginning with a * behind it */
