@@ -4,6 +4,7 @@
 #include "shell/base/rate.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
+#include "shell/bus/received.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -56,6 +57,8 @@ static void peer_free(Peer *peer)
 		sd_bus_detach_event(peer->bus);
 		sd_bus_close_unref(peer->bus);
 	}
+	if (peer->sends_fds)
+		received_forget(peer->socket_fd);
 	free(peer);
 }
 
@@ -162,6 +165,15 @@ static int judge_peer(const Server *server, int fd, Peer *peer)
 	return 0;
 }
 
+/* It may call a row that takes a descriptor. */
+static bool kind_sends_fds(const Method *methods, PeerKind kind)
+{
+	for (const Method *method = methods; method->member; method++)
+		if (method->who & kind && strchr(method->signature, 'h'))
+			return true;
+	return false;
+}
+
 /* Takes `fd`. Whatever happens later ends with on_gone(). */
 static int peer_start(Peer *peer, int fd)
 {
@@ -181,12 +193,14 @@ static int peer_start(Peer *peer, int fd)
 	r = sd_id128_randomize(&id);
 	if (r >= 0)
 		r = sd_bus_set_server(peer->bus, 1, id);
-	/*
-	 * Only the front gets descriptors from us, and who may get some may send some: libsystemd 252 loses those of a message
-	 * that it drops as malformed, so that a peer could fill our table with them.
-	 */
+	/* The front gets descriptors from us. Who may get some may send some, too, whether or not its rows take any. */
+	peer->socket_fd = fd;
+	if (r >= 0 && (peer->kind == PEER_FRONT || kind_sends_fds(peer->server->config.methods, peer->kind))) {
+		r = received_watch(fd);
+		peer->sends_fds = r >= 0;
+	}
 	if (r >= 0)
-		r = sd_bus_negotiate_fds(peer->bus, peer->kind == PEER_FRONT);
+		r = sd_bus_negotiate_fds(peer->bus, peer->sends_fds);
 	if (r >= 0)
 		r = sd_bus_start(peer->bus);
 	if (r >= 0)

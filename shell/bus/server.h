@@ -4,8 +4,9 @@
  *
  * A connection is judged once, by the uid that the kernel reports (SO_PEERCRED). A call is judged by the table: unknown
  * objects and members, wrong signatures and callers that a row does not name get an error, a log line, and the connection
- * closed. So does, without an error that it could read, a peer that speaks no D-Bus. No row takes descriptors: those that
- * come along with a call are closed by sd-bus, unread.
+ * closed. So does, without an error that it could read, a peer that speaks no D-Bus. A row takes descriptors when its
+ * signature has an h; those that come along with another call are closed by sd-bus, unread. They belong to their message:
+ * who keeps one copies it (F_DUPFD_CLOEXEC).
  */
 #pragma once
 
@@ -27,6 +28,8 @@ typedef struct Peer {
 	sd_bus_slot *gone_slot, *call_slot;
 	bool called; /* made a call that was let through */
 	PeerKind kind;
+	int socket_fd;  /* the bus's, for its number */
+	bool sends_fds; /* may send descriptors */
 	pid_t pid;
 	uid_t uid;
 	sd_event_source *close_source;

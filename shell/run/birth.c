@@ -39,15 +39,24 @@ static _Noreturn void give_up(int status, const char *what, int error)
 static int take_descriptors(const BirthRequest *request)
 {
 	int rules_fd = request->confinement->ruleset_fd;
+	unsigned int kept = request->third_fd > 0 ? 4 : 3; /* the first number that is to be closed */
 
 	/* in the keeper 0, 1 and 2 are always open, so none of the three sources is one of the three targets */
 	if (dup2(request->input_fd, STDIN_FILENO) < 0 || dup2(request->output_fd, STDOUT_FILENO) < 0 ||
 		dup2(request->error_fd, STDERR_FILENO) < 0)
 		return -errno;
+	if (request->third_fd > 0) {
+		/* 3 is the keeper's listening socket, where systemd put it */
+		if (rules_fd == 3)
+			return -EBUSY;
+		/* dup2(2) onto itself would leave close-on-exec set */
+		if (request->third_fd == 3 ? fcntl(3, F_SETFD, 0) < 0 : dup2(request->third_fd, 3) < 0)
+			return -errno;
+	}
 	/* the rules are still to be applied, and that closes them */
 	if (rules_fd < 0)
-		return syscall(SYS_close_range, 3U, ~0U, 0U) < 0 ? -errno : 0;
-	if (rules_fd > 3 && syscall(SYS_close_range, 3U, (unsigned int)rules_fd - 1, 0U) < 0)
+		return syscall(SYS_close_range, kept, ~0U, 0U) < 0 ? -errno : 0;
+	if ((unsigned int)rules_fd > kept && syscall(SYS_close_range, kept, (unsigned int)rules_fd - 1, 0U) < 0)
 		return -errno;
 	return syscall(SYS_close_range, (unsigned int)rules_fd + 1, ~0U, 0U) < 0 ? -errno : 0;
 }

@@ -14,6 +14,7 @@ typedef struct BirthRequest {
 	char *const *environment;          /* NULL-terminated */
 	const char *home;                  /* working directory; "/" when it cannot be entered */
 	int input_fd, output_fd, error_fd; /* become 0, 1, 2; stay open in the caller */
+	int third_fd;                      /* becomes 3, without close-on-exec; stays open in the caller; 0: none */
 	bool terminal;                     /* input_fd is a pty slave: becomes the controlling terminal */
 	/*
 	 * Instead of `program`: runs in the child, confined, with the keeper's memory copied and out of the agent's reach
