@@ -13,6 +13,7 @@
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
+#   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
 #   make bench-confine  what the confinement adds to a birth; as root
 #   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
@@ -367,6 +368,9 @@ $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
 $(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
+# what it costs to execute code, one way beside the other
+bench-runs_src := tests/bench/bench-ways.c $(bus_client_src) shell/bus/run.c $(base_src)
+$(eval $(call test_rules,bench-runs,tests/bench/bench-runs.c,libsystemd))
 # what the VM's tests run through each door; static, so that it starts wherever it is copied to
 probe_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/vm/probe/*.c)))
 $(BUILD)/tests/probe: $(probe_obj)
@@ -538,7 +542,7 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
-.PHONY: test bench bench-front bench-confine
+.PHONY: test bench bench-front bench-runs bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run
 
@@ -548,6 +552,10 @@ bench: deps
 
 bench-front: deps $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-front.py $(BENCH)
+
+bench-runs: deps
+	$(again) dest $(BUILD)/tests/bench-runs
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-runs.py $(BENCH)
 
 bench-confine: $(BUILD)/tests/bench-confine
 	$(Q)$(BUILD)/tests/bench-confine
