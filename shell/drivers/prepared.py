@@ -3,7 +3,7 @@
 
   INTERPRETER prepared.py COLD MODULE ...      descriptor 3: a SOCK_SEQPACKET socket to the keeper
 
-COLD is the driver of an interpreter that starts for a run (python.py); the run's code is executed by its function, so that
+COLD is the driver of an interpreter that starts for a run (python-run.py); the run's code is executed by its function, so that
 both show the same. One packet goes each way: "H" to the keeper when the modules are imported ("P": not all of them), and from
 it the run: label, working directory and arguments, each with a NUL behind it, and four descriptors: code, stdin, stdout,
 stderr.

@@ -17,7 +17,7 @@ import time
 import pytest
 
 DRIVERS = pathlib.Path(__file__).resolve().parent.parent.parent / "shell" / "drivers"
-COLD = str(DRIVERS / "python.py")
+COLD = str(DRIVERS / "python-run.py")
 PYTHON = "/usr/bin/python3"
 TIMEOUT = 60
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -124,7 +124,7 @@ def test_both_are_the_same(code, tmp_path, home):
     cold = run_cold(code, tmp_path, home=home, **given)
     assert ready == cold
     assert kept in (None, "all")
-    assert (b"python.py" in ready.err, b"prepared.py" in ready.err) == (False, False)
+    assert (b"python-run.py" in ready.err, b"prepared.py" in ready.err) == (False, False)
 
 
 def test_what_was_named_is_there_already(home, tmp_path):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A Python for one run.
 
-  INTERPRETER python.py LABEL [ARGUMENT ...]       descriptor 3: the code
+  INTERPRETER python-run.py LABEL [ARGUMENT ...]       descriptor 3: the code
 
 The code runs as a script does: it is `__main__`, its working directory is first on the path, and a traceback shows LABEL and
 the code's own lines, without what is here.
