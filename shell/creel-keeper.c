@@ -9,7 +9,7 @@
 #include "shell/base/log.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
-#include "shell/keeper/keeper.h"
+#include "shell/keeper/run.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
@@ -24,6 +24,7 @@
 
 static void keeper_done(Keeper *keeper)
 {
+	runs_done(keeper);
 	server_free(keeper->server);
 	sd_event_source_disable_unref(keeper->attach_timer);
 	record_free(keeper->record);
@@ -125,6 +126,7 @@ static void on_peer_gone(void *userdata, Peer *peer)
 	Keeper *keeper = userdata;
 	Session *next;
 
+	runs_peer_gone(keeper, peer);
 	/* the front's process died, and its workers with it: these connections are no more */
 	for (Session *session = keeper->sessions; session; session = next) {
 		next = session->next;
@@ -227,8 +229,10 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 		r = sd_event_default(&keeper->event);
 	if (r >= 0)
 		r = sd_event_set_signal_exit(keeper->event, true);
-	if (r >= 0)
+	if (r >= 0) {
+		runs_end_adopted(keeper);
 		r = keeper_adopt(keeper);
+	}
 	if (r < 0) {
 		log_error("cannot start: %s", strerror(-r));
 		return r;
@@ -247,6 +251,8 @@ int main(int argc, char **argv)
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },
 		.looks = { .interval_usec = 50000, .burst = 100 },
+		.budget = { .most = KEEPER_RUNS_BYTES },
+		.run_refusals = { .interval_usec = 100000, .burst = 30 },
 		.preparations = { .interval_usec = 1000000, .burst = 1 },
 	};
 	int r;

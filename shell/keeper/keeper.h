@@ -5,6 +5,7 @@
  *
  *   Keeper -> Session (one login: a folder session-ID of the cgroup tree)
  *             -> Channel (one process with its descendants: a leaf exec-NUMBER in it)
+ *          -> Run (run.h)
  *
  * What must survive the keeper's death is in the cgroup tree itself (shell/run/leaf.h); adopt.c reads it again.
  */
@@ -14,6 +15,7 @@
 #include "shell/base/rate.h"
 #include "shell/bus/server.h"
 #include "shell/confine/confine.h"
+#include "shell/keeper/budget.h"
 #include "shell/policy/policy.h"
 #include "shell/run/leaf.h"
 #include "shell/session/account.h"
@@ -27,6 +29,7 @@
 typedef struct Session Session;
 typedef struct Channel Channel;
 typedef struct Forward Forward;
+typedef struct Run Run;
 
 typedef struct Keeper {
 	sd_event *event;
@@ -57,6 +60,11 @@ typedef struct Keeper {
 	uint64_t forks_refused;        /* in the slice, as seen at the last birth; 0 while it is less than half full */
 	uint64_t processes_refused;    /* forks beyond limits.processes, as seen at the last birth */
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
+
+	Run *runs;           /* run.h */
+	uint64_t run_number; /* of the last one */
+	Budget budget;       /* memory of runs and of their results */
+	Rate run_refusals;   /* records of refused runs, of which the agent can make very many */
 } Keeper;
 
 #define SESSION_ID_SIZE 17

@@ -3,7 +3,7 @@
  * What the front, the agent and root may ask. The bus has checked who asks and the types; bounds and states are
  * checked here, before anything is done.
  */
-#include "shell/keeper/keeper.h"
+#include "shell/keeper/run.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/session/keys.h"
@@ -533,5 +533,7 @@ const Method keeper_methods[] = {
 	{ "Adopt", "ssss", PEER_ROOT, method_adopt },
 	{ "Limits", "", PEER_AGENT | PEER_ROOT, method_limits },
 	{ "Reload", "", PEER_ROOT, method_reload },
+	{ "Run", "ha{sv}", PEER_AGENT, method_run },
+	{ "Stop", "t", PEER_AGENT, method_stop },
 	{ NULL, NULL, 0, NULL },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One function a kind of entry, so that the fields of a kind are seen in one place. */
-#include "shell/keeper/keeper.h"
+#include "shell/keeper/entry.h"
 #include "shell/base/log.h"
 #include "shell/base/str.h"
 
@@ -10,7 +10,7 @@
 /* Longer commands are cut in the MESSAGE; CREEL_COMMAND has the whole. */
 #define MESSAGE_COMMAND_MAX 120
 
-static void entry_begin(const Keeper *keeper, RecordEntry *entry, const char *kind, int priority)
+void keeper_entry_begin(const Keeper *keeper, RecordEntry *entry, const char *kind, int priority)
 {
 	entry_number(entry, "PRIORITY", (uint64_t)priority);
 	entry_text(entry, "CREEL_KIND", kind);
@@ -18,7 +18,7 @@ static void entry_begin(const Keeper *keeper, RecordEntry *entry, const char *ki
 	entry_number(entry, "CREEL_UID", keeper->uid);
 }
 
-static void entry_session(const Session *session, RecordEntry *entry)
+void keeper_entry_session(const Session *session, RecordEntry *entry)
 {
 	entry_text(entry, "CREEL_SESSION", session->id);
 	entry_text(entry, "CREEL_DOOR", session->door ? session->door : "ssh");
@@ -26,8 +26,7 @@ static void entry_session(const Session *session, RecordEntry *entry)
 	entry_text(entry, "CREEL_KEY", session->door ? NULL : session->key);
 }
 
-/* A record that could not be written is counted in the next one; here it is told once. */
-static void entry_send(Keeper *keeper, RecordEntry *entry)
+void keeper_entry_send(Keeper *keeper, RecordEntry *entry)
 {
 	int r = record_send(keeper->record, entry);
 
@@ -39,12 +38,12 @@ void keeper_record_login(Keeper *keeper, const Session *session, const char *alg
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
 
-	entry_begin(keeper, &entry, "login", LOG_INFO);
+	keeper_entry_begin(keeper, &entry, "login", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: login, session %s, from %s, key %s", keeper->identity->name, session->id,
 		session->peer, session->key);
-	entry_session(session, &entry);
+	keeper_entry_session(session, &entry);
 	entry_text(&entry, "CREEL_ALGORITHM", algorithm);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }
 
 void keeper_record_logout(Keeper *keeper, const Session *session)
@@ -52,11 +51,11 @@ void keeper_record_logout(Keeper *keeper, const Session *session)
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
 	uint64_t now = clock_realtime_usec();
 
-	entry_begin(keeper, &entry, "logout", LOG_INFO);
+	keeper_entry_begin(keeper, &entry, "logout", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: session %s ended", keeper->identity->name, session->id);
-	entry_session(session, &entry);
+	keeper_entry_session(session, &entry);
 	entry_number(&entry, "CREEL_DURATION_USEC", now > session->since_usec ? now - session->since_usec : 0);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }
 
 void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, const char *key, const char *reason)
@@ -66,7 +65,7 @@ void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, c
 
 	if (!rate_take(&keeper->refusals, &suppressed))
 		return;
-	entry_begin(keeper, &entry, "refusal", LOG_WARNING);
+	keeper_entry_begin(keeper, &entry, "refusal", LOG_WARNING);
 	entry_format(&entry, "MESSAGE", "%s: login refused, from %s: %s", keeper->identity->name, peer, reason);
 	entry_text(&entry, "CREEL_USER", user);
 	entry_text(&entry, "CREEL_DOOR", "ssh");
@@ -76,7 +75,7 @@ void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, c
 	entry_text(&entry, "CREEL_REASON", reason);
 	if (suppressed)
 		entry_number(&entry, "CREEL_SUPPRESSED", suppressed);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }
 
 static void entry_door(const DoorRequest *request, RecordEntry *entry)
@@ -91,12 +90,12 @@ void keeper_record_door(Keeper *keeper, const Session *session, const DoorReques
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
 	char peer[96];
 
-	entry_begin(keeper, &entry, "login", LOG_INFO);
+	keeper_entry_begin(keeper, &entry, "login", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: login by %s, session %s, from %s", keeper->identity->name, session->door,
 		session->id, str_quote(session->peer, strlen(session->peer), peer, sizeof(peer)));
-	entry_session(session, &entry);
+	keeper_entry_session(session, &entry);
 	entry_door(request, &entry);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }
 
 void keeper_record_door_refusal(Keeper *keeper, const DoorRequest *request, const char *reason)
@@ -106,7 +105,7 @@ void keeper_record_door_refusal(Keeper *keeper, const DoorRequest *request, cons
 
 	if (!rate_take(&keeper->refusals, &suppressed))
 		return;
-	entry_begin(keeper, &entry, "refusal", LOG_WARNING);
+	keeper_entry_begin(keeper, &entry, "refusal", LOG_WARNING);
 	entry_format(
 		&entry, "MESSAGE", "%s: session of %s refused: %s", keeper->identity->name, request->service, reason);
 	entry_text(&entry, "CREEL_DOOR", door_name(request->service));
@@ -116,7 +115,7 @@ void keeper_record_door_refusal(Keeper *keeper, const DoorRequest *request, cons
 	entry_text(&entry, "CREEL_REASON", reason);
 	if (suppressed)
 		entry_number(&entry, "CREEL_SUPPRESSED", suppressed);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }
 
 static const char *outcome(const char *result, int value, char *buffer, size_t size)
@@ -139,11 +138,11 @@ void keeper_record_command(
 	uint64_t now = clock_realtime_usec();
 	char quoted[MESSAGE_COMMAND_MAX], text[48];
 
-	entry_begin(keeper, &entry, "command", LOG_INFO);
+	keeper_entry_begin(keeper, &entry, "command", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: %s \"%s\": %s", keeper->identity->name, channel->kind,
 		str_quote(channel->command, strlen(channel->command), quoted, sizeof(quoted)),
 		outcome(result, value, text, sizeof(text)));
-	entry_session(session, &entry);
+	keeper_entry_session(session, &entry);
 	entry_number(&entry, "CREEL_CHANNEL", channel->number);
 	entry_text(&entry, "CREEL_COMMAND_KIND", channel->kind);
 	entry_text(&entry, "CREEL_COMMAND", channel->command);
@@ -166,7 +165,7 @@ void keeper_record_command(
 		entry_number(&entry, "CREEL_OOM_KILLS", usage->oom_kills);
 	if (usage->tasks_refused)
 		entry_number(&entry, "CREEL_TASKS_REFUSED", usage->tasks_refused);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }
 
 void keeper_record_forward(const Session *session, const char *host, uint32_t port, const char *failure)
@@ -179,24 +178,24 @@ void keeper_record_forward(const Session *session, const char *host, uint32_t po
 	if (!rate_take(&keeper->forwards, &suppressed))
 		return;
 	str_quote(host, strlen(host), quoted, sizeof(quoted));
-	entry_begin(keeper, &entry, "forward", failure ? LOG_NOTICE : LOG_INFO);
+	keeper_entry_begin(keeper, &entry, "forward", failure ? LOG_NOTICE : LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: forwarding to %s port %u: %s", keeper->identity->name, quoted, port,
 		failure ? failure : "connected");
-	entry_session(session, &entry);
+	keeper_entry_session(session, &entry);
 	entry_text(&entry, "CREEL_HOST", quoted);
 	entry_number(&entry, "CREEL_PORT", port);
 	entry_text(&entry, "CREEL_RESULT", failure ? "refused" : "connected");
 	entry_text(&entry, "CREEL_REASON", failure);
 	if (suppressed)
 		entry_number(&entry, "CREEL_SUPPRESSED", suppressed);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }
 
 void keeper_record_event(Keeper *keeper, const char *text)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
 
-	entry_begin(keeper, &entry, "keeper", LOG_NOTICE);
+	keeper_entry_begin(keeper, &entry, "keeper", LOG_NOTICE);
 	entry_format(&entry, "MESSAGE", "%s: %s", keeper->identity->name, text);
-	entry_send(keeper, &entry);
+	keeper_entry_send(keeper, &entry);
 }

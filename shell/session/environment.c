@@ -81,9 +81,9 @@ static int add_fixed(const Identity *identity, const EnvironmentRequest *request
 		r = strlist_push(list, str_format("XDG_RUNTIME_DIR=/run/user/%u", uid));
 	if (!r)
 		r = strlist_push(list, str_format("DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/%u/bus", uid));
-	if (!r)
+	if (!r && request->peer)
 		r = strlist_push(list, str_format("SSH_CONNECTION=%s", request->peer));
-	if (!r)
+	if (!r && request->session)
 		r = strlist_push(list, str_format("CREEL_SESSION=%s", request->session));
 	return r;
 }

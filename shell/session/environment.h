@@ -9,8 +9,8 @@
 
 typedef struct EnvironmentRequest {
 	const char *shell;       /* the policy's */
-	const char *peer;        /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" */
-	const char *session;     /* id */
+	const char *peer;        /* "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT"; NULL: of no connection */
+	const char *session;     /* id; NULL: in no session */
 	const char *term;        /* NULL or "" without a pty */
 	const char *tty;         /* the pty's path, NULL without one */
 	const StrList *accepted; /* patterns of names that a client may set: the policy's */

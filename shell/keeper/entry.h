@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What every entry of the keeper's in the record has (recording.c). */
+#pragma once
+
+#include "shell/keeper/keeper.h"
+
+#include <syslog.h>
+
+void keeper_entry_begin(const Keeper *keeper, RecordEntry *entry, const char *kind, int priority);
+void keeper_entry_session(const Session *session, RecordEntry *entry);
+/* A record that could not be written is counted in the next one; here it is told once. Empties the entry. */
+void keeper_entry_send(Keeper *keeper, RecordEntry *entry);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* The rows Run and Stop. */
+#include "shell/keeper/run.h"
+#include "shell/bus/bus.h"
+
+#include <string.h>
+
+#define UNREAD_MAX 64U /* messages that a caller leaves unread before it may not start another run */
+
+static int check_keeper(Keeper *keeper, sd_bus_error *error)
+{
+	char unenforced[256];
+
+	keeper_refresh_policy(keeper);
+	if (!keeper->policy)
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, keeper->policy_error.text);
+	if (keeper_unenforced(keeper, unenforced, sizeof(unenforced)))
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, unenforced);
+	return 0;
+}
+
+/* What is sent to it must go somewhere. */
+static int check_peer(const Peer *peer, sd_bus_error *error)
+{
+	uint64_t queued;
+
+	if (sd_bus_get_n_queued_write(peer->bus, &queued) < 0 || queued < UNREAD_MAX)
+		return 0;
+	return sd_bus_error_set(
+		error, KEEPER_ERROR_FULL, "the caller does not read what it is told about earlier runs");
+}
+
+static int begin(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, uint64_t *ret, sd_bus_error *error)
+{
+	_cleanup_(run_freep) Run *run = NULL;
+	int r;
+
+	r = check_keeper(keeper, error);
+	if (!r)
+		r = check_peer(peer, error);
+	if (!r)
+		r = run_new(keeper, peer, asked, code_fd, &run, error);
+	if (r < 0)
+		return r;
+	if (*run->options.session)
+		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, "session: sessions are not available");
+	r = run_start(run, error);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(run)->number;
+	return 0;
+}
+
+int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	_cleanup_(run_options_done) RunOptions asked = RUN_OPTIONS_NONE;
+	Keeper *keeper = userdata;
+	char name[64];
+	uint64_t number = 0;
+	int code_fd, r;
+
+	r = sd_bus_message_read(message, "h", &code_fd);
+	if (r < 0)
+		return r;
+	r = run_options_read(message, &asked, name);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+			"%s: an option that is unknown, missing, of a wrong type, there twice, or out of bounds", name);
+	else
+		r = begin(keeper, peer, &asked, code_fd, &number, error);
+	if (r < 0) {
+		keeper_record_run_refusal(keeper, peer, &asked, error->message ? error->message : strerror(-r));
+		return r;
+	}
+	return sd_bus_reply_method_return(message, "t", number);
+}
+
+int method_stop(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	uint64_t number;
+	Run *run;
+	int r;
+
+	r = sd_bus_message_read(message, "t", &number);
+	if (r < 0)
+		return r;
+	/* of any of the agent's connections: it may end all of its processes anyway */
+	run = run_find(userdata, number);
+	if (!run)
+		return sd_bus_error_set(error, KEEPER_ERROR_NO_SESSION, "no such run, or it is over");
+	run_stop(run, RUN_CANCELLED);
+	return sd_bus_reply_method_return(message, NULL);
+}
