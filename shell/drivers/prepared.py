@@ -3,8 +3,8 @@
 
   INTERPRETER prepared.py COLD MODULE ...      descriptor 3: a SOCK_SEQPACKET socket to the keeper
 
-COLD is the driver of an interpreter that starts for a run (python-run.py); the run's code is executed by its function, so that
-both show the same. One packet goes each way: "H" to the keeper when the modules are imported ("P": not all of them), and from
+COLD is the driver of an interpreter that starts for a run (python-run.py). It is executed here, too, when the run is known, with the
+same arguments and the code on the same descriptor, so that both show the same. One packet goes each way: "H" to the keeper when the modules are imported ("P": not all of them), and from
 it the run: label, working directory and arguments, each with a NUL behind it, and four descriptors: code, stdin, stdout,
 stderr.
 
@@ -26,7 +26,6 @@ import _socket  # noqa: E402
 import atexit  # noqa: E402
 import gc  # noqa: E402
 import importlib.machinery  # noqa: E402
-import importlib.util  # noqa: E402
 import io  # noqa: E402
 import os  # noqa: E402
 import site  # noqa: E402
@@ -35,6 +34,7 @@ import threading  # noqa: E402
 CHANNEL = 3
 PACKET_MAX = 192 * 1024  # label, directory and arguments at their longest (shell/bus/run.h)
 PR_SET_DUMPABLE = 4
+FIRST_TO_GO = "1000"
 
 
 def set_dumpable(yes):
@@ -43,6 +43,15 @@ def set_dumpable(yes):
 
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, int(yes), 0, 0, 0) != 0:
         sys.exit("creel: prctl(PR_SET_DUMPABLE): " + os.strerror(ctypes.get_errno()))
+
+
+def set_oom_score(score):
+    """Whoever needs the memory more gets it. Raised by itself it may be lowered again (proc_pid_oom_score_adj(5))."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(score)
+    except OSError:
+        pass  # a policy that lets it write nothing in /proc: then it is as any other process
 
 
 def preload(names):
@@ -107,14 +116,6 @@ def take_streams(streams):
         setattr(sys, f"__{name}__", stream)
 
 
-def load(path):
-    """The cold driver as a module that no import finds."""
-    loader = importlib.machinery.SourceFileLoader("creel_python", path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
-
-
 def exit_status(problem):
     """What the interpreter makes of a SystemExit."""
     if problem.code is None:
@@ -168,9 +169,13 @@ def end(status):
 
 def main():
     cold, *names = sys.argv[1:]
+    with open("/proc/self/oom_score_adj", encoding="ascii") as file:
+        score = file.read()
+    set_oom_score(FIRST_TO_GO)
     set_dumpable(False)
     os.set_inheritable(CHANNEL, False)
-    driver = load(cold)
+    with open(cold, "rb") as file:
+        driver = compile(file.read(), cold, "exec")
     path = stamp()
     whole = preload(names)
     gc.collect()
@@ -179,17 +184,23 @@ def main():
 
     label, directory, arguments, (code, *streams) = receive()
     set_dumpable(True)
+    set_oom_score(score)
     take_streams(streams)
     try:
         os.chdir(directory)
     except OSError as problem:
         sys.exit(f"creel: cannot enter the working directory: {problem}")
+    os.dup2(code, CHANNEL)
+    os.close(code)
+    sys.argv = [cold, label, *arguments]
     if stamp() != path or shadowed(directory, names):
-        driver.start_again(cold, code, label, arguments)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+    os.set_inheritable(CHANNEL, False)
     importlib.invalidate_caches()
+    sys.path.insert(0, os.path.dirname(cold))  # as it finds it
     status = 0
     try:
-        driver.run(code, label, arguments)
+        exec(driver, {"__name__": "__main__", "__builtins__": sys.modules["builtins"]})
     except SystemExit as problem:
         status = exit_status(problem)
     end(status)
