@@ -322,6 +322,8 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+# what reads code on descriptor 3 and executes it (shell/run/language.c)
+data_files += $(foreach f,node-run.cjs python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
