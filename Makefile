@@ -92,7 +92,7 @@ keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c 
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/target.c
+	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -323,7 +323,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
-data_files += $(foreach f,node-run.cjs python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
+data_files += $(foreach f,node-run.cjs prepared.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 

@@ -10,6 +10,7 @@
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/run.h"
+#include "shell/keeper/spare.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 
 static void keeper_done(Keeper *keeper)
 {
+	spares_done(keeper);
 	runs_done(keeper);
 	server_free(keeper->server);
 	sd_event_source_disable_unref(keeper->attach_timer);
@@ -47,6 +49,7 @@ void keeper_load_policy(Keeper *keeper)
 	Policy *policy = NULL;
 	int r;
 
+	spares_renew(keeper);
 	keeper->unprepared = false;
 	keeper->policy_stamp = policy_stamp("", who->name);
 	r = policy_load("", who->name, &policy, &keeper->policy_error);

@@ -61,10 +61,11 @@ typedef struct Keeper {
 	uint64_t processes_refused;    /* forks beyond limits.processes, as seen at the last birth */
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
 
-	Run *runs;           /* run.h */
-	uint64_t run_number; /* of the last one */
-	Budget budget;       /* memory of runs and of their results */
-	Rate run_refusals;   /* records of refused runs, of which the agent can make very many */
+	struct Spares *spares; /* spare.h; NULL: none was ever wanted */
+	Run *runs;             /* run.h */
+	uint64_t run_number;   /* of the last one */
+	Budget budget;         /* memory of runs and of their results */
+	Rate run_refusals;     /* records of refused runs, of which the agent can make very many */
 } Keeper;
 
 #define SESSION_ID_SIZE 17

@@ -7,6 +7,7 @@
  * one nobody waits.
  */
 #include "shell/keeper/run.h"
+#include "shell/keeper/spare.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/run/language.h"
@@ -118,21 +119,30 @@ static unsigned int count_runs(const Keeper *keeper)
 	return n;
 }
 
-int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error)
+static Run *make_run(Keeper *keeper)
 {
-	_cleanup_(run_freep) Run *run = calloc(1, sizeof(*run));
-	int r;
+	Run *run = calloc(1, sizeof(*run));
 
 	if (!run)
-		return -ENOMEM;
+		return NULL;
 	run->keeper = keeper;
-	run->peer = peer;
 	run->options = RUN_OPTIONS_OWN_NONE;
 	run->code_fd = run->leaf_fd = run->pid_fd = run->output_fd = run->error_fd = -EBADF;
 	run->reason = RUN_REASONS_N;
 	run->exit_code = -1;
 	stream_init(&run->output, &run_watcher, run, 0, 0);
 	stream_init(&run->error, &run_watcher, run, 0, 0);
+	return run;
+}
+
+int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error)
+{
+	_cleanup_(run_freep) Run *run = make_run(keeper);
+	int r;
+
+	if (!run)
+		return -ENOMEM;
+	run->peer = peer;
 	if (place_read(peer->pid, keeper->uid, run->caller) < 0)
 		run->caller[0] = '\0';
 
@@ -150,6 +160,39 @@ int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Ru
 		return r;
 	*ret = TAKE_PTR(run);
 	return 0;
+}
+
+/* ---- one that waits for what it will be ---- */
+
+int run_new_spare(Keeper *keeper, bool independent, Run **ret)
+{
+	_cleanup_(run_freep) Run *run = make_run(keeper);
+	RunOptions asked = RUN_OPTIONS_NONE;
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r;
+
+	if (!run)
+		return -ENOMEM;
+	asked.language = "python";
+	asked.independent = independent;
+	asked.directory = keeper->identity->home;
+	r = run_judge(run, &asked, &error);
+	if (r < 0)
+		return r;
+	run_number(run);
+	*ret = TAKE_PTR(run);
+	return 0;
+}
+
+void run_become(Run *run, Run *spare)
+{
+	run->number = spare->number;
+	run_name_files(run);
+	memcpy(run->name, spare->name, sizeof(run->name));
+	run->leaf_fd = TAKE_FD(spare->leaf_fd);
+	run->pid_fd = TAKE_FD(spare->pid_fd);
+	run->pid = spare->pid;
+	leaf_usage(run->leaf_fd, &run->before);
 }
 
 /* ---- its birth ---- */
@@ -237,6 +280,35 @@ static void drop_leaf(Run *run)
 		log_error("cannot remove the leaf %s", run->name);
 }
 
+int run_birth(Run *run, const RunBirth *what)
+{
+	_cleanup_strlist_ StrList environment = { 0 };
+	Keeper *keeper = run->keeper;
+	BirthRequest order = {
+		.confinement = &keeper->confinement,
+		.program = what->arguments[0],
+		.arguments = what->arguments,
+		.home = run->options.directory,
+		.input_fd = what->input_fd,
+		.output_fd = what->output_fd,
+		.error_fd = what->error_fd,
+		.third_fd = what->passed_fd,
+	};
+	int r;
+
+	r = run_environment(keeper, run, &environment);
+	if (!r)
+		r = make_leaf(run);
+	if (r < 0)
+		return r;
+	order.environment = environment.items;
+	order.leaf_fd = run->leaf_fd;
+	r = birth(&order, &run->pid, &run->pid_fd);
+	if (r < 0)
+		drop_leaf(run);
+	return r;
+}
+
 static int open_input(Run *run)
 {
 	if (run->options.input_fd >= 0)
@@ -247,21 +319,13 @@ static int open_input(Run *run)
 
 static int give_birth(Run *run)
 {
-	_cleanup_strlist_ StrList environment = { 0 }, arguments = { 0 };
-	Keeper *keeper = run->keeper;
+	_cleanup_strlist_ StrList arguments = { 0 };
 	int inside[2] = { -EBADF, -EBADF }, outside[2];
-	BirthRequest order = {
-		.leaf_fd = run->leaf_fd,
-		.confinement = &keeper->confinement,
-		.home = run->options.directory,
-		.third_fd = run->code_fd,
-	};
+	Keeper *keeper = run->keeper;
 	int r;
 
-	r = run_environment(keeper, run, &environment);
-	if (!r)
-		r = language_command(
-			keeper->policy, run->options.language, run->options.label, run->options.arguments, &arguments);
+	r = language_command(
+		keeper->policy, run->options.language, run->options.label, run->options.arguments, &arguments);
 	if (!r)
 		r = open_input(run);
 	if (!r)
@@ -270,13 +334,13 @@ static int give_birth(Run *run)
 		return r;
 	run->output_fd = outside[0];
 	run->error_fd = outside[1];
-	order.program = arguments.items[0];
-	order.arguments = arguments.items;
-	order.environment = environment.items;
-	order.input_fd = run->options.input_fd;
-	order.output_fd = inside[0];
-	order.error_fd = inside[1];
-	r = birth(&order, &run->pid, &run->pid_fd);
+	r = run_birth(run, &(RunBirth){
+				   .arguments = arguments.items,
+				   .input_fd = run->options.input_fd,
+				   .output_fd = inside[0],
+				   .error_fd = inside[1],
+				   .passed_fd = run->code_fd,
+			   });
 	fd_close(inside[0]);
 	fd_close(inside[1]);
 	/* the other end of a pipe is to see when the run's program closes it */
@@ -326,6 +390,7 @@ static int start_failed(int r, sd_bus_error *ret_error)
 int run_start(Run *run, sd_bus_error *ret_error)
 {
 	ProcessUsage usage;
+	bool spare;
 	int r;
 
 	if (run->options.independent)
@@ -336,18 +401,18 @@ int run_start(Run *run, sd_bus_error *ret_error)
 			"network: runs with a network other than the agent's are not available");
 	if (process_usage_read("", run->keeper->uid, &usage) == 0) {
 		run->processes_refused = usage.refused;
-		if (usage.count >= usage.limit)
+		spare = spare_take(run);
+		if (!spare && usage.count >= usage.limit)
 			return start_failed(-EAGAIN, ret_error);
+	} else {
+		spare = spare_take(run);
 	}
-	run_number(run);
 	run->stop = kill_leaf;
-	r = make_leaf(run);
-	if (r < 0)
-		return start_failed(r, ret_error);
-	r = give_birth(run);
-	if (r < 0) {
-		drop_leaf(run);
-		return start_failed(r, ret_error);
+	if (!spare) {
+		run_number(run);
+		r = give_birth(run);
+		if (r < 0)
+			return start_failed(r, ret_error);
 	}
 	r = watch(run);
 	if (r < 0) {
@@ -426,10 +491,18 @@ void runs_peer_gone(Keeper *keeper, const Peer *peer)
 
 /* ---- its end ---- */
 
+/* What its imports used before it was known is not its own, but for their memory, which it has. */
+static void read_usage(Run *run)
+{
+	leaf_usage(run->leaf_fd, &run->usage);
+	run->usage.cpu_usec -= run->before.cpu_usec;
+	run->usage.tasks_refused -= run->before.tasks_refused;
+}
+
 static void leaf_is_empty(Run *run)
 {
 	run->empty_source = sd_event_source_disable_unref(run->empty_source);
-	leaf_usage(run->leaf_fd, &run->usage);
+	read_usage(run);
 	drop_leaf(run);
 	run_over(run);
 }
@@ -471,7 +544,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 	run->ended = true;
 	run->exit_source = sd_event_source_disable_unref(run->exit_source);
 	run->timer = sd_event_source_disable_unref(run->timer);
-	leaf_usage(run->leaf_fd, &run->usage);
+	read_usage(run);
 	/* too much output may still be in the pipes, and is a reason */
 	(void)stream_drain(&run->output);
 	(void)stream_drain(&run->error);
@@ -497,9 +570,13 @@ void run_over(Run *run)
 static unsigned int end_leaf(Keeper *keeper, const char *name, unsigned int tries)
 {
 	_cleanup_close_ int leaf_fd = -EBADF;
+	_cleanup_free_ char *mark = NULL;
+	bool spare = false;
 	int r;
 
 	r = leaf_open(keeper->leaves_fd, name, &leaf_fd);
+	if (!r)
+		spare = leaf_marked(leaf_fd, RUN_MARK_SPARE, &mark) == 0 && strcmp(mark, "idle") == 0;
 	if (!r)
 		r = leaf_kill(leaf_fd);
 	if (!r)
@@ -509,7 +586,8 @@ static unsigned int end_leaf(Keeper *keeper, const char *name, unsigned int trie
 		}
 	if (r < 0)
 		log_error("cannot remove the leaf %s of an earlier keeper: %s", name, strerror(-r));
-	keeper_record_run_abandoned(keeper, name);
+	if (!spare)
+		keeper_record_run_abandoned(keeper, name);
 	return tries;
 }
 

@@ -119,7 +119,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("python", "interpreter"), .type = TYPE_PATH, AT(python), .fallback = "/usr/bin/python3" },
 	{ KEY("python", "pip_install"), WORD(pip_install, words_packages, "yes") },
 	{ KEY("python", "packages"), LIST(pip_packages, ELEMENT_PACKAGE, "") },
-	{ KEY("python", "preload"), LIST(preload, ELEMENT_MODULE, "") },
+	{ KEY("python", "preload"), LIST(preload, ELEMENT_MODULE, ""), .enforced = true },
 
 	{ KEY("javascript", "interpreter"), .type = TYPE_PATH, AT(node), .fallback = "/usr/bin/node" },
 	{ KEY("javascript", "npm_install"), WORD(npm_install, words_packages, "yes") },

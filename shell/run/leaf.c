@@ -75,20 +75,20 @@ static int put_limit(int fd, const char *file, uint64_t value)
 	return file_put_at(fd, file, text);
 }
 
-static int apply_limits(int fd, const LeafLimits *limits)
+int leaf_limit(int leaf_fd, const LeafLimits *limits)
 {
 	char quota[48];
 	int r;
 
-	r = put_limit(fd, "memory.max", limits->memory);
+	r = put_limit(leaf_fd, "memory.max", limits->memory);
 	if (r < 0)
 		return r;
-	r = put_limit(fd, "pids.max", limits->tasks);
+	r = put_limit(leaf_fd, "pids.max", limits->tasks);
 	if (r < 0 || limits->cpu == LEAF_UNLIMITED)
 		return r;
 	(void)snprintf(quota, sizeof(quota), "%llu %u", (unsigned long long)(limits->cpu * CPU_PERIOD_USEC / 1000000U),
 		CPU_PERIOD_USEC);
-	return file_put_at(fd, "cpu.max", quota);
+	return file_put_at(leaf_fd, "cpu.max", quota);
 }
 
 int leaf_make(int parent_fd, const char *name, const LeafLimits *limits, bool branch, int *ret_fd)
@@ -101,7 +101,7 @@ int leaf_make(int parent_fd, const char *name, const LeafLimits *limits, bool br
 		return -errno;
 	r = leaf_open(parent_fd, name, &fd);
 	if (!r && limits)
-		r = apply_limits(fd, limits);
+		r = leaf_limit(fd, limits);
 	if (!r && branch)
 		r = enable_controllers(fd);
 	if (r < 0) {
