@@ -258,6 +258,13 @@ int run_environment(const Keeper *keeper, const Run *run, StrList *ret)
 
 static int on_process_end(sd_event_source *source, const siginfo_t *info, void *userdata);
 
+static void drop_leaf(Run *run)
+{
+	run->leaf_fd = fd_close(run->leaf_fd);
+	if (leaf_remove(run->keeper->leaves_fd, run->name) < 0)
+		log_error("cannot remove the leaf %s", run->name);
+}
+
 /* Whole: a run that lost one process to the memory limit is nothing that anybody could use. */
 static int make_leaf(Run *run)
 {
@@ -270,14 +277,15 @@ static int make_leaf(Run *run)
 
 	(void)snprintf(run->name, sizeof(run->name), "run-%llu", (unsigned long long)run->number);
 	r = leaf_make(run->keeper->leaves_fd, run->name, &limits, false, &run->leaf_fd);
-	return r < 0 ? r : file_put_at(run->leaf_fd, "memory.oom.group", "1");
-}
-
-static void drop_leaf(Run *run)
-{
-	run->leaf_fd = fd_close(run->leaf_fd);
-	if (leaf_remove(run->keeper->leaves_fd, run->name) < 0)
-		log_error("cannot remove the leaf %s", run->name);
+	if (r < 0)
+		return r;
+	r = file_put_at(run->leaf_fd, "memory.oom.group", "1");
+	/* without that controller there is no limit either that it could be about; one that was asked for failed above */
+	if (r < 0 && r != -ENOENT) {
+		drop_leaf(run);
+		return r;
+	}
+	return 0;
 }
 
 int run_birth(Run *run, const RunBirth *what)

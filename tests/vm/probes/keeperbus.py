@@ -61,12 +61,12 @@ class Writer:
             element = kind[1:]
             self.fixed("I", 0)
             at = len(self.data) - 4
-            self.align(8 if element[0] in "(xt" else {"y": 1, "g": 1, "v": 1}.get(element[0], 4))
+            self.align(8 if element[0] in "({xt" else {"y": 1, "g": 1, "v": 1}.get(element[0], 4))
             begin = len(self.data)
             for item in value:
                 self.value(element, item)
             struct.pack_into("<I", self.data, at, len(self.data) - begin)
-        elif kind[0] == "(":
+        elif kind[0] in "({":
             self.align(8)
             for part, item in zip(split(kind[1:-1]), value):
                 self.value(part, item)
@@ -81,14 +81,59 @@ def split(signature):
         start = i
         while signature[i] == "a":
             i += 1
-        if signature[i] == "(":
+        if signature[i] in "({":
             depth = 1
             while depth:
                 i += 1
-                depth += {"(": 1, ")": -1}.get(signature[i], 0)
+                depth += {"(": 1, "{": 1, ")": -1, "}": -1}.get(signature[i], 0)
         i += 1
         kinds.append(signature[start:i])
     return kinds
+
+
+class Reader:
+    """The other way round. A descriptor is its index in the message."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def fixed(self, code):
+        n = struct.calcsize(code)
+        self.at += -self.at % n
+        self.at += n
+        return struct.unpack_from("<" + code, self.data, self.at - n)[0]
+
+    def text(self, n):
+        self.at += n + 1
+        return self.data[self.at - n - 1:self.at - 1].decode("utf-8", "surrogateescape")
+
+    def value(self, kind):
+        if kind == "b":
+            return bool(self.fixed("I"))
+        if kind in Writer.FIXED:
+            return self.fixed(Writer.FIXED[kind])
+        if kind in "so":
+            return self.text(self.fixed("I"))
+        if kind == "g":
+            return self.text(self.fixed("B"))
+        if kind == "v":
+            return self.value(self.value("g"))
+        if kind[0] == "a":
+            n, element = self.fixed("I"), kind[1:]
+            if element[0] in "({xtd":
+                self.at += -self.at % 8
+            end = self.at + n
+            if element == "y":
+                self.at = end
+                return self.data[end - n:end]
+            items = []
+            while self.at < end:
+                items.append(self.value(element))
+            return dict(items) if element[0] == "{" else items
+        if kind[0] in "({":
+            self.at += -self.at % 8
+            return [self.value(part) for part in split(kind[1:-1])]
+        raise ValueError(kind)
 
 
 def message(member, signature, arguments, descriptors=0, interface=INTERFACE, serial=1):

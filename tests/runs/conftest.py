@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""A keeper of runs on this machine (run-keeper.c): its agent is uid 1999, its leaves lie in a cgroup tree that is mounted here."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+sys.path.insert(0, str(ROOT / "tests" / "vm" / "probes"))
+
+import runs  # noqa: E402  the VM's own probe
+
+UID = 1999
+DRIVERS = pathlib.Path("/usr/share/creel/drivers")
+
+
+class Keeper:
+    def __init__(self, folder):
+        self.folder = folder
+        self.home = folder / "home"
+        self.policy_file = folder / "policy"
+        self.socket = folder / "keeper.sock"
+        self.tree = folder / "tree"
+        self.leaves = self.tree / f"creel-test-{os.getpid()}"
+        self.home.mkdir()
+        os.chown(self.home, UID, UID)
+        self.tree.mkdir()
+        subprocess.run(["mount", "-t", "cgroup2", "none", self.tree], check=True)
+        self.leaves.mkdir()
+        self.process = None
+        self.policy()
+
+    def policy(self, text=""):
+        self.policy_file.write_text(text)
+
+    def start(self):
+        argv = [BUILD / "tests" / "run-keeper", self.socket, str(UID), self.home, self.policy_file, self.leaves]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=open(self.folder / "log", "ab"))
+        assert self.process.stdout.readline() == b"ready\n", (self.folder / "log").read_text()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0
+        for leaf in self.left():
+            os.rmdir(self.leaves / leaf)
+        os.rmdir(self.leaves)
+        subprocess.run(["umount", self.tree], check=True)
+
+    def client(self):
+        os.setegid(UID)
+        os.seteuid(UID)
+        try:
+            return runs.Client(str(self.socket), UID)
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+
+    def left(self):
+        return [entry.name for entry in self.leaves.iterdir() if entry.is_dir()]
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+@pytest.fixture(scope="session")
+def drivers():
+    made = not DRIVERS.exists()
+    if made:
+        shutil.copytree(ROOT / "shell" / "drivers", DRIVERS)
+    yield
+    if made:
+        shutil.rmtree(DRIVERS)
+
+
+@pytest.fixture(scope="session")
+def keeper(drivers):
+    if os.getuid():
+        pytest.skip("needs root")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-"))
+    folder.chmod(0o755)
+    keeper = Keeper(folder)
+    keeper.start()
+    yield keeper
+    keeper.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def client(keeper):
+    keeper.policy()
+    client = keeper.client()
+    yield client
+    client.peer.close()
+    end = time.monotonic() + 60
+    while keeper.left():
+        assert time.monotonic() < end, keeper.left()
+        time.sleep(0.01)
