@@ -69,7 +69,7 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/rate.c shell/base/str.c shell/base/passing.c
+	    shell/base/log.c shell/base/privilege.c shell/base/rate.c shell/base/str.c shell/base/passing.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
@@ -77,9 +77,10 @@ bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
-	       shell/confine/landlock.c shell/confine/paths.c shell/confine/places.c shell/confine/programs.c \
-	       shell/confine/rules.c shell/confine/watch.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c shell/run/listening.c
+	       shell/confine/landlock.c shell/confine/loopback.c shell/confine/paths.c shell/confine/places.c \
+	       shell/confine/programs.c shell/confine/rules.c shell/confine/view.c shell/confine/watch.c
+run_src := shell/run/birth.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
+	   shell/run/listening.c shell/run/reaper.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
@@ -92,7 +93,7 @@ keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c 
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/target.c
+	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -167,7 +168,7 @@ creel_libs := libsystemd
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+unit_tests := test_base test_birth test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
 	      test_calls test_confine test_network test_run
@@ -200,6 +201,8 @@ test_operator_libs := libsystemd inih
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
+test_birth_src := $(run_src) $(confine_src) $(policy_src) $(base_src)
+test_birth_libs := inih
 test_session_src := $(session_src) $(policy_src) $(base_src)
 test_session_libs := inih
 test_session_ldlibs := -lpam

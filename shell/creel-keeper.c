@@ -7,20 +7,20 @@
  * cgroups of other units, so it may die at any time.
  */
 #include "shell/base/log.h"
+#include "shell/base/privilege.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/run.h"
 #include "shell/keeper/spare.h"
+#include "shell/keeper/surroundings.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 
 static void keeper_done(Keeper *keeper)
@@ -31,6 +31,7 @@ static void keeper_done(Keeper *keeper)
 	sd_event_source_disable_unref(keeper->attach_timer);
 	record_free(keeper->record);
 	account_free(keeper->account);
+	settings_forget(keeper);
 	policy_free(keeper->policy);
 	confinement_done(&keeper->confinement);
 	identity_free(keeper->identity);
@@ -73,6 +74,7 @@ void keeper_load_policy(Keeper *keeper)
 		policy = policy_free(policy);
 		log_error("logins are refused: %s", keeper->policy_error.text);
 	}
+	settings_forget(keeper);
 	policy_free(keeper->policy);
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
@@ -172,17 +174,15 @@ static int block_child_signal(void)
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
-/* It is in this unit's bounding set for what agents execute (shell/confine/confine.c), and is not for the keeper itself. */
-static int drop_raw(void)
+/*
+ * One is in this unit's bounding set for what agents execute (shell/confine/confine.c), and is not for the keeper itself.
+ * Others are for the birth of a run, and in effect only then.
+ */
+static int reduce_privileges(void)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	int r = privilege_drop(PRIVILEGE(CAP_NET_RAW));
 
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	data[CAP_TO_INDEX(CAP_NET_RAW)].effective &= ~CAP_TO_MASK(CAP_NET_RAW);
-	data[CAP_TO_INDEX(CAP_NET_RAW)].permitted &= ~CAP_TO_MASK(CAP_NET_RAW);
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+	return r < 0 ? r : privilege_lower(PRIVILEGE_SURROUNDINGS);
 }
 
 static int keeper_start(Keeper *keeper, const char *uid_text)
@@ -190,9 +190,9 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 	uint64_t uid;
 	int r;
 
-	r = drop_raw();
+	r = reduce_privileges();
 	if (r < 0) {
-		log_error("CAP_NET_RAW cannot be dropped: %s", strerror(-r));
+		log_error("capabilities cannot be dropped: %s", strerror(-r));
 		return r;
 	}
 	r = str_to_u64(uid_text, AGENT_UID_MAX, &uid);
@@ -251,6 +251,7 @@ int main(int argc, char **argv)
 		.rescue_fd = -EBADF,
 		.kept_fd = -EBADF,
 		.confinement = CONFINEMENT_NONE,
+		.variants = { CONFINEMENT_NONE, CONFINEMENT_NONE, CONFINEMENT_NONE, CONFINEMENT_NONE },
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },
 		.looks = { .interval_usec = 50000, .burst = 100 },

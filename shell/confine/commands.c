@@ -28,9 +28,8 @@ static int check_place(Plan *plan, const char *key, const char *path)
 
 	if (!tree)
 		return 0;
-	return plan_refuse(plan,
-		"[commands] %s: `%s` is in `%s`, which the agent may write: its content is the agent's", key, path,
-		tree);
+	return plan_refuse(
+		plan, "%s: `%s` is in `%s`, which the agent may write: its content is the agent's", key, path, tree);
 }
 
 /* All that a word of the list can mean: itself, or that name in each folder of commands. */
@@ -47,6 +46,12 @@ static int expand_word(const StrList *folders, const char *word, StrList *ret)
 	return 0;
 }
 
+/* Without which there is nothing: the login shell, or the interpreter of the run. */
+static const char *shell_of(const Plan *plan)
+{
+	return plan->request->bash ? "/bin/bash" : plan->request->policy->shell;
+}
+
 /* ---- deny ---- */
 
 static int exclude_names(Plan *plan, const char *path, const struct stat *st)
@@ -60,9 +65,8 @@ static int exclude_names(Plan *plan, const char *path, const struct stat *st)
 	if (r < 0)
 		return r;
 	if (n != st->st_nlink)
-		return plan_refuse(plan,
-			"[commands] deny: `%s` has %lu names, of which %zu were found: the others would work", path,
-			(unsigned long)st->st_nlink, n);
+		return plan_refuse(plan, "%s: `%s` has %lu names, of which %zu were found: the others would work",
+			plan->deny_key, path, (unsigned long)st->st_nlink, n);
 	return 0;
 }
 
@@ -74,7 +78,7 @@ static int deny_path(Plan *plan, const char *path)
 
 	r = path_resolve(path, &resolved);
 	if (!r)
-		r = check_place(plan, "deny", resolved);
+		r = check_place(plan, plan->deny_key, resolved);
 	/* the name as well, though nothing may be there: then the folder is given entry by entry, and not as a whole */
 	if (!r)
 		r = paths_add(&plan->excluded, path);
@@ -90,13 +94,13 @@ static int check_shell(Plan *plan)
 	_cleanup_free_ char *shell = NULL;
 	int r;
 
-	r = path_resolve(plan->request->policy->shell, &shell);
+	r = path_resolve(shell_of(plan), &shell);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < plan->excluded.n; i++)
 		if (path_within(shell, plan->excluded.items[i]))
-			return plan_refuse(plan, "[commands] deny: `%s` is the login shell, %s",
-				plan->excluded.items[i], plan->request->policy->shell);
+			return plan_refuse(plan, "%s: `%s` is the %s, %s", plan->deny_key, plan->excluded.items[i],
+				plan->request->bash ? "interpreter" : "login shell", shell_of(plan));
 	return 0;
 }
 
@@ -123,8 +127,8 @@ static int check_denied(Plan *plan, const char *path)
 		if (path_within(path, plan->excluded.items[i]))
 			return 1;
 		if (path_within(plan->excluded.items[i], path))
-			return plan_refuse(plan, "[commands] allow: `%s` holds `%s`, which is denied or hidden", path,
-				plan->excluded.items[i]);
+			return plan_refuse(plan, "%s: `%s` holds `%s`, which is denied or hidden", plan->allow_key,
+				path, plan->excluded.items[i]);
 	}
 	return 0;
 }
@@ -145,7 +149,7 @@ static int allow_path(Plan *plan, const char *path)
 		if (r > 0)
 			return 0;
 		if (!r)
-			r = check_place(plan, "allow", resolved);
+			r = check_place(plan, plan->allow_key, resolved);
 		if (!r)
 			r = paths_add(&plan->programs, resolved);
 		if (r < 0 || !S_ISREG(st.st_mode))
@@ -177,8 +181,8 @@ static int allow_implied(Plan *plan, const StrList *folders)
 	const Policy *policy = plan->request->policy;
 	int r;
 
-	r = allow_path(plan, policy->shell);
-	for (size_t i = 0; !r && i < policy->subsystems.n; i++) {
+	r = allow_path(plan, shell_of(plan));
+	for (size_t i = 0; !r && !plan->request->bash && i < policy->subsystems.n; i++) {
 		const char *program = strchr(policy->subsystems.items[i], '=');
 		_cleanup_free_ char *path = program ? strndup(program + 1, strcspn(program + 1, " ")) : NULL;
 
@@ -221,18 +225,17 @@ static int watch_sources(Plan *plan, const StrList *folders)
 
 int plan_commands(Plan *plan)
 {
-	const Policy *policy = plan->request->policy;
 	_cleanup_strlist_ StrList folders = { 0 };
 	int r;
 
-	if (!policy->commands_allow.n && !policy->commands_deny.n)
+	if (!plan->allow->n && !plan->deny->n)
 		return 0;
 	r = programs_folders(&folders);
 	if (!r)
 		r = watch_sources(plan, &folders);
-	if (!r && policy->commands_deny.n)
-		r = deny_all(plan, &folders, &policy->commands_deny);
-	if (!r && policy->commands_allow.n)
-		r = allow_all(plan, &folders, &policy->commands_allow);
+	if (!r && plan->deny->n)
+		r = deny_all(plan, &folders, plan->deny);
+	if (!r && plan->allow->n)
+		r = allow_all(plan, &folders, plan->allow);
 	return r;
 }

@@ -21,9 +21,58 @@ static struct rlimit both(uint64_t value)
 	return (struct rlimit){ .rlim_cur = limit, .rlim_max = limit };
 }
 
+/* The plan of rules that the child makes, with what it refers to. */
+struct LateRules {
+	ConfinementRequest request;
+	PolicyError error;
+	Plan plan;
+	int abi;
+};
+
+static LateRules *late_rules_free(LateRules *late)
+{
+	if (late) {
+		plan_done(&late->plan);
+		free(late);
+	}
+	return NULL;
+}
+
+/* Takes the plan apart from what is to be watched. */
+static int keep_plan(Plan *plan, int abi, LateRules **ret)
+{
+	LateRules *late = calloc(1, sizeof(*late));
+
+	if (!late)
+		return -ENOMEM;
+	late->request = *plan->request;
+	late->abi = abi;
+	late->plan = *plan;
+	late->plan.request = &late->request;
+	late->plan.error = &late->error;
+	late->plan.watch = (Watch){ 0 };
+	*plan = (Plan){ .request = plan->request, .error = plan->error, .watch = plan->watch };
+	*ret = late;
+	return 0;
+}
+
+static Plan plan_for(const ConfinementRequest *request, PolicyError *error)
+{
+	const Policy *policy = request->policy;
+
+	return (Plan){
+		.request = request,
+		.error = error,
+		.allow = request->bash ? &policy->bash_allow : &policy->commands_allow,
+		.deny = request->bash ? &policy->bash_deny : &policy->commands_deny,
+		.allow_key = request->bash ? "[exec] bash_allow" : "[commands] allow",
+		.deny_key = request->bash ? "[exec] bash_deny" : "[commands] deny",
+	};
+}
+
 static int prepare_rules(const ConfinementRequest *request, Confinement *confinement, PolicyError *ret_error)
 {
-	_cleanup_(plan_done) Plan plan = { .request = request, .error = ret_error };
+	_cleanup_(plan_done) Plan plan = plan_for(request, ret_error);
 	int abi = landlock_abi(), r;
 
 	if (abi < LANDLOCK_ABI_MIN) {
@@ -36,7 +85,9 @@ static int prepare_rules(const ConfinementRequest *request, Confinement *confine
 	r = plan_places(&plan);
 	if (!r)
 		r = plan_commands(&plan);
-	if (!r)
+	if (!r && request->late)
+		r = keep_plan(&plan, abi, &confinement->late);
+	else if (!r)
 		r = rules_make(&plan, abi, &confinement->ruleset_fd);
 	if (r < 0) {
 		if (!*ret_error->text)
@@ -52,7 +103,8 @@ static int prepare_all(const ConfinementRequest *request, Confinement *confineme
 {
 	const Policy *policy = request->policy;
 	/* with a list of programs nothing else may be executed, and a file without a name has no rule */
-	const CallsOptions calls = { .kill = policy->calls_kill, .memory = !policy->commands_allow.n };
+	const StrList *allow = request->bash ? &policy->bash_allow : &policy->commands_allow;
+	const CallsOptions calls = { .kill = policy->calls_kill, .memory = !allow->n };
 	char text[16];
 	uint64_t last;
 	int r;
@@ -105,6 +157,7 @@ bool confinement_is_current(const Confinement *confinement)
 void confinement_done(Confinement *confinement)
 {
 	fd_close(confinement->ruleset_fd);
+	late_rules_free(confinement->late);
 	filter_done(&confinement->filter);
 	watch_done(&confinement->watch);
 	*confinement = CONFINEMENT_NONE;
@@ -238,6 +291,24 @@ int confinement_apply(const Confinement *confinement, const char **ret_step)
 	if (confinement->ruleset_fd >= 0)
 		(void)close(confinement->ruleset_fd);
 	return r;
+}
+
+int confinement_narrow(const Confinement *confinement, const char **ret_step)
+{
+	int r = restrict_itself(confinement, ret_step);
+
+	if (confinement->ruleset_fd >= 0)
+		(void)close(confinement->ruleset_fd);
+	return r;
+}
+
+int confinement_make_rules(const Confinement *confinement, int *ret_fd)
+{
+	if (!confinement->late) {
+		*ret_fd = confinement->ruleset_fd;
+		return 0;
+	}
+	return rules_make(&confinement->late->plan, confinement->late->abi, ret_fd);
 }
 
 static int lower_limit(int resource, const struct rlimit *wanted)

@@ -10,6 +10,10 @@
  * Who uses it: the keeper (prepares once a policy, applies in each child), and programs that the agent itself runs before
  * anything of its choice - creel-shell, the user manager's wrapper - which prepare and apply in one process. What an agent
  * cannot open for itself while it prepares is granted to nobody: a missing rule only takes away.
+ *
+ * The one exception to 'prepare in the parent': rules about files in a mount namespace that is made after clone (view.h) are
+ * rights on inodes that were not there before. Then the parent prepares what costs time (paths, lists of programs), and the
+ * child makes the rules of it. That allocates, which is sound there because the child is a copy of a process of one thread.
  */
 #pragma once
 
@@ -36,7 +40,16 @@ typedef struct ConfinementRequest {
 	 * systemd's own helpers where [commands] allow names the rest.
 	 */
 	bool manager;
+	/*
+	 * For what a bash run gets on top of the rest (confinement_narrow()): the rights on programs are those of [exec]
+	 * bash_allow and bash_deny, and not of [commands] allow and deny.
+	 */
+	bool bash;
+	/* Leaves the rules about files to the child (confinement_make_rules()); `policy` must outlive the confinement then. */
+	bool late;
 } ConfinementRequest;
+
+typedef struct LateRules LateRules;
 
 typedef struct Confinement {
 	uid_t uid;
@@ -46,10 +59,11 @@ typedef struct Confinement {
 	int oom_score_adjust;
 	struct rlimit open_files, file_size;
 	int last_capability;
-	int ruleset_fd; /* Landlock; owned, close-on-exec; -EBADF: the policy does without where the kernel has none */
-	Filter filter;  /* owned */
-	Watch watch;    /* owned: what the rules were made from ... */
-	uint64_t stamp; /* ... and what it looked like then */
+	int ruleset_fd;  /* Landlock; owned, close-on-exec; -EBADF: the policy does without where the kernel has none */
+	LateRules *late; /* owned; NULL unless asked for: then ruleset_fd is unset until confinement_make_rules() */
+	Filter filter;   /* owned */
+	Watch watch;     /* owned: what the rules were made from ... */
+	uint64_t stamp;  /* ... and what it looked like then */
 } Confinement;
 
 /* Nothing prepared yet; confinement_done() does nothing to it. */
@@ -77,6 +91,20 @@ void confinement_done(Confinement *confinement);
  * Returns 0, or a negative errno with the name of the step that failed.
  */
 _must_check_ int confinement_apply(const Confinement *confinement, const char **ret_step);
+
+/*
+ * A second confinement on top of one that was applied: what either refuses is refused. Its rules about files and its filter of
+ * calls count, all else was applied with the first. Closes its `ruleset_fd` in this process.
+ * Context and returns: as confinement_apply(). Privilege: none.
+ */
+_must_check_ int confinement_narrow(const Confinement *confinement, const char **ret_step);
+
+/*
+ * Makes the rules of a confinement that left them for later; `*ret_fd` takes the place of its ruleset_fd. Does nothing to one
+ * that has them: `*ret_fd` is its own then. Returns 0 or a negative errno.
+ * Context: child, after clone and after view_enter(); single-threaded, allocates. Privilege: as confinement_prepare().
+ */
+_must_check_ int confinement_make_rules(const Confinement *confinement, int *ret_fd);
 
 /*
  * The same for a process that is the agent already (creel-shell, the user manager's wrapper): no identity to take; limits

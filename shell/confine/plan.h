@@ -15,6 +15,9 @@
 typedef struct Plan {
 	const ConfinementRequest *request;
 	PolicyError *error;
+	/* what may be executed: [commands], or [exec] of bash runs; and how their keys are called */
+	const StrList *allow, *deny;
+	const char *allow_key, *deny_key;
 	char *home;        /* resolved */
 	StrList write;     /* trees that may be written */
 	StrList readable;  /* read_only places beneath hidden ones */

@@ -3,6 +3,7 @@
  * What cannot be opened gets no rule: that only takes away. A process that prepares as the agent (creel-shell) opens less
  * than the keeper, and grants at most the same.
  */
+#include "shell/base/privilege.h"
 #include "shell/confine/landlock.h"
 #include "shell/confine/plan.h"
 
@@ -73,6 +74,8 @@ static int open_place(const Rules *rules, const char *path, int *ret_fd)
 		r = -EPERM;
 	(void)setfsuid(0);
 	(void)setfsgid(0);
+	/* as in identity_give_back(); a child with a view has made its mounts by now */
+	(void)!privilege_lower(PRIVILEGE_SURROUNDINGS);
 	return r;
 }
 
@@ -207,7 +210,6 @@ static int grant_all(const Rules *rules)
 
 int rules_make(Plan *plan, int abi, int *ret_fd)
 {
-	const Policy *policy = plan->request->policy;
 	_cleanup_close_ int fd = -EBADF;
 	Rules rules = { .plan = plan, .abi = abi };
 	uint64_t handled = WRITE_RIGHTS;
@@ -217,11 +219,11 @@ int rules_make(Plan *plan, int abi, int *ret_fd)
 		handled |= RIGHT_READ_FILE;
 	if (plan->hides_folder)
 		handled |= RIGHT_READ_DIR;
-	if (policy->commands_allow.n || policy->commands_deny.n)
+	if (plan->allow->n || plan->deny->n)
 		handled |= RIGHT_EXECUTE;
 	/* with an allow list only what it names is executed */
 	rules.base = handled & (RIGHT_READ_FILE | RIGHT_READ_DIR | RIGHT_EXECUTE);
-	if (policy->commands_allow.n)
+	if (plan->allow->n)
 		rules.base &= ~RIGHT_EXECUTE;
 
 	paths_sort(&plan->excluded);

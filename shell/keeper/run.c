@@ -8,6 +8,7 @@
  */
 #include "shell/keeper/run.h"
 #include "shell/keeper/spare.h"
+#include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/run/language.h"
@@ -56,6 +57,7 @@ Run *run_free(Run *run)
 	fd_close(run->pid_fd);
 	fd_close(run->output_fd);
 	fd_close(run->error_fd);
+	fd_close(run->report_fd);
 	budget_release(&run->keeper->budget, run->reserved);
 	free(run);
 	return NULL;
@@ -119,7 +121,7 @@ static unsigned int count_runs(const Keeper *keeper)
 	return n;
 }
 
-static Run *make_run(Keeper *keeper)
+Run *run_make(Keeper *keeper)
 {
 	Run *run = calloc(1, sizeof(*run));
 
@@ -127,7 +129,7 @@ static Run *make_run(Keeper *keeper)
 		return NULL;
 	run->keeper = keeper;
 	run->options = RUN_OPTIONS_OWN_NONE;
-	run->code_fd = run->leaf_fd = run->pid_fd = run->output_fd = run->error_fd = -EBADF;
+	run->code_fd = run->leaf_fd = run->pid_fd = run->output_fd = run->error_fd = run->report_fd = -EBADF;
 	run->reason = RUN_REASONS_N;
 	run->exit_code = -1;
 	stream_init(&run->output, &run_watcher, run, 0, 0);
@@ -137,7 +139,7 @@ static Run *make_run(Keeper *keeper)
 
 int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error)
 {
-	_cleanup_(run_freep) Run *run = make_run(keeper);
+	_cleanup_(run_freep) Run *run = run_make(keeper);
 	int r;
 
 	if (!run)
@@ -160,39 +162,6 @@ int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Ru
 		return r;
 	*ret = TAKE_PTR(run);
 	return 0;
-}
-
-/* ---- one that waits for what it will be ---- */
-
-int run_new_spare(Keeper *keeper, bool independent, Run **ret)
-{
-	_cleanup_(run_freep) Run *run = make_run(keeper);
-	RunOptions asked = RUN_OPTIONS_NONE;
-	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-	int r;
-
-	if (!run)
-		return -ENOMEM;
-	asked.language = "python";
-	asked.independent = independent;
-	asked.directory = keeper->identity->home;
-	r = run_judge(run, &asked, &error);
-	if (r < 0)
-		return r;
-	run_number(run);
-	*ret = TAKE_PTR(run);
-	return 0;
-}
-
-void run_become(Run *run, Run *spare)
-{
-	run->number = spare->number;
-	run_name_files(run);
-	memcpy(run->name, spare->name, sizeof(run->name));
-	run->leaf_fd = TAKE_FD(spare->leaf_fd);
-	run->pid_fd = TAKE_FD(spare->pid_fd);
-	run->pid = spare->pid;
-	leaf_usage(run->leaf_fd, &run->before);
 }
 
 /* ---- its birth ---- */
@@ -270,7 +239,9 @@ static int make_leaf(Run *run)
 {
 	const LeafLimits limits = {
 		.memory = run->options.memory,
-		.tasks = run->options.processes,
+		.tasks = run->options.processes == LEAF_UNLIMITED
+				 ? LEAF_UNLIMITED
+				 : run->options.processes + setting_processes(&run->options),
 		.cpu = run->options.cpu,
 	};
 	int r;
@@ -288,15 +259,13 @@ static int make_leaf(Run *run)
 	return 0;
 }
 
-int run_birth(Run *run, const RunBirth *what)
+int run_birth(Run *run, const RunBirth *what, PolicyError *ret_reason)
 {
+	_cleanup_(setting_done) Setting setting = SETTING_NONE;
 	_cleanup_strlist_ StrList environment = { 0 };
-	Keeper *keeper = run->keeper;
 	BirthRequest order = {
-		.confinement = &keeper->confinement,
 		.program = what->arguments[0],
 		.arguments = what->arguments,
-		.home = run->options.directory,
 		.input_fd = what->input_fd,
 		.output_fd = what->output_fd,
 		.error_fd = what->error_fd,
@@ -304,14 +273,16 @@ int run_birth(Run *run, const RunBirth *what)
 	};
 	int r;
 
-	r = run_environment(keeper, run, &environment);
+	r = run_environment(run->keeper, run, &environment);
 	if (!r)
 		r = make_leaf(run);
 	if (r < 0)
 		return r;
 	order.environment = environment.items;
-	order.leaf_fd = run->leaf_fd;
-	r = birth(&order, &run->pid, &run->pid_fd);
+	r = setting_prepare(run->keeper, &run->options, run->leaf_fd, &order, &setting, ret_reason);
+	if (!r)
+		r = birth(&order, &run->pid, &run->pid_fd);
+	run->report_fd = TAKE_FD(setting.read_fd);
 	if (r < 0)
 		drop_leaf(run);
 	return r;
@@ -325,7 +296,7 @@ static int open_input(Run *run)
 	return run->options.input_fd < 0 ? -errno : 0;
 }
 
-static int give_birth(Run *run)
+static int give_birth(Run *run, PolicyError *ret_reason)
 {
 	_cleanup_strlist_ StrList arguments = { 0 };
 	int inside[2] = { -EBADF, -EBADF }, outside[2];
@@ -342,13 +313,15 @@ static int give_birth(Run *run)
 		return r;
 	run->output_fd = outside[0];
 	run->error_fd = outside[1];
-	r = run_birth(run, &(RunBirth){
-				   .arguments = arguments.items,
-				   .input_fd = run->options.input_fd,
-				   .output_fd = inside[0],
-				   .error_fd = inside[1],
-				   .passed_fd = run->code_fd,
-			   });
+	r = run_birth(run,
+		&(RunBirth){
+			.arguments = arguments.items,
+			.input_fd = run->options.input_fd,
+			.output_fd = inside[0],
+			.error_fd = inside[1],
+			.passed_fd = run->code_fd,
+		},
+		ret_reason);
 	fd_close(inside[0]);
 	fd_close(inside[1]);
 	/* the other end of a pipe is to see when the run's program closes it */
@@ -388,8 +361,10 @@ static int watch(Run *run)
 	return r < 0 ? r : run_begun(run);
 }
 
-static int start_failed(int r, sd_bus_error *ret_error)
+static int start_failed(int r, const PolicyError *reason, sd_bus_error *ret_error)
 {
+	if (*reason->text)
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_POLICY, reason->text);
 	if (r == -EAGAIN)
 		return sd_bus_error_set(ret_error, KEEPER_ERROR_FULL, "the agent's limit of processes is reached");
 	return sd_bus_error_setf(ret_error, KEEPER_ERROR_FAILED, "cannot start a process: %s", strerror(-r));
@@ -397,36 +372,31 @@ static int start_failed(int r, sd_bus_error *ret_error)
 
 int run_start(Run *run, sd_bus_error *ret_error)
 {
+	PolicyError reason = { "" };
 	ProcessUsage usage;
 	bool spare;
 	int r;
 
-	if (run->options.independent)
-		return sd_bus_error_set(ret_error, KEEPER_ERROR_POLICY,
-			"independent: runs with a file system of their own are not available");
-	if (strcmp(run->options.network, run_network_name(run->keeper->policy->network)) != 0)
-		return sd_bus_error_set(ret_error, KEEPER_ERROR_POLICY,
-			"network: runs with a network other than the agent's are not available");
 	if (process_usage_read("", run->keeper->uid, &usage) == 0) {
 		run->processes_refused = usage.refused;
 		spare = spare_take(run);
 		if (!spare && usage.count >= usage.limit)
-			return start_failed(-EAGAIN, ret_error);
+			return start_failed(-EAGAIN, &reason, ret_error);
 	} else {
 		spare = spare_take(run);
 	}
 	run->stop = kill_leaf;
 	if (!spare) {
 		run_number(run);
-		r = give_birth(run);
+		r = give_birth(run, &reason);
 		if (r < 0)
-			return start_failed(r, ret_error);
+			return start_failed(r, &reason, ret_error);
 	}
 	r = watch(run);
 	if (r < 0) {
 		abort_birth(run);
 		drop_leaf(run);
-		return start_failed(r, ret_error);
+		return start_failed(r, &reason, ret_error);
 	}
 	return 0;
 }
@@ -545,10 +515,30 @@ static void wait_empty(Run *run)
 		leaf_is_empty(run);
 }
 
+/* It gave up before there was a program, and said why on its stderr. */
+static void never_began(Run *run, int status)
+{
+	char quoted[256];
+
+	if (run->reason != RUN_REASONS_N)
+		return;
+	run->reason = RUN_REFUSED;
+	if (status == BIRTH_EXIT_DIRECTORY)
+		(void)snprintf(run->sentence, sizeof(run->sentence),
+			"Error: directory: \"%s\" is not there in an independent run",
+			str_quote(run->options.directory, strlen(run->options.directory), quoted, sizeof(quoted)));
+	else
+		(void)snprintf(run->sentence, sizeof(run->sentence),
+			"Error: an independent run could not begin: its stderr says why");
+}
+
 static int on_process_end(sd_event_source *source, const siginfo_t *info, void *userdata)
 {
+	siginfo_t ending = *info;
 	Run *run = userdata;
 
+	if (!birth_ending(run->report_fd, info, &ending.si_code, &ending.si_status))
+		never_began(run, info->si_status);
 	run->ended = true;
 	run->exit_source = sd_event_source_disable_unref(run->exit_source);
 	run->timer = sd_event_source_disable_unref(run->timer);
@@ -556,7 +546,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 	/* too much output may still be in the pipes, and is a reason */
 	(void)stream_drain(&run->output);
 	(void)stream_drain(&run->error);
-	run_explain(run, info);
+	run_explain(run, &ending);
 	wait_empty(run);
 	return 0;
 }

@@ -67,6 +67,7 @@ struct Run {
 	pid_t pid;
 	int pid_fd;
 	int output_fd, error_fd; /* our ends of its pipes */
+	int report_fd;           /* how its program ended (birth_ending()); -EBADF: as its process did */
 	bool ended;              /* its process; something else in the leaf may live */
 	sd_event_source *exit_source, *empty_source;
 	uint64_t processes_refused; /* of the agent, when it began */
@@ -85,6 +86,8 @@ struct Run {
  */
 _must_check_ int run_new(
 	Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error);
+/* One for which nothing was asked yet. NULL: no memory. */
+Run *run_make(Keeper *keeper);
 /* Accepts NULL. Returns NULL. Ends nothing and tells nobody: of a run that never began, or is over. */
 Run *run_free(Run *run);
 DEFINE_CLEANUP(Run, run_free)
@@ -101,12 +104,15 @@ void runs_peer_gone(Keeper *keeper, const Peer *peer);
 void runs_end_adopted(Keeper *keeper);
 /* At the keeper's own end: kills all, without waiting; its successor removes the leaves. */
 void runs_done(Keeper *keeper);
+/* run-spare.c, for spare.c */
 /*
- * For spare.c. One that has a number and the policy's limits, and no code: to be born by run_birth() and never begun.
+ * One that has a number and the policy's limits, and no code: to be born by run_birth() and never begun.
  * Then `run` has all that it is to the system; what is left of `spare` is for run_free().
  */
 _must_check_ int run_new_spare(Keeper *keeper, bool independent, Run **ret);
 void run_become(Run *run, Run *spare);
+/* Sends it all that its process needs, in one packet that waits for nobody, and makes the run's pipes. */
+_must_check_ int run_hand_over(Run *run, int channel_fd);
 #define RUN_MARK_SPARE "spare" /* of a leaf: "idle" or "taken" */
 
 /* All borrowed. */
@@ -115,8 +121,11 @@ typedef struct RunBirth {
 	int input_fd, output_fd, error_fd, passed_fd; /* become 0 to 3 */
 } RunBirth;
 
-/* Makes the run's leaf and, in it, its process, in what surrounds such a run; nothing is left of it on failure. */
-_must_check_ int run_birth(Run *run, const RunBirth *what);
+/*
+ * Makes the run's leaf and, in it, its process, in what surrounds such a run; nothing is left of it on failure. `ret_reason` is
+ * filled where a sentence says more than the errno.
+ */
+_must_check_ int run_birth(Run *run, const RunBirth *what, PolicyError *ret_reason);
 /* The pipes that a run or a REPL writes to: ends of the agent's, ours not blocking. The caller closes all of them. */
 _must_check_ int run_open_pipes(const Identity *identity, int ret_inside[static 2], int ret_outside[static 2]);
 /* The environment of what runs: of `run`, or of a REPL (NULL). */

@@ -11,6 +11,7 @@
  * given up before anything is handed over. What is stopped, ended or starved later is a run like any other.
  */
 #include "shell/keeper/spare.h"
+#include "shell/keeper/surroundings.h"
 #include "shell/base/file.h"
 #include "shell/base/log.h"
 #include "shell/run/language.h"
@@ -212,6 +213,7 @@ static int give_birth(Spare *spare)
 {
 	_cleanup_strlist_ StrList arguments = { 0 };
 	_cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), theirs = -EBADF;
+	PolicyError reason = { "" };
 	int ends[2], r;
 
 	if (null_fd < 0)
@@ -224,13 +226,15 @@ static int give_birth(Spare *spare)
 	spare->channel_fd = ends[0];
 	theirs = ends[1];
 
-	r = run_birth(spare->run, &(RunBirth){
-					  .arguments = arguments.items,
-					  .input_fd = null_fd,
-					  .output_fd = null_fd,
-					  .error_fd = null_fd,
-					  .passed_fd = theirs,
-				  });
+	r = run_birth(spare->run,
+		&(RunBirth){
+			.arguments = arguments.items,
+			.input_fd = null_fd,
+			.output_fd = null_fd,
+			.error_fd = null_fd,
+			.passed_fd = theirs,
+		},
+		&reason);
 	if (r < 0)
 		return r;
 	r = set_weight(spare, WEIGHT_IDLE);
@@ -309,13 +313,14 @@ static void order(Spare *spare)
 
 /* ---- its run ---- */
 
-/* Its processes wait for something: none is stopped, or gone. */
-static bool waits(const Spare *spare)
+static bool all_wait(int leaf_fd, const char *file)
 {
 	char pids[16 * PROCESSES_MAX], stat[512], path[48], *rest = pids, *pid, *state;
+	int r;
 
-	if (file_get_at(spare->run->leaf_fd, "cgroup.procs", pids, sizeof(pids)) < 0)
-		return false;
+	r = file_get_at(leaf_fd, file, pids, sizeof(pids));
+	if (r < 0)
+		return r == -ENOENT;
 	while ((pid = strsep(&rest, "\n"))) {
 		if (!*pid)
 			continue;
@@ -330,6 +335,13 @@ static bool waits(const Spare *spare)
 	return true;
 }
 
+/* Its processes are there, and none is stopped. */
+static bool waits(const Spare *spare)
+{
+	return all_wait(spare->run->leaf_fd, "cgroup.procs") &&
+	       all_wait(spare->run->leaf_fd, RESTRICTED_LEAF "/cgroup.procs");
+}
+
 /* The run's own limits leave room for what the spare has already. */
 static bool fits(const Spare *spare, const RunOptions *options)
 {
@@ -337,7 +349,7 @@ static bool fits(const Spare *spare, const RunOptions *options)
 
 	return leaf_number(spare->run->leaf_fd, "memory.current", &memory) == 0 &&
 	       leaf_number(spare->run->leaf_fd, "pids.current", &tasks) == 0 && memory <= options->memory / 2 &&
-	       tasks <= options->processes;
+	       (options->processes == LEAF_UNLIMITED || tasks <= options->processes + setting_processes(options));
 }
 
 static bool could_serve(const Run *run)
@@ -351,89 +363,18 @@ static bool could_serve(const Run *run)
 
 static int set_limits(const Spare *spare, const RunOptions *options)
 {
-	const LeafLimits limits = { .memory = options->memory, .tasks = options->processes, .cpu = options->cpu };
+	const LeafLimits limits = {
+		.memory = options->memory,
+		.tasks = options->processes == LEAF_UNLIMITED ? LEAF_UNLIMITED
+							      : options->processes + setting_processes(options),
+		.cpu = options->cpu,
+	};
 	int r;
 
 	r = leaf_limit(spare->run->leaf_fd, &limits);
 	if (!r)
 		r = set_weight(spare, WEIGHT_RUN);
 	return r < 0 ? r : leaf_mark(spare->run->leaf_fd, RUN_MARK_SPARE, "taken");
-}
-
-/* Label, directory and arguments, each with its NUL. */
-static int pack(const RunOptions *options, char **ret, size_t *ret_n)
-{
-	size_t n = strlen(options->label) + strlen(options->directory) + 2;
-	char *packet, *at;
-
-	for (char *const *argument = options->arguments; argument && *argument; argument++)
-		n += strlen(*argument) + 1;
-	packet = malloc(n);
-	if (!packet)
-		return -ENOMEM;
-	at = stpcpy(packet, options->label) + 1;
-	at = stpcpy(at, options->directory) + 1;
-	for (char *const *argument = options->arguments; argument && *argument; argument++)
-		at = stpcpy(at, *argument) + 1;
-	*ret = packet;
-	*ret_n = n;
-	return 0;
-}
-
-static int send_run(int channel_fd, const RunOptions *options, const int fds[static 4])
-{
-	_cleanup_free_ char *packet = NULL;
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(4 * sizeof(int))];
-	} control = { 0 };
-	struct iovec text = { 0 };
-	struct msghdr message = {
-		.msg_iov = &text,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-	int r;
-
-	r = pack(options, &packet, &text.iov_len);
-	if (r < 0)
-		return r;
-	text.iov_base = packet;
-	rights->cmsg_level = SOL_SOCKET;
-	rights->cmsg_type = SCM_RIGHTS;
-	rights->cmsg_len = CMSG_LEN(4 * sizeof(int));
-	memcpy(CMSG_DATA(rights), fds, 4 * sizeof(int));
-	return sendmsg(channel_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static int hand_over(const Spare *spare, Run *run)
-{
-	_cleanup_close_ int null_fd = -EBADF;
-	int inside[2], outside[2], r;
-
-	if (run->options.input_fd < 0) {
-		null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		if (null_fd < 0)
-			return -errno;
-	}
-	r = run_open_pipes(run->keeper->identity, inside, outside);
-	if (r < 0)
-		return r;
-	r = send_run(spare->channel_fd, &run->options,
-		(int[]){ run->code_fd, null_fd < 0 ? run->options.input_fd : null_fd, inside[0], inside[1] });
-	fd_close(inside[0]);
-	fd_close(inside[1]);
-	if (r < 0) {
-		fd_close(outside[0]);
-		fd_close(outside[1]);
-		return r;
-	}
-	run->output_fd = outside[0];
-	run->error_fd = outside[1];
-	run->options.input_fd = fd_close(run->options.input_fd);
-	return 0;
 }
 
 bool spare_take(Run *run)
@@ -450,7 +391,7 @@ bool spare_take(Run *run)
 	}
 	r = waits(spare) ? set_limits(spare, &run->options) : -ESRCH;
 	if (!r)
-		r = hand_over(spare, run);
+		r = run_hand_over(run, spare->channel_fd);
 	if (r < 0) {
 		end(spare);
 		order(spare);

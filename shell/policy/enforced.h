@@ -67,6 +67,9 @@ const char *enforced_lacks(const Enforced *enforced, const Policy *policy, bool 
 
 /* of an agent's sockets: this and its uid */
 #define SOCKET_MARK 0x43000000U
+/* and this, of those that are made in a cgroup of this name: for them there is what [network] allowed_hosts names, and no more */
+#define SOCKET_MARK_RESTRICTED 0x00800000U
+#define RESTRICTED_LEAF "restricted"
 
 #define FIREWALL_TABLE "creel"
 #define NETWORK_TABLE "creel_network"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/session/identity.h"
+#include "shell/base/privilege.h"
 #include "shell/policy/agents.h"
 
 #include <grp.h>
@@ -73,4 +74,6 @@ void identity_give_back(void)
 {
 	(void)setfsuid(0);
 	(void)setfsgid(0);
+	/* what is permitted for other moments came into effect with that */
+	(void)!privilege_lower(PRIVILEGE_SURROUNDINGS);
 }
