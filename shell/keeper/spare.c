@@ -342,14 +342,20 @@ static bool waits(const Spare *spare)
 	       all_wait(spare->run->leaf_fd, RESTRICTED_LEAF "/cgroup.procs");
 }
 
+/* 0 where the controller is not there that would limit it. */
+static uint64_t used(const Spare *spare, const char *file)
+{
+	uint64_t value;
+
+	return leaf_number(spare->run->leaf_fd, file, &value) < 0 ? 0 : value;
+}
+
 /* The run's own limits leave room for what the spare has already. */
 static bool fits(const Spare *spare, const RunOptions *options)
 {
-	uint64_t memory, tasks;
-
-	return leaf_number(spare->run->leaf_fd, "memory.current", &memory) == 0 &&
-	       leaf_number(spare->run->leaf_fd, "pids.current", &tasks) == 0 && memory <= options->memory / 2 &&
-	       (options->processes == LEAF_UNLIMITED || tasks <= options->processes + setting_processes(options));
+	return used(spare, "memory.current") <= options->memory / 2 &&
+	       (options->processes == LEAF_UNLIMITED ||
+		       used(spare, "pids.current") <= options->processes + setting_processes(options));
 }
 
 static bool could_serve(const Run *run)

@@ -9,6 +9,7 @@
  */
 #include "shell/base/log.h"
 #include "shell/keeper/run.h"
+#include "shell/keeper/spare.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -18,6 +19,7 @@
 #include <sys/un.h>
 
 static const char *policy_file;
+static char *policy_text; /* as it was read last */
 
 const char *keeper_unenforced(Keeper *keeper, char *reason, size_t size)
 {
@@ -35,6 +37,8 @@ void keeper_load_policy(Keeper *keeper)
 
 	r = file_read_at(AT_FDCWD, policy_file, 0, 1 << 20, &text, &agent.n);
 	agent.text = text;
+	if (r < 0 || !policy_text || strcmp(text, policy_text) != 0)
+		spares_renew(keeper);
 	if (!r)
 		r = policy_load_text("", "agent", &system, &agent, &policy, &keeper->policy_error);
 	if (!r) {
@@ -53,6 +57,8 @@ void keeper_load_policy(Keeper *keeper)
 		log_error("policy: %s", keeper->policy_error.text);
 		policy = policy_free(policy);
 	}
+	free(policy_text);
+	policy_text = TAKE_PTR(text);
 	policy_free(keeper->policy);
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
@@ -148,7 +154,9 @@ int main(int argc, char **argv)
 	(void)puts("ready");
 	(void)fflush(stdout);
 	r = sd_event_loop(keeper.event);
+	spares_done(&keeper);
 	runs_done(&keeper);
+	free(policy_text);
 	server_free(keeper.server);
 	record_free(keeper.record);
 	policy_free(keeper.policy);
