@@ -42,6 +42,18 @@ static const FieldSlot slots[] = {
 	SLOT("CREEL_CHANNEL", channel),
 	SLOT("CREEL_DOOR", door),
 	SLOT("CREEL_OOM_KILLS", oom_kills),
+	SLOT("CREEL_RUN", run),
+	SLOT("CREEL_LANGUAGE", language),
+	SLOT("CREEL_LABEL", label),
+	SLOT("CREEL_REPL", repl),
+	SLOT("CREEL_CALLER", caller),
+	SLOT("CREEL_CODE", code),
+	SLOT("CREEL_CODE_BYTES", code_bytes),
+	SLOT("CREEL_STDOUT", output),
+	SLOT("CREEL_STDOUT_BYTES", output_bytes),
+	SLOT("CREEL_STDERR", error_output),
+	SLOT("CREEL_STDERR_BYTES", error_bytes),
+	SLOT("CREEL_STATE", state),
 };
 
 static void journal_closep(sd_journal **journal)
@@ -110,7 +122,7 @@ static int add_match(sd_journal *journal, const char *format, ...)
 
 static int add_matches(sd_journal *journal, const RecordFilter *filter)
 {
-	static const char *const kinds[] = { "login", "logout", "command", "refusal", "keeper" };
+	static const char *const kinds[] = { "login", "logout", "command", "refusal", "keeper", "run-start", "run" };
 	int r;
 
 	/* matches of one field are alternatives, those of different fields must all hold */

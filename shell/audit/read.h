@@ -21,6 +21,9 @@ typedef struct RecordView {
 	bool trusted; /* written by root: a keeper */
 	const char *kind, *agent, *session, *peer, *key, *command, *result, *exit, *signal, *reason, *duration_usec,
 		*cpu_usec, *memory_peak, *message, *identifier, *lost, *channel, *door, *oom_kills;
+	/* of runs */
+	const char *run, *language, *label, *repl, *caller, *code, *code_bytes, *output, *output_bytes, *error_output,
+		*error_bytes, *state;
 } RecordView;
 
 /*

@@ -10,6 +10,12 @@
  * CREEL_PEER, CREEL_KEY (fingerprint), CREEL_CHANNEL, CREEL_COMMAND, CREEL_RESULT exit|signal|unknown|hangup|refused|failed,
  * CREEL_EXIT (status), CREEL_SIGNAL (name without SIG), CREEL_REASON, CREEL_DURATION_USEC, CREEL_CPU_USEC,
  * CREEL_MEMORY_PEAK (bytes), CREEL_OOM_KILLS, CREEL_LOST (records that could not be written before this one).
+ *
+ * Of a run, CREEL_KIND run-start and run: CREEL_RUN (number), CREEL_LANGUAGE, CREEL_LABEL, CREEL_REPL (name of the session that
+ * keeps its state), CREEL_CALLER (where the calling process lies: session-N.scope or creel-leaves@UID.service/session-ID); at
+ * the start CREEL_CODE (its first 64 KiB), CREEL_CODE_BYTES, CREEL_NETWORK, CREEL_DIRECTORY, CREEL_INDEPENDENT and its limits;
+ * at the end CREEL_RESULT (a reason, or refused), CREEL_STDOUT and CREEL_STDERR (their first 16 KiB), CREEL_STDOUT_BYTES,
+ * CREEL_STDERR_BYTES, CREEL_STATE preserved|reset.
  */
 #pragma once
 

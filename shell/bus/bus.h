@@ -54,7 +54,9 @@
  *   Exited       susuus                             session, channel, how (exit|signal|unknown), exit status or
  *                                                   signal number, KEEPER_EXITED_ bits, a line for the user ("" = none)
  * Signals to the peer that called Run:
- *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes; only where it asked to follow
+ *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes, at most 64 KiB; only where it asked to
+ *                                                   follow. Left out, without a word, while the peer has 16 messages unread:
+ *                                                   Finished and the file that it names have all
  *   Finished     ta{sv}                             run, result (run.h); the last that is said of a run
  *
  * `peer` is "ADDRESS PORT LOCAL-ADDRESS LOCAL-PORT" (the form of SSH_CONNECTION).
@@ -79,7 +81,7 @@
 /* The system user that the front runs as. */
 #define FRONT_USER "creel-sshd"
 
-/* Bounds that the keeper enforces and the front respects. */
+/* Bounds that the keeper enforces and the front respects; those of runs are in run.h. */
 #define KEEPER_USER_MAX 32U                  /* bytes of a user name, as useradd(8) */
 #define KEEPER_KEY_BLOB_MAX (8U * 1024)      /* bytes of a public key; 16384-bit RSA is 2 kB */
 #define KEEPER_COMMAND_MAX (128U * 1024 - 1) /* bytes of a command: one argument of execve(2), MAX_ARG_STRLEN */

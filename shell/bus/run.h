@@ -98,13 +98,17 @@ typedef struct RunFile {
 	RunFileStatus status;
 } RunFile;
 
-/* Finished. Descriptors are memfds, read from offset 0 by pread(2); bytes are what was written, not always UTF-8. */
+/*
+ * Finished. Descriptors are memfds, read from offset 0 by pread(2); bytes are what was written, not always UTF-8. They are the
+ * keeper's memory, to be read at once: it takes it back - they become shorter, or empty - when newer runs need it and when the
+ * connection ends.
+ */
 typedef struct RunResult {
 	int stdout_fd, stderr_fd;            /* head and tail where it is longer than `output` */
-	uint64_t stdout_bytes, stderr_bytes; /* written by the run, all of it */
+	uint64_t stdout_bytes, stderr_bytes; /* written by the run, all of it, as far as it was read */
 	uint64_t stdout_head, stderr_head;   /* bytes of the descriptor that are its head; the rest is the tail */
 	const char *stdout_file,
-		*stderr_file; /* all of it, absolute path in the agent's home; "" = the descriptor has all */
+		*stderr_file; /* all of it, absolute path in the agent's home; "" = there is no such file */
 	const char *error;    /* a sentence; "" = none */
 	int exit_code;        /* -1: it did not exit */
 	int signal;           /* 0: it was not ended by one */

@@ -40,7 +40,7 @@ static int begin(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_f
 		r = check_peer(peer, error);
 	if (!r)
 		r = run_new(keeper, peer, asked, code_fd, &run, error);
-	if (r < 0)
+	if (r)
 		return r;
 	if (*run->options.session)
 		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, "session: sessions are not available");

@@ -201,6 +201,9 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 	if (!r)
 		r = copy_rest(asked, options);
 	options->independent = asked->independent || policy->exec_independent;
+	run->agent_memory = policy->memory;
+	run->agent_processes = policy->processes;
+	run->file_size = policy->file_size;
 	return r;
 }
 
@@ -213,11 +216,10 @@ uint64_t run_output_most(const Run *run)
 
 void run_name_files(Run *run)
 {
-	const Keeper *keeper = run->keeper;
 	char name[48];
 
 	(void)snprintf(name, sizeof(name), "run-%llu.stdout", (unsigned long long)run->number);
-	spill_init(&run->output.spill, keeper->identity, keeper->policy->file_size, name);
+	spill_init(&run->output.spill, run->keeper->identity, run->file_size, name);
 	(void)snprintf(name, sizeof(name), "run-%llu.stderr", (unsigned long long)run->number);
-	spill_init(&run->error.spill, keeper->identity, keeper->policy->file_size, name);
+	spill_init(&run->error.spill, run->keeper->identity, run->file_size, name);
 }

@@ -25,17 +25,16 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 /* The agent's limits bind its runs, too. */
 static const char *memory_limit(const Run *run, char *buffer, size_t size)
 {
-	return str_size(smaller(run->options.memory, run->keeper->policy->memory), buffer, size);
+	return str_size(smaller(run->options.memory, run->agent_memory), buffer, size);
 }
 
 static void say_processes(Run *run)
 {
-	const Policy *policy = run->keeper->policy;
 	uint64_t limit = run->options.processes;
 
 	/* the run's own, or whichever of the agent's was met: not told apart, so the run's where it has one */
 	if (limit == LEAF_UNLIMITED)
-		limit = policy->processes;
+		limit = run->agent_processes;
 	(void)snprintf(run->sentence, sizeof(run->sentence), "Error: process limit exceeded (%llu)",
 		(unsigned long long)limit);
 }
@@ -89,7 +88,6 @@ void run_explain(Run *run, const siginfo_t *info)
 
 static void say(Run *run)
 {
-	const Policy *policy = run->keeper->policy;
 	char *text = run->sentence, bytes[32];
 	size_t size = sizeof(run->sentence);
 
@@ -120,7 +118,7 @@ static void say(Run *run)
 	case RUN_DISK:
 		if (run->signal == SIGXFSZ)
 			(void)snprintf(text, size, "Error: disk limit exceeded (a file of %s)",
-				str_size(policy->file_size, bytes, sizeof(bytes)));
+				str_size(run->file_size, bytes, sizeof(bytes)));
 		else
 			(void)snprintf(text, size, "Error: disk limit exceeded");
 		break;
@@ -135,6 +133,14 @@ static void say(Run *run)
 }
 
 /* ---- while it runs ---- */
+
+/* Callers go as they please: that is no line in the log. */
+static void complain(const Run *run, const char *what, int r)
+{
+	if (r != -ENOTCONN && r != -ECONNRESET && r != -EPIPE)
+		log_error("the caller of run %llu cannot be told about %s: %s", (unsigned long long)run->number, what,
+			strerror(-r));
+}
 
 static void on_came(Stream *stream, const void *bytes, size_t n)
 {
@@ -156,7 +162,7 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 	if (r >= 0)
 		r = sd_bus_send(run->peer->bus, message, NULL);
 	if (r < 0)
-		log_error("cannot tell a caller about output: %s", strerror(-r));
+		complain(run, "output", r);
 }
 
 static void on_full(Stream *stream, int error)
@@ -271,8 +277,7 @@ void run_finish(Run *run)
 		if (r >= 0)
 			r = send_finished(run, &result);
 		if (r < 0)
-			log_error("cannot tell a caller about the end of run %llu: %s", (unsigned long long)run->number,
-				strerror(-r));
+			complain(run, "its end", r);
 	}
 	keeper_record_run(run, &result);
 	unlink_run(run);

@@ -299,7 +299,7 @@ static int open_input(Run *run)
 static int give_birth(Run *run, PolicyError *ret_reason)
 {
 	_cleanup_strlist_ StrList arguments = { 0 };
-	int inside[2] = { -EBADF, -EBADF }, outside[2];
+	int inside[2] = { -EBADF, -EBADF }, outside[2] = { -EBADF, -EBADF };
 	Keeper *keeper = run->keeper;
 	int r;
 
@@ -453,15 +453,21 @@ void run_stop(Run *run, RunReason reason)
 	run->stop(run);
 }
 
+static Run *find_of_peer(const Keeper *keeper, const Peer *peer)
+{
+	for (Run *run = keeper->runs; run; run = run->next)
+		if (run->peer == peer)
+			return run;
+	return NULL;
+}
+
 void runs_peer_gone(Keeper *keeper, const Peer *peer)
 {
-	Run *next;
+	Run *run;
 
 	budget_forget(&keeper->budget, peer);
-	for (Run *run = keeper->runs; run; run = next) {
-		next = run->next;
-		if (run->peer != peer)
-			continue;
+	/* from the start each time: the end of one call of a REPL may be the end of others */
+	while ((run = find_of_peer(keeper, peer))) {
 		run->peer = NULL;
 		run_stop(run, RUN_CANCELLED);
 	}

@@ -41,6 +41,8 @@ struct Run {
 	 * none; `label`, `network` and `directory` (absolute) are never "". All memory and input_fd are the run's own.
 	 */
 	RunOptions options;
+	/* of the policy that it began under: by its end there may be another one, or none */
+	uint64_t agent_memory, agent_processes, file_size;
 	int code_fd; /* sealed, read-only, with an offset of its own; owned */
 	uint64_t code_bytes;
 	uint64_t reserved;                /* of KEEPER_RUNS_BYTES */

@@ -77,16 +77,25 @@ static void show_line(const RecordView *view, void *data)
 	char when[40];
 
 	format_time(view->realtime_usec, when, sizeof(when));
-	(void)printf("%s %-7s ", when, view->kind ? view->kind : "?");
+	(void)printf("%s %-9s ", when, view->kind ? view->kind : "?");
 	put_text(view->agent ? view->agent : "-");
 	put_member("session", view->session);
 	put_member("peer", view->peer);
+	put_member("run", view->run);
+	put_member("language", view->language);
+	put_member("label", view->label);
+	put_member("repl", view->repl);
+	/* the code itself and its output are in --json: they are no part of a line */
+	put_size("code", view->code_bytes);
 	put_member("result", view->result);
 	put_member("exit", view->exit);
 	put_member("signal", view->signal);
 	put_seconds("time", view->duration_usec);
 	put_seconds("cpu", view->cpu_usec);
 	put_size("peak", view->memory_peak);
+	put_size("stdout", view->output_bytes);
+	put_size("stderr", view->error_bytes);
+	put_member("state", view->state);
 	put_member("oom-kills", view->oom_kills);
 	put_member("key", view->key);
 	put_member("lost-before", view->lost);
@@ -129,6 +138,13 @@ static void show_json(const RecordView *view, void *data)
 	put_json_text(&first, "key", view->key);
 	put_count(&first, "channel", view->channel);
 	put_json_text(&first, "command", view->command);
+	put_json_text(&first, "run", view->run);
+	put_json_text(&first, "language", view->language);
+	put_json_text(&first, "label", view->label);
+	put_json_text(&first, "repl", view->repl);
+	put_json_text(&first, "caller", view->caller);
+	put_json_text(&first, "code", view->code);
+	put_count(&first, "code_bytes", view->code_bytes);
 	put_json_text(&first, "result", view->result);
 	put_count(&first, "exit", view->exit);
 	put_json_text(&first, "signal", view->signal);
@@ -137,6 +153,11 @@ static void show_json(const RecordView *view, void *data)
 	put_count(&first, "cpu_usec", view->cpu_usec);
 	put_count(&first, "memory_peak", view->memory_peak);
 	put_count(&first, "oom_kills", view->oom_kills);
+	put_json_text(&first, "stdout", view->output);
+	put_count(&first, "stdout_bytes", view->output_bytes);
+	put_json_text(&first, "stderr", view->error_output);
+	put_count(&first, "stderr_bytes", view->error_bytes);
+	put_json_text(&first, "state", view->state);
 	put_count(&first, "lost_before", view->lost);
 	put_json_text(&first, "message", view->message);
 	(void)fputs("}\n", stdout);

@@ -4,12 +4,11 @@
  * Behind those is no keeper but the functions below, which check that what reaches them is in the bounds that bus.h
  * promises, and that it came from whom the table names.
  *
- * Input: who the peer is (1 byte), how many descriptors come with the first message (1 byte), D-Bus messages. From the front
- * no descriptors come: the server takes them from it alone, because it must send it some, and libsystemd (252) loses those
- * of a message that it drops.
+ * Input: who the peer is (1 byte), how many descriptors come with the first message (1 byte), D-Bus messages. libsystemd (252)
+ * loses the descriptors of a message that it drops; shell/bus/received.c does not, or this target finds them open.
  */
 #include "shell/bus/bus.h"
-#include "shell/keeper/keeper.h"
+#include "shell/keeper/run.h"
 #include "shell/keeper/target.h"
 #include "tests/fuzz/bus.h"
 
@@ -266,6 +265,61 @@ int forward_start(Session *s, const char *host, uint32_t port, sd_bus_message *c
 	return sd_bus_reply_method_return(call, "h", STDIN_FILENO);
 }
 
+/* A run that ends at once. */
+int run_new(Keeper *k, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error)
+{
+	size_t n = 0, bytes = 0;
+
+	expect(kind == PEER_AGENT && peer->kind == PEER_AGENT && k->policy);
+	expect(fcntl(code_fd, F_GETFD) >= 0 && (asked->input_fd == -EBADF || fcntl(asked->input_fd, F_GETFD) >= 0));
+	expect(*asked->language);
+	expect_text(asked->language, RUN_NAME_MAX);
+	expect_text(asked->label, RUN_LABEL_MAX);
+	expect_text(asked->session, RUN_NAME_MAX);
+	expect(!strpbrk(asked->session, "/\n ") && asked->session[0] != '.');
+	expect_text(asked->directory, RUN_PATH_MAX - 1);
+	expect_text(asked->network, strlen("restricted"));
+	for (char *const *argument = asked->arguments; argument && *argument; argument++, n++)
+		bytes += strlen(*argument) + 1;
+	expect(n <= RUN_ARGUMENTS_MAX && bytes <= RUN_ARGUMENTS_BYTES);
+	if (asked->language[0] == 'f')
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_FULL, "full");
+	*ret = calloc(1, sizeof(**ret));
+	expect(*ret);
+	(*ret)->options.session = asked->follow ? "s" : "";
+	return 0;
+}
+
+Run *run_free(Run *run)
+{
+	free(run);
+	return NULL;
+}
+
+int run_start(Run *run, sd_bus_error *ret_error)
+{
+	static Run other;
+
+	other = (Run){ .number = 7 };
+	keeper.runs = &other;
+	return sd_bus_error_set(ret_error, KEEPER_ERROR_FAILED, "over already");
+}
+
+Run *run_find(Keeper *k, uint64_t number)
+{
+	return k->runs && k->runs->number == number ? k->runs : NULL;
+}
+
+void run_stop(Run *run, RunReason reason)
+{
+	expect(kind == PEER_AGENT && reason == RUN_CANCELLED && run == keeper.runs);
+}
+
+void keeper_record_run_refusal(Keeper *k, const Peer *peer, const RunOptions *asked, const char *why)
+{
+	expect(kind == PEER_AGENT && asked->language && asked->label && asked->session && why);
+}
+
 /* ---- the peer ---- */
 
 static void on_peer_gone(void *userdata, Peer *peer)
@@ -357,7 +411,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	keeper = (Keeper){ .identity = &identity, .policy = &policy };
 	logged_in = false;
 	n_fds = count_fds();
-	serve(listen_fd, data + 2, n - 2, kind == PEER_FRONT ? 0 : data[1] % (FDS_MAX + 1));
+	serve(listen_fd, data + 2, n - 2, data[1] % (FDS_MAX + 1));
 	if (logged_in)
 		key_options_done(&session.options);
 	expect(count_fds() == n_fds); /* nothing that came or was made stays open */

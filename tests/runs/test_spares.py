@@ -134,13 +134,9 @@ print('refused' if libc.ptrace(16, {pid}, 0, 0) < 0 else 'attached')
 pidfd = os.pidfd_open({pid})
 print('refused' if libc.syscall(438, pidfd, 3, 0) < 0 else 'taken')
 """
-    result = run(spares, "bash", f"{keeper_python()} - <<'END'\n{code}\nEND\n")
+    result = run(spares, "bash", f"/usr/bin/python3 - <<'END'\n{code}\nEND\n")
     assert result["stdout"].split() == [b"refused"] * 9, result
     assert waiting(keeper) == [pid]
-
-
-def keeper_python():
-    return "/usr/bin/python3"
 
 
 def test_another_policy_ends_them(keeper, spares):
@@ -189,9 +185,12 @@ def test_two_runs_share_no_seed(keeper, spares):
     assert all(one != other for one, other in zip(*seen)), seen
 
 
-def test_a_keeper_that_was_killed_leaves_none(keeper, spares):
-    (pid,) = ready(spares, keeper)
+def test_a_keeper_that_was_killed_leaves_none(keeper):
+    keeper.policy(POLICY)
+    client = keeper.client()
+    (pid,) = ready(client, keeper)
     keeper.kill()
+    client.peer.close()
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "it ends by itself: its socket is closed")
     keeper.policy()
     keeper.start()

@@ -25,7 +25,7 @@ TABLE = {member: (signature, {KINDS[kind] for kind in who.split(" | ")})
                                                   (ROOT / "shell/keeper/methods.c").read_text(), re.M)}
 DOCUMENTED = {member: (taken, given, {{"front": "creel-sshd"}.get(kind, kind) for kind in who.split(", ")})
               for member, taken, given, who in re.findall(
-                  r"^ \*   ([A-Z]\w+) +([a-z()]*) ?-> ?([a-z()]*) +(front|agent, root|root)\b",
+                  r"^ \*   ([A-Z]\w+) +([a-z(){}]*) ?-> ?([a-z()]*) +(front|agent, root|root|agent)\b",
                   (ROOT / "shell/bus/bus.h").read_text(), re.M)}
 
 # what a well-behaved caller would send; $S is the session
@@ -35,6 +35,7 @@ ARGUMENTS = {
     "Start": ["$S", 2, "exec", "sleep 600", [], False, "", [80, 24, 0, 0], ""],
     "Signal": ["$S", 1, "USR1"], "Hangup": ["$S", 1], "Told": ["$S", 1], "Logout": ["$S"], "Connect": ["$S", "127.0.0.1", 1], "Attach": ["$S"],
     "Adopt": ["test", "", "", ""], "Limits": [], "Reload": [],
+    "Run": [0, [["language", ["s", "bash"]]]], "Stop": [1],
 }
 OF_A_SESSION = [member for member, arguments in ARGUMENTS.items() if "$S" in arguments]
 
@@ -100,8 +101,9 @@ def test_the_header_says_what_the_table_says():
 
 # ---- the front ---------------------------------------------------------------------------------------------------------
 def given(member):
-    """The answer when all is well. Nobody may be forwarded to port 1, nor told of the end of what runs."""
-    return {"Connect": DENIED, "Told": NO_SESSION}.get(member, DOCUMENTED[member][1])
+    """The answer when all is well. Nobody may be forwarded to port 1, nor told of the end of what runs, /dev/null is no code, and
+    no run has the number 1."""
+    return {"Connect": DENIED, "Told": NO_SESSION, "Run": WRONG, "Stop": NO_SESSION}.get(member, DOCUMENTED[member][1])
 
 
 def front_may():
@@ -250,7 +252,7 @@ def test_others_meet_the_keeper_where_the_mode_is_wrong(vm, talk, who):
 
 def types(signature):
     """Complete types, one at a time."""
-    return re.findall(r"a*(?:\([^)]*\)|[a-z])", signature)
+    return re.findall(r"a*(?:\([^)]*\)|\{[^}]*\}|[a-z])", signature)
 
 
 @pytest.mark.parametrize("who", sorted(KINDS.values()))
