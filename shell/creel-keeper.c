@@ -251,7 +251,6 @@ int main(int argc, char **argv)
 		.rescue_fd = -EBADF,
 		.kept_fd = -EBADF,
 		.confinement = CONFINEMENT_NONE,
-		.variants = { CONFINEMENT_NONE, CONFINEMENT_NONE, CONFINEMENT_NONE, CONFINEMENT_NONE },
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },
 		.looks = { .interval_usec = 50000, .burst = 100 },

@@ -17,6 +17,9 @@
  * only its own listeners answer there, and its listeners answer no other agent. Who listens is told by the mark of the
  * socket that a packet is about to reach, so this is judged on arrival, in the input hook. ICMP stays: it reaches no process.
  *
+ * A run may be restricted while its agent is not. Its sockets say so (mark.c), and its connections from then on; for these
+ * there are chains of their own, as for a restricted agent. What else of the agent's listens on loopback answers them, too.
+ *
  * Protocols are numbers: a small machine has no /etc/protocols.
  *
  * The table is never deleted: `flush table` takes the rules alone, in the same transaction that puts the new ones, and so
@@ -32,6 +35,13 @@
 NetworkMode network_mode(const Policy *policy)
 {
 	return policy ? policy->network : NETWORK_NONE;
+}
+
+bool network_names(const Policy *policy)
+{
+	NetworkMode mode = network_mode(policy);
+
+	return mode == NETWORK_RESTRICTED || (mode == NETWORK_FULL && policy->allowed_hosts.n);
 }
 
 const char *resolver_address4(uid_t uid, char ret[static RESOLVER_ADDRESS_MAX])
@@ -60,6 +70,10 @@ HostKind host_kind(const char *host)
 		return HOST_IPV4;
 	return inet_pton(AF_INET6, head, address) == 1 ? HOST_IPV6 : HOST_NAME;
 }
+
+/* of restricted runs: the bits, and what they are */
+#define RUN_MASK (NETWORK_MARK_MASK | NETWORK_MARK_RUN)
+#define RUN (NETWORK_MARK | NETWORK_MARK_RUN)
 
 typedef struct Rules {
 	FILE *file;
@@ -133,7 +147,7 @@ static const char *const name_sets[] = { "names4_%u_a", "names4_%u_b", "names6_%
 static void put_name_sets(const Rules *rules, size_t i)
 {
 	uid_t uid = rules->agents->items[i].uid;
-	bool wanted = mode_of(rules, i) == NETWORK_RESTRICTED;
+	bool wanted = network_names(rules->agents->items[i].policy);
 
 	for (size_t k = 0; k < ELEMENTSOF(name_sets); k++) {
 		char name[32];
@@ -162,13 +176,13 @@ static void put_counts(const Rules *rules)
 	}
 }
 
-static void put_judged_chain(const Rules *rules, size_t i, const char *prefix)
+static void put_judged_chain(const Rules *rules, size_t i, const char *prefix, uint32_t judged)
 {
 	(void)fprintf(rules->file, "\tchain %s_%u {\n\t\tct state established ct mark 0x%08x accept\n", prefix,
-		rules->agents->items[i].uid, judged_mark(rules, i));
+		rules->agents->items[i].uid, judged);
 }
 
-static void put_static_hosts(const Rules *rules, size_t i, HostKind kind)
+static void put_static_hosts(const Rules *rules, size_t i, HostKind kind, uint32_t judged)
 {
 	const StrList *hosts = &rules->agents->items[i].policy->allowed_hosts;
 
@@ -176,48 +190,53 @@ static void put_static_hosts(const Rules *rules, size_t i, HostKind kind)
 	for (size_t k = 0; k < hosts->n; k++)
 		if (host_kind(hosts->items[k]) == kind)
 			(void)fprintf(rules->file, "\t\t%s daddr %s ct mark set 0x%08x accept\n",
-				kind == HOST_IPV4 ? "ip" : "ip6", hosts->items[k], judged_mark(rules, i));
+				kind == HOST_IPV4 ? "ip" : "ip6", hosts->items[k], judged);
 }
 
-/* Where a restricted agent's packets to others may go. */
-static void put_restricted(const Rules *rules, size_t i)
+/* Where a restricted agent's, or run's, packets to others may go. */
+static void put_restricted(const Rules *rules, size_t i, const char *prefix, uint32_t judged)
 {
 	uid_t uid = rules->agents->items[i].uid;
 
-	put_judged_chain(rules, i, "restricted");
+	put_judged_chain(rules, i, prefix, judged);
 	(void)fputs("\t\tct direction reply accept\n", rules->file); /* of those who ask its listeners */
-	put_static_hosts(rules, i, HOST_IPV4);
-	put_static_hosts(rules, i, HOST_IPV6);
+	put_static_hosts(rules, i, HOST_IPV4, judged);
+	put_static_hosts(rules, i, HOST_IPV6, judged);
 	/* no name makes these reachable: a cloud's own services live there */
 	(void)fputs("\t\tip daddr 169.254.0.0/16 goto refuse\n\t\tip6 daddr fe80::/10 goto refuse\n", rules->file);
-	for (size_t k = 0; k < 4; k++)
+	for (size_t k = 0; k < 4 && network_names(rules->agents->items[i].policy); k++)
 		(void)fprintf(rules->file, "\t\t%s daddr @names%c_%u_%c ct mark set 0x%08x accept\n",
-			k < 2 ? "ip" : "ip6", k < 2 ? '4' : '6', uid, "ab"[k % 2], judged_mark(rules, i));
+			k < 2 ? "ip" : "ip6", k < 2 ? '4' : '6', uid, "ab"[k % 2], judged);
 	(void)fputs("\t\tgoto refuse\n\t}\n", rules->file);
 }
 
 /* On loopback, on arrival: to its own listeners, and to its resolver. */
-static void put_own(const Rules *rules, size_t i)
+static void put_own(const Rules *rules, size_t i, const char *prefix, uint32_t judged)
 {
 	char address[RESOLVER_ADDRESS_MAX];
 	uid_t uid = rules->agents->items[i].uid;
 
-	put_judged_chain(rules, i, "own");
-	if (mode_of(rules, i) == NETWORK_RESTRICTED) {
+	put_judged_chain(rules, i, prefix, judged);
+	if (network_names(rules->agents->items[i].policy)) {
 		(void)fprintf(rules->file, "\t\tip daddr %s meta l4proto { 6, 17 } th dport 53 accept\n",
 			resolver_address4(uid, address));
 		if (rules->ipv6)
 			(void)fprintf(rules->file, "\t\tip6 daddr %s meta l4proto { 6, 17 } th dport 53 accept\n",
 				resolver_address6(uid, address));
 	}
-	(void)fprintf(rules->file, "\t\tsocket mark 0x%08x ct mark set 0x%08x accept\n\t\tgoto refuse_here\n\t}\n",
-		mark_of(rules, i), judged_mark(rules, i));
+	(void)fprintf(rules->file,
+		"\t\tsocket mark and 0x%08x == 0x%08x ct mark set 0x%08x accept\n\t\tgoto refuse_here\n\t}\n",
+		NETWORK_MARK_WHO, mark_of(rules, i), judged);
 }
 
 static void put_marking(const Rules *rules)
 {
 	if (!rules->agents->n)
 		return;
+	/* packets have the mark of the socket that sends them; what a socket may say of itself, only the kernel's program made it say */
+	(void)fprintf(rules->file,
+		"\t\tct mark and 0x%08x != 0x%08x meta mark and 0x%08x == 0x%08x ct mark set meta mark\n",
+		NETWORK_MARK_MASK, NETWORK_MARK, RUN_MASK, RUN);
 	(void)fprintf(rules->file, "\t\tct mark and 0x%08x != 0x%08x ct mark set meta skuid map ", NETWORK_MARK_MASK,
 		NETWORK_MARK);
 	for (size_t i = 0; i < rules->agents->n; i++)
@@ -246,6 +265,30 @@ static void put_bounds(const Rules *rules)
 			(void)fprintf(rules->file,
 				"\t\tmeta skuid %u ct direction original ct mark and 0x%08x != 0x%08x drop\n",
 				rules->agents->items[i].uid, NETWORK_MARK_WHO, mark_of(rules, i));
+	/* likewise: a flow that the agent began outside of its restricted runs */
+	(void)fprintf(rules->file,
+		"\t\tmeta mark and 0x%08x == 0x%08x ct direction original ct mark and 0x%08x != 0x%08x drop\n",
+		RUN_MASK, RUN, RUN_MASK, RUN);
+}
+
+/* "vmap { 0x438003e8 : goto PREFIX_1000, ... }" of agents whose runs alone are restricted; of nobody: false. */
+static bool put_run_map(const Rules *rules, const char *prefix)
+{
+	const char *separator = "{ ";
+
+	for (size_t i = 0; i < rules->agents->n; i++) {
+		if (mode_of(rules, i) != NETWORK_FULL)
+			continue;
+		if (*separator == '{')
+			(void)fprintf(rules->file, "\t\tct mark and 0x%08x vmap ", NETWORK_MARK_WHO | NETWORK_MARK_RUN);
+		(void)fprintf(rules->file, "%s0x%08x : goto %s_%u", separator, mark_of(rules, i) | NETWORK_MARK_RUN,
+			prefix, rules->agents->items[i].uid);
+		separator = ", ";
+	}
+	if (*separator == '{')
+		return false;
+	(void)fputs(" }\n", rules->file);
+	return true;
 }
 
 static void put_judge(const Rules *rules)
@@ -271,7 +314,20 @@ static void put_judge(const Rules *rules)
 		}
 		(void)fputs(" }\n", rules->file);
 	}
+	(void)put_run_map(rules, "run");
 	(void)fputs("\t}\n", rules->file);
+}
+
+/* On loopback, as for restricted agents. */
+static void put_runs(const Rules *rules)
+{
+	(void)fputs("\tchain runs {\n"
+		    "\t\tfib daddr type { broadcast, multicast } drop\n"
+		    "\t\tmeta l4proto { 1, 58 } accept\n"
+		    "\t\tct direction reply accept\n",
+		rules->file);
+	(void)put_run_map(rules, "run_here");
+	(void)fputs("\t\tgoto refuse_here\n\t}\n", rules->file);
 }
 
 static void put_arrive(const Rules *rules)
@@ -308,6 +364,7 @@ static void put_arrive(const Rules *rules)
 		put_marks(rules, NETWORK_RESTRICTED);
 		(void)fputs(" goto refuse_here\n", rules->file);
 	}
+	(void)fprintf(rules->file, "\t\tct mark and 0x%08x == 0x%08x goto runs\n", RUN_MASK, RUN);
 	/* a resolver answers its own agent, which passed above, and root */
 	(void)fprintf(rules->file,
 		"\t\tct mark and 0x%08x == 0x%08x ip daddr 127.67.0.0/16 th dport 53 goto refuse_here\n"
@@ -331,12 +388,30 @@ static void put_count(const Rules *rules, const char *hook, const char *interfac
 	(void)fprintf(rules->file, "\t\tct mark and 0x%08x @%s\n\t}\n", NETWORK_MARK_WHO, set);
 }
 
+static void put_run_questions(const Rules *rules, int family)
+{
+	char address[RESOLVER_ADDRESS_MAX];
+
+	for (size_t i = 0; i < rules->agents->n; i++) {
+		uid_t uid = rules->agents->items[i].uid;
+
+		if (mode_of(rules, i) != NETWORK_FULL || !network_names(rules->agents->items[i].policy))
+			continue;
+		(void)fprintf(rules->file,
+			"\t\tmeta mark 0x%08x meta nfproto ipv%d meta l4proto { 6, 17 } th dport 53 dnat %s to %s\n",
+			mark_of(rules, i) | NETWORK_MARK_RUN, family, family == 4 ? "ip" : "ip6",
+			family == 4 ? resolver_address4(uid, address) : resolver_address6(uid, address));
+	}
+}
+
 /* Wherever a restricted agent sends questions, its own resolver gets them. */
 static void put_questions(const Rules *rules)
 {
 	char address[RESOLVER_ADDRESS_MAX];
 
 	(void)fputs("\tchain questions {\n\t\ttype nat hook output priority -100; policy accept;\n", rules->file);
+	for (int family = 4; family <= (rules->ipv6 ? 6 : 4); family += 2)
+		put_run_questions(rules, family);
 	for (int family = 4; family <= (rules->ipv6 ? 6 : 4); family += 2) {
 		const char *separator = "{ ";
 
@@ -382,11 +457,18 @@ static void put_rules(const Rules *rules)
 		    "\t\treject with icmpx port-unreachable\n\t}\n",
 		rules->file);
 	for (size_t i = 0; i < rules->agents->n; i++) {
+		uint32_t judged = judged_mark(rules, i);
+
 		if (mode_of(rules, i) == NETWORK_RESTRICTED)
-			put_restricted(rules, i);
+			put_restricted(rules, i, "restricted", judged);
 		if (mode_of(rules, i) != NETWORK_FULL)
-			put_own(rules, i);
+			put_own(rules, i, "own", judged);
+		if (mode_of(rules, i) != NETWORK_FULL)
+			continue;
+		put_restricted(rules, i, "run", judged | NETWORK_MARK_RUN);
+		put_own(rules, i, "run_here", judged | NETWORK_MARK_RUN);
 	}
+	put_runs(rules);
 	put_judge(rules);
 	put_arrive(rules);
 	put_count(rules, "output", "oifname", "sent");
@@ -429,7 +511,7 @@ char *network_view(const Policy *policy)
 	if (!file)
 		return NULL;
 	(void)fprintf(file, "%s\n", words[mode]);
-	for (size_t i = 0; mode == NETWORK_RESTRICTED && i < policy->allowed_hosts.n; i++)
+	for (size_t i = 0; network_names(policy) && i < policy->allowed_hosts.n; i++)
 		(void)fprintf(file, "%s\n", policy->allowed_hosts.items[i]);
 	whole = !ferror(file);
 	return fclose(file) == 0 && whole ? TAKE_PTR(text) : NULL;

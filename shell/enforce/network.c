@@ -64,12 +64,12 @@ static int recall(Memory *memory, size_t i, uid_t uid)
 	if (end) {
 		*end = '\0';
 		view = end + 1;
-		if (str_to_u64(text, UINT8_MAX, &generation) < 0)
+		if (str_to_u64(text, NETWORK_GENERATIONS, &generation) < 0)
 			generation = 0;
 	}
 	memory->changed[i] = generation == 0 || strcmp(view, memory->views[i]) != 0;
 	if (memory->changed[i])
-		generation = generation % UINT8_MAX + 1;
+		generation = generation % NETWORK_GENERATIONS + 1;
 	memory->generations[i] = (uint8_t)generation;
 	return memory->changed[i] ? state_write(memory, uid, memory->generations[i], "") : 0;
 }
@@ -162,12 +162,14 @@ static int forget(uid_t uid, const void *userdata, EnforceReason *ret_reason)
 			   "delete set inet creel_network names6_%u_a\ndelete set inet creel_network names6_%u_b\n"
 			   "add chain inet creel_network restricted_%u\ndelete chain inet creel_network restricted_%u\n"
 			   "add chain inet creel_network own_%u\ndelete chain inet creel_network own_%u\n"
+			   "add chain inet creel_network run_%u\ndelete chain inet creel_network run_%u\n"
+			   "add chain inet creel_network run_here_%u\ndelete chain inet creel_network run_here_%u\n"
 			   "add element inet creel_network sent { 0x%08x }\n"
 			   "delete element inet creel_network sent { 0x%08x }\n"
 			   "add element inet creel_network received { 0x%08x }\n"
 			   "delete element inet creel_network received { 0x%08x }\n",
 			uid, NAMES_MAX, uid, NAMES_MAX, uid, NAMES_MAX, uid, NAMES_MAX, uid, uid, uid, uid, uid, uid,
-			uid, uid, mark, mark, mark, mark);
+			uid, uid, uid, uid, uid, uid, mark, mark, mark, mark);
 	if (!script)
 		return enforce_reason(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	r = nft_load(script, ret_reason);
@@ -199,11 +201,12 @@ static int load_rules(
 	return anew ? nft_load(anew, ret_reason) : -ENOMEM;
 }
 
-/* What the rules cannot hold for agents without the whole network. */
+/* What the rules cannot hold for agents, or runs, without the whole network. */
 static void fail_confined(EnforceAgents *agents, const char *reason)
 {
 	for (size_t i = 0; i < agents->n; i++)
-		if (network_mode(agents->items[i].policy) != NETWORK_FULL)
+		if (network_mode(agents->items[i].policy) != NETWORK_FULL ||
+			agents->items[i].policy->exec_network == NETWORK_RESTRICTED)
 			(void)enforce_reason(&agents->items[i].failed, 0, "%s", reason);
 }
 

@@ -7,21 +7,27 @@
 #include "shell/enforce/enforce.h"
 #include "shell/enforce/shared.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
- * An agent's mark: of its sockets (mark.c), and, with a generation in bits 16 to 23, of its connections. The generation is
- * that of the policy under which a restricted or networkless agent's connection was last judged.
+ * An agent's mark: of its sockets (mark.c), and, with a generation in bits 16 to 22, of its connections. The generation is
+ * that of the policy under which a restricted or networkless agent's connection was last judged. Bit 23: of a run that is
+ * restricted, though its agent is not.
  */
 #define NETWORK_MARK SOCKET_MARK
 #define NETWORK_MARK_MASK 0xff000000U /* whether it is one */
-#define NAMES_MAX 4096U               /* addresses of each version that a restricted agent's names have at a time */
+#define NETWORK_MARK_RUN SOCKET_MARK_RESTRICTED
+#define NETWORK_GENERATIONS 127U
+#define NAMES_MAX 4096U /* addresses of each version that a restricted agent's names have at a time */
 #define CONNECTIONS_MIN 512U
 #define CONNECTIONS_MAX 16384U       /* tracked ones of an agent at a time, if the kernel's table has room for that */
 #define NETWORK_MARK_WHO 0xff00ffffU /* whose */
 _Static_assert(SHARED_UID_MAX <= UINT16_MAX, "a uid of an agent's fits into a mark");
 
-_Static_assert(NETWORK_MARK == SHARED_MARK, "what the kernel's program sets");
+_Static_assert(
+	NETWORK_MARK == SHARED_MARK && NETWORK_MARK_RUN == SHARED_MARK_RESTRICTED, "what the kernel's program sets");
+_Static_assert(sizeof(RESTRICTED_LEAF) == sizeof(SHARED_RESTRICTED_LEAF), "what the kernel's program looks for");
 
 static inline uint32_t network_mark(uid_t uid)
 {
@@ -39,6 +45,9 @@ const char *resolver_address6(uid_t uid, char ret[static RESOLVER_ADDRESS_MAX]);
 
 /* What holds for one agent. A policy that is NULL counts as mode `none`. */
 NetworkMode network_mode(const Policy *policy);
+
+/* It reaches names of hosts, and so has a resolver: a restricted agent, or one that has restricted runs. */
+bool network_names(const Policy *policy);
 
 /*
  * The mode and the hosts as text, to be compared: connections are judged again when it changes. New memory; NULL: no memory.

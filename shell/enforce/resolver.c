@@ -234,10 +234,10 @@ static int resolver_start(
 	return unit_do("restart", agent->uid, ret_reason);
 }
 
-static const EnforceAgent *restricted_of(const EnforceAgents *agents, uint64_t uid)
+static const EnforceAgent *asker_of(const EnforceAgents *agents, uint64_t uid)
 {
 	for (size_t i = 0; i < agents->n; i++)
-		if (agents->items[i].uid == uid && network_mode(agents->items[i].policy) == NETWORK_RESTRICTED)
+		if (agents->items[i].uid == uid && network_names(agents->items[i].policy))
 			return &agents->items[i];
 	return NULL;
 }
@@ -255,7 +255,7 @@ static int stop_others(int dir_fd, const EnforceAgents *agents, EnforceReason *r
 		int r;
 
 		(void)snprintf(digits, sizeof(digits), "%.*s", (int)strcspn(entry->d_name, "."), entry->d_name);
-		if (str_to_u64(digits, AGENT_UID_MAX, &uid) < 0 || restricted_of(agents, uid))
+		if (str_to_u64(digits, AGENT_UID_MAX, &uid) < 0 || asker_of(agents, uid))
 			continue;
 		r = unit_do("stop", (uid_t)uid, ret_reason);
 		if (r < 0)
@@ -288,7 +288,7 @@ int resolvers_apply(EnforceAgents *agents, bool ipv6, bool again, EnforceReason 
 	for (size_t i = 0; i < agents->n && r == 0; i++) {
 		EnforceAgent *agent = &agents->items[i];
 
-		if (network_mode(agent->policy) == NETWORK_RESTRICTED &&
+		if (network_names(agent->policy) &&
 			resolver_start(dir_fd, agent, &servers, ipv6, again, &agent->failed) < 0)
 			continue; /* it said why; the others' start */
 	}

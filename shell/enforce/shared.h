@@ -14,6 +14,9 @@
 
 /* Or'ed with the uid: the mark of an agent's sockets. */
 #define SHARED_MARK 0x43000000U
+/* And this: it was made in a cgroup of this name, by a run that may reach less than its agent. */
+#define SHARED_MARK_RESTRICTED 0x00800000U
+#define SHARED_RESTRICTED_LEAF "restricted"
 
 /* ---- ports ---- */
 

@@ -39,7 +39,7 @@ typedef struct Keeper {
 	PolicyError policy_error;
 	uint64_t policy_stamp; /* of the files that it was read from */
 	Confinement confinement;
-	Confinement variants[4]; /* surroundings.c's own, prepared when they are needed */
+	Confinement variants[4]; /* surroundings.c's own, prepared when they are needed; zero: not yet */
 	bool unprepared;         /* the policy is good and the confinement was refused: what it needs may come back */
 	Rate preparations;
 	Account *account;

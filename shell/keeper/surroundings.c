@@ -37,7 +37,8 @@ uint64_t setting_processes(const RunOptions *options)
 void settings_forget(Keeper *keeper)
 {
 	for (size_t i = 0; i < ELEMENTSOF(keeper->variants); i++)
-		confinement_done(&keeper->variants[i]);
+		if (keeper->variants[i].filter.program)
+			confinement_done(&keeper->variants[i]);
 }
 
 /* ---- confinements ---- */
@@ -66,7 +67,8 @@ static int variant(Keeper *keeper, bool late, bool bash, const Confinement **ret
 		r = confinement_prepare(&request, &made, ret_reason);
 		if (r < 0)
 			return -EINVAL;
-		confinement_done(kept);
+		if (kept->filter.program)
+			confinement_done(kept);
 		*kept = made;
 	}
 	*ret = kept;
@@ -111,8 +113,8 @@ static NetworkMode network_of(const RunOptions *options)
 	return strcmp(options->network, "restricted") == 0 ? NETWORK_RESTRICTED : NETWORK_FULL;
 }
 
-static int choose_network(
-	const Keeper *keeper, const RunOptions *options, int leaf_fd, BirthRequest *order, Setting *setting)
+static int choose_network(const Keeper *keeper, const RunOptions *options, int leaf_fd, BirthRequest *order,
+	Setting *setting, PolicyError *ret_reason)
 {
 	NetworkMode mode = network_of(options);
 	int r;
@@ -122,6 +124,12 @@ static int choose_network(
 	setting->surroundings.closed_doors = mode > keeper->policy->network;
 	if (mode != NETWORK_RESTRICTED || keeper->policy->network != NETWORK_FULL)
 		return 0;
+	if (access(MARK_FILE, F_OK) < 0) {
+		(void)snprintf(ret_reason->text, sizeof(ret_reason->text),
+			"network: a restricted run could not be told from its agent: " MARK_FILE ": %s",
+			strerror(errno));
+		return -EINVAL;
+	}
 	r = leaf_make(leaf_fd, RESTRICTED_LEAF, NULL, false, &setting->leaf_fd);
 	if (!r)
 		order->leaf_fd = setting->leaf_fd;
@@ -165,7 +173,7 @@ int setting_prepare(Keeper *keeper, const RunOptions *options, int leaf_fd, Birt
 	if (!r)
 		r = choose_view(keeper, options, ret);
 	if (!r)
-		r = choose_network(keeper, options, leaf_fd, order, ret);
+		r = choose_network(keeper, options, leaf_fd, order, ret, ret_reason);
 	if (r < 0)
 		return r;
 	order->directory = options->directory;

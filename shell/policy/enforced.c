@@ -43,7 +43,8 @@ static bool needs_firewall(const Policy *policy)
 
 static bool needs_network(const Policy *policy)
 {
-	return policy->network != NETWORK_FULL || policy->max_bandwidth != POLICY_UNLIMITED;
+	return policy->network != NETWORK_FULL || policy->exec_network == NETWORK_RESTRICTED ||
+	       policy->max_bandwidth != POLICY_UNLIMITED;
 }
 
 static bool needs_disk(const Policy *policy)

@@ -70,6 +70,7 @@ const char *enforced_lacks(const Enforced *enforced, const Policy *policy, bool 
 /* and this, of those that are made in a cgroup of this name: for them there is what [network] allowed_hosts names, and no more */
 #define SOCKET_MARK_RESTRICTED 0x00800000U
 #define RESTRICTED_LEAF "restricted"
+#define MARK_FILE "/sys/fs/bpf/creel/mark/mark" /* the program that marks them */
 
 #define FIREWALL_TABLE "creel"
 #define NETWORK_TABLE "creel_network"

@@ -89,7 +89,7 @@ def drivers():
 def keeper(drivers):
     if os.getuid():
         pytest.skip("needs root")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-runs-", dir="/srv"))
     folder.chmod(0o755)
     keeper = Keeper(folder)
     keeper.start()

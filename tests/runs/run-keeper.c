@@ -10,6 +10,7 @@
 #include "shell/base/log.h"
 #include "shell/keeper/run.h"
 #include "shell/keeper/spare.h"
+#include "shell/keeper/surroundings.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -59,6 +60,7 @@ void keeper_load_policy(Keeper *keeper)
 	}
 	free(policy_text);
 	policy_text = TAKE_PTR(text);
+	settings_forget(keeper);
 	policy_free(keeper->policy);
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
@@ -159,6 +161,7 @@ int main(int argc, char **argv)
 	free(policy_text);
 	server_free(keeper.server);
 	record_free(keeper.record);
+	settings_forget(&keeper);
 	policy_free(keeper.policy);
 	confinement_done(&keeper.confinement);
 	sd_event_unref(keeper.event);

@@ -490,7 +490,7 @@ static void test_passed(void **state)
 		const Asked asked = { .view = view, .third_fd = fd, .own_network = view };
 
 		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-		seen = run(&asked, "cat <&3; echo; " OPEN);
+		seen = run(&asked, "cat <&3; echo; " OPEN "; true");
 		assert_ran(seen, "echo passed\n0 1 2 3 ");
 	}
 	(void)close(fd);

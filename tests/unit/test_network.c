@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define AGENTS 4U
+#define AGENTS 5U
 
 static EnforceAgent items[AGENTS];
 static EnforceAgents agents = { .items = items, .n = AGENTS };
@@ -33,7 +33,7 @@ static Policy *load(const char *text)
 
 static int setup(void **state)
 {
-	static const char *const texts[AGENTS - 1] = {
+	static const char *const texts[AGENTS - 2] = {
 		"[ports]\nlisten = 3000-3009\n[network]\nmax_bandwidth = 500K\n",
 		"[ports]\nlisten = 4000-4001,5000\n"
 		"[network]\nmode = restricted\nallowed_hosts = ok.example, *.wild.example, both.example, "
@@ -46,7 +46,11 @@ static int setup(void **state)
 	for (size_t i = 0; i < ELEMENTSOF(texts); i++)
 		items[i] = (EnforceAgent){ .uid = (uid_t)(1000 + i), .policy = load(texts[i]) };
 	/* one that is refused */
-	items[AGENTS - 1] = (EnforceAgent){ .uid = 1003 };
+	items[3] = (EnforceAgent){ .uid = 1003 };
+	/* whose runs alone are restricted */
+	items[4] = (EnforceAgent){ .uid = 1004,
+		.policy = load("[ports]\nlisten = 5000\n[network]\nallowed_hosts = run.example, "
+			       "198.51.100.0/24\n[exec]\nnetwork = restricted\n") };
 	return 0;
 }
 
@@ -94,9 +98,9 @@ static void test_firewall(void **state)
 	text = firewall_text(&agents, &ports);
 	assert_non_null(text);
 	has(text, "table inet creel\ndelete table inet creel\n");
-	has(text,
-		"elements = { 0x430003e8 . 3000-3009, 0x430003e9 . 4000-4001, 0x430003e9 . 5000-5000 }"); /* 6000 has no network to answer to */
-	has(text, "elements = { 3000-3009, 4000-4001, 5000-5000 }");
+	has(text, "elements = { 0x430003e8 . 3000-3009, 0x430003e9 . 4000-4001, 0x430003e9 . 5000-5000, 0x430003ec . "
+		  "5000-5000 }"); /* 6000 has no network to answer to */
+	has(text, "elements = { 3000-3009, 4000-4001, 5000-5000, 5000-5000 }");
 	has(text, "elements = { 22, 2222, 2200 }");
 	has(text, "\t\tcounter name dropped drop\n\t}\n}\n");
 	assert_nft_takes(text);
@@ -147,8 +151,8 @@ static void test_operator_ports(void **state)
 
 static void test_rules(void **state)
 {
-	static const uint8_t generations[AGENTS] = { 1, 2, 3, 255 };
-	static const bool changed[AGENTS] = { true, true, true, true };
+	static const uint8_t generations[AGENTS] = { 1, 2, 3, 127, 5 };
+	static const bool changed[AGENTS] = { true, true, true, true, true };
 	static const bool same[AGENTS] = { false };
 	static const Connections first = { .each = 16384, .changed = true }, later = { .each = 16384 };
 	_cleanup_free_ char *text = network_text(&agents, generations, changed, true, &first), *again = NULL,
@@ -159,13 +163,31 @@ static void test_rules(void **state)
 	has(text, "flush set inet creel_network connections\n");
 	has_not(text, "delete table");
 	has(text, "ct mark set meta skuid map { 1000 : 0x430003e8, 1001 : 0x430003e9, 1002 : 0x430003ea, 1003 : "
-		  "0x430003eb }");
+		  "0x430003eb, 1004 : 0x430003ec }");
 	/* full: no judgement, but a limit each way */
 	has(text, "ct mark and 0xff00ffff == 0x430003e8 limit rate over 512000 bytes/second burst 131072 bytes drop\n"
 		  "\t\tct mark and 0xff00ffff @sent");
 	has(text, "ct mark and 0xff00ffff == 0x430003e8 limit rate over 512000 bytes/second burst 131072 bytes drop\n"
 		  "\t\tct mark and 0xff00ffff @received");
 	has_not(text, "own_1000 {");
+	has_not(text, "restricted_1000 {");
+	/* restricted runs of the full, with and without hosts: known by the mark of what they send, from the first packet on */
+	has(text, "ct mark and 0xff000000 != 0x43000000 meta mark and 0xff800000 == 0x43800000 ct mark set meta mark\n"
+		  "\t\tct mark and 0xff000000 != 0x43000000 ct mark set meta skuid map");
+	has(text, "meta mark and 0xff800000 == 0x43800000 ct direction original ct mark and 0xff800000 != 0x43800000 "
+		  "drop\n");
+	has(text, "ct mark and 0xff80ffff vmap { 0x438003e8 : goto run_1000, 0x438003ec : goto run_1004 }\n\t}\n");
+	has(text, "ct mark and 0xff80ffff vmap { 0x438003e8 : goto run_here_1000, 0x438003ec : goto run_here_1004 }\n"
+		  "\t\tgoto refuse_here\n\t}\n");
+	has(text,
+		"chain run_1004 {\n\t\tct state established ct mark 0x438503ec accept\n\t\tct direction reply accept\n"
+		"\t\tip daddr 198.51.100.0/24 ct mark set 0x438503ec accept\n");
+	has(text, "ip daddr @names4_1004_b ct mark set 0x438503ec accept\n");
+	has(text, "socket mark and 0xff00ffff == 0x430003ec ct mark set 0x438503ec accept\n\t\tgoto refuse_here\n");
+	has(text,
+		"meta mark 0x438003ec meta nfproto ipv4 meta l4proto { 6, 17 } th dport 53 dnat ip to 127.67.3.236\n");
+	has_not(text, "meta mark 0x438003e8 meta nfproto");
+	has_not(text, "@names4_1000_a");
 	/* restricted: what was judged under this policy, then addresses */
 	has(text, "chain restricted_1001 {\n\t\tct state established ct mark 0x430203e9 accept\n\t\tct direction reply "
 		  "accept\n"
@@ -173,17 +195,18 @@ static void test_rules(void **state)
 		  "\t\tip6 daddr 2001:db8::1 ct mark set 0x430203e9 accept\n\t\tip daddr 169.254.0.0/16 goto refuse\n");
 	has(text, "ip daddr @names4_1001_a ct mark set 0x430203e9 accept\n");
 	has(text, "ip6 daddr @names6_1001_b ct mark set 0x430203e9 accept\n\t\tgoto refuse\n");
-	has(text, "socket mark 0x430003e9 ct mark set 0x430203e9 accept\n\t\tgoto refuse_here\n");
+	has(text, "socket mark and 0xff00ffff == 0x430003e9 ct mark set 0x430203e9 accept\n\t\tgoto refuse_here\n");
 	has(text, "dnat ip to meta skuid map { 1001 : 127.67.3.233 }");
 	has(text, "dnat ip6 to meta skuid map { 1001 : fd63:7265:656c::3e9 }");
 	/* none, and refused */
-	has(text, "ct state new meta skuid { 1000, 1001, 1002, 1003 } add @connections { meta skuid ct count over "
-		  "16384 } goto "
-		  "refuse_here\n");
+	has(text,
+		"ct state new meta skuid { 1000, 1001, 1002, 1003, 1004 } add @connections { meta skuid ct count over "
+		"16384 } goto "
+		"refuse_here\n");
 	has(text, "meta skuid 1001 ct direction original ct mark and 0xff00ffff != 0x430003e9 drop\n");
 	has(text, "vmap { 0x430003e9 : goto restricted_1001, 0x430003ea : goto refuse, 0x430003eb : goto refuse }");
 	has(text, "iifname != \"lo\" socket mark { 0x430003ea, 0x430003eb } drop\n");
-	has(text, "socket mark 0x430003eb ct mark set 0x43ff03eb accept\n\t\tgoto refuse_here\n");
+	has(text, "socket mark and 0xff00ffff == 0x430003eb ct mark set 0x437f03eb accept\n\t\tgoto refuse_here\n");
 	has(text, "flush set inet creel_network names4_1001_a\n");
 	assert_nft_takes(text);
 
