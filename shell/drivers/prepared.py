@@ -35,6 +35,7 @@ CHANNEL = 3
 PACKET_MAX = 192 * 1024  # label, directory and arguments at their longest (shell/bus/run.h)
 PR_SET_DUMPABLE = 4
 FIRST_TO_GO = "1000"
+EXIT_DIRECTORY = 124  # shell/run/birth.h
 
 
 def set_dumpable(yes):
@@ -189,7 +190,8 @@ def main():
     try:
         os.chdir(directory)
     except OSError as problem:
-        sys.exit(f"creel: cannot enter the working directory: {problem}")
+        print(f"creel: {directory}: {problem.strerror}", file=sys.stderr, flush=True)
+        os._exit(EXIT_DIRECTORY)
     os.dup2(code, CHANNEL)
     os.close(code)
     sys.argv = [cold, label, *arguments]

@@ -358,13 +358,23 @@ static bool fits(const Spare *spare, const RunOptions *options)
 		       used(spare, "pids.current") <= options->processes + setting_processes(options));
 }
 
+/* A view may lack other folders, and a run that cannot begin there is told so by its birth. */
+static bool directory_is_home(const Run *run)
+{
+	const char *home = run->keeper->identity->home, *directory = run->options.directory;
+	size_t n = strlen(home);
+
+	return strncmp(directory, home, n) == 0 && (!directory[n] || directory[n] == '/');
+}
+
 static bool could_serve(const Run *run)
 {
 	const Policy *policy = run->keeper->policy;
 	const RunOptions *options = &run->options;
 
 	return policy->preload.n && strcmp(options->language, "python") == 0 && !*options->session &&
-	       !options->figures && strcmp(options->network, run_network_name(run_network_least(policy))) == 0;
+	       !options->figures && strcmp(options->network, run_network_name(run_network_least(policy))) == 0 &&
+	       (!options->independent || directory_is_home(run));
 }
 
 static int set_limits(const Spare *spare, const RunOptions *options)

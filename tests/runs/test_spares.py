@@ -31,11 +31,11 @@ def waiting(keeper):
         try:
             mark = os.getxattr(keeper.leaves / leaf, "user.creel.spare")
             pids = (keeper.leaves / leaf / "cgroup.procs").read_text().split()
-            asleep = [pathlib.Path(f"/proc/{pid}/wchan").read_text() for pid in pids]
+            asleep = [pid for pid in pids if "wait_for_more_packets" in pathlib.Path(f"/proc/{pid}/wchan").read_text()]
         except OSError:
             continue
-        if mark == b"idle" and pids and all("wait_for_more_packets" in name for name in asleep):
-            found += map(int, pids)
+        if mark == b"idle":
+            found += map(int, asleep)  # an independent one has its reaper beside it
     return found
 
 
@@ -97,6 +97,22 @@ def test_its_end_is_a_runs_end(keeper, spares):
     assert result["reason"] == "output"
 
 
+def test_an_independent_run_has_its_own(keeper, spares):
+    """Each kind has one, and neither serves the other's run."""
+    (shared,) = ready(spares, keeper)
+    code = SERVED + "open('/tmp/creel-spare', 'w').write('y'); open(os.path.expanduser('~/x'), 'w').write('y'); print(os.listdir('/tmp'))"
+    assert not served(run(spares, "python", code, independent=True))
+    wait_until(lambda: len(waiting(keeper)) == 2, "one of each kind")
+    for _ in range(2):
+        result = run(spares, "python", code, independent=True)
+        assert served(result) and result["stdout"].endswith(b" 2\n['creel-spare']\n"), result
+        assert not (keeper.home / "x").exists() and not os.path.exists("/tmp/creel-spare")
+        wait_until(lambda: len(waiting(keeper)) == 2, "one of each kind")
+    assert shared in waiting(keeper)
+    result = run(spares, "python", "import os; print('decimal' in __import__('sys').modules); os.kill(os.getpid(), 15)", independent=True)
+    assert (result["stdout"], result["reason"], result["signal"]) == (b"True\n", "signal", 15)
+
+
 def test_what_asks_for_something_else_starts_without(keeper, spares):
     there = ready(spares, keeper)
     assert run(spares, "bash", "true")["reason"] == "ok"
@@ -108,8 +124,8 @@ def test_what_asks_for_something_else_starts_without(keeper, spares):
 def test_one_that_the_agent_ended_or_stopped_is_no_failure(keeper, spares, what):
     (pid,) = ready(spares, keeper)
     subprocess.run(["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups", "kill", f"-{int(what)}", str(pid)], check=True)
-    if what == signal.SIGSTOP:
-        wait_until(lambda: ") T" in pathlib.Path(f"/proc/{pid}/stat").read_text(), "it is stopped")
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}") or
+               any(state in pathlib.Path(f"/proc/{pid}/stat").read_text() for state in (") T", ") Z")), "it was told")
     result = run(spares, "python", SERVED)
     assert result["reason"] == "ok" and not served(result)
     wait_until(lambda: pid not in waiting(keeper) and not os.path.exists(f"/proc/{pid}"), "it is gone")
