@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Prepared interpreters: one of each kind of run has imported what [python] preload names, and waits for a run to become. It
- * serves that one and no other, and another is made ready behind its back. ADR 0009 says why it is not forked from.
+ * serves that one and no other, and another is made ready behind its back. ADR 0010 says why it is not forked from.
  *
  * A spare is born as its run would be: in a leaf of its own with the policy's limits, confined, in a view of its own where it
  * is for independent runs. It has its run's number from the start, so its leaf is the run's leaf: nothing has to be moved, and

@@ -109,7 +109,7 @@ def test_an_independent_run_has_its_own(keeper, spares):
         assert not (keeper.home / "x").exists() and not os.path.exists("/tmp/creel-spare")
         wait_until(lambda: len(waiting(keeper)) == 2, "one of each kind")
     assert shared in waiting(keeper)
-    result = run(spares, "python", "import os; print('decimal' in __import__('sys').modules); os.kill(os.getpid(), 15)", independent=True)
+    result = run(spares, "python", "import os; print('decimal' in __import__('sys').modules, flush=True); os.kill(os.getpid(), 15)", independent=True)
     assert (result["stdout"], result["reason"], result["signal"]) == (b"True\n", "signal", 15)
 
 
