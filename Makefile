@@ -11,6 +11,8 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
+#   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
@@ -69,7 +71,8 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/privilege.c shell/base/rate.c shell/base/str.c shell/base/passing.c
+	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c \
+	    shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
@@ -79,11 +82,14 @@ session_src := shell/session/account.c shell/session/environment.c shell/session
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
 	       shell/confine/landlock.c shell/confine/loopback.c shell/confine/paths.c shell/confine/places.c \
 	       shell/confine/programs.c shell/confine/rules.c shell/confine/view.c shell/confine/watch.c
-run_src := shell/run/birth.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
+run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
 	   shell/run/listening.c shell/run/reaper.c
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
+tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
+	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
+	     shell/tools/script.c shell/tools/sessions.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/policy-apply.c \
@@ -92,6 +98,7 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
+	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
 	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
@@ -111,12 +118,17 @@ sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c 
 	    sshd-sub/sandbox.c sshd-sub/selftest.c sshd-sub/sftp-window.c sshd-sub/sources.c sshd-sub/spare.c sshd-sub/split.c sshd-sub/userauth.c \
 	    sshd-sub/waiting.c sshd-sub/window.c sshd-sub/wire.c sshd-sub/worker.c sshd-sub/worker-auth.c
 filter_src := shell/confine/filter.c
+listing_src := shell/collect/listing.c
+collect_src := shell/collect/collect.c shell/collect/digest.c shell/collect/memory.c shell/collect/walk.c $(listing_src)
+keeper_src += shell/keeper/output.c $(listing_src)
+render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c shell/tools/unicode.c
+render_command_src := shell/tools/render-command.c shell/tools/render-result.c
 doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-enforced doctor-files doctor-kernel doctor-look doctor-network doctor-units,\
 		shell/operator/$(f).c)
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-confine creel-enforce creel-generator creelctl creel creel-shell
+programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -134,6 +146,10 @@ creel-keeper_libs := libsystemd inih
 watch_ldlibs := -Wl,--export-dynamic-symbol=recvmsg
 creel-keeper_ldlibs := -lpam $(watch_ldlibs)
 creel-keeper_dir := $(libexecdir)
+
+creel-collect_src := shell/creel-collect.c $(collect_src) $(base_src)
+creel-collect_libs := libcrypto
+creel-collect_dir := $(libexecdir)
 
 creel-enforce_src := shell/creel-enforce.c $(enforce_src) $(policy_src) $(base_src)
 creel-enforce_libs := libbpf inih
@@ -163,15 +179,18 @@ pam_creel_libs := libsystemd
 pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
-creel_src := shell/creel.c $(bus_client_src) $(base_src)
-creel_libs := libsystemd
+creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+creel_src += $(render_command_src) $(render_src)
+creel_libs := libsystemd jansson
+creel_ldlibs := -lm
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
 unit_tests := test_base test_birth test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
-	      test_calls test_confine test_network test_run
+	      test_calls test_confine test_network test_tools test_run test_frame
+unit_tests += test_render test_collect
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
@@ -227,18 +246,27 @@ test_place_src := shell/keeper/place.c shell/policy/slice.c $(base_src)
 test_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 test_target_libs := inih
 test_target_ldlibs := -lpam
+test_frame_src := shell/run/frame.c
 test_run_src := shell/bus/run.c $(base_src)
 test_run_libs := libsystemd
 test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
+test_tools_src := $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+test_tools_libs := libsystemd jansson
+test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
+test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
+test_collect_libs := libsystemd libcrypto
+test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor
+fuzz_tests := frame policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server
+fuzz_tests += render listing
+fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
 fuzz_policy_src := $(policy_src) $(base_src)
@@ -265,11 +293,17 @@ fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
 			sshd-sub/monitor-login.c sshd-sub/userauth.c sshd-sub/blob.c sshd-sub/wire.c $(audit_src) $(silent_src)
 fuzz_bus_monitor_libs := libcrypto
+fuzz_listing_src := $(listing_src) $(base_src)
+fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
+fuzz_exec_server_src := shell/tools/exec-request.c shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/lines.c \
+			shell/bus/run.c $(base_src)
+fuzz_exec_server_libs := jansson
+fuzz_exec_server_ldlibs := -lm
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator shell/enforce tests
+	  shell/keeper shell/operator shell/enforce shell/tools shell/collect tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -277,21 +311,24 @@ may_shell/audit := shell/base
 may_shell/session := shell/base shell/policy
 may_shell/confine := shell/base shell/policy
 may_shell/run := shell/base shell/policy shell/confine shell/session shell/audit
-may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/keeper := shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
+may_shell/collect := shell/base shell/bus
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell/enforce := shell/base shell/policy
-may_shell := shell/enforce shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_shell/tools := shell/base shell/bus
+may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
-may_tests := shell/enforce shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run
+may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 # outside libraries: header prefix -> the folders that own it
-owned_headers := libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
+owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
+owner_jansson.h := shell/tools tests
 owner_libssh/ := sshd-sub tests
 owner_ini.h := shell/policy
 owner_security/ := shell/session shell
-owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell sshd-sub tests
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
-owner_openssl/ := sshd-sub tests
+owner_openssl/ := sshd-sub shell/collect tests
 owner_bpf/ := shell/enforce
 
 # ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------
@@ -326,8 +363,8 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
-data_files += $(foreach f,node-run.cjs prepared.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel.conf.5 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
+man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
@@ -371,6 +408,10 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 # a keeper without privilege, for tests and measurements of the front alone
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
+# a keeper that executes runs without confinement, for tests of the tools alone
+fake-runs_src := tests/tools/fake-capture.c tests/tools/fake-process.c $(bus_src) $(base_src)
+fake-runs_libs := libcrypto
+$(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 # a keeper of runs alone, for tests on this machine
 run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
 		  $(policy_src) $(base_src)
@@ -453,9 +494,17 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front runs
+.PHONY: unit fuzz-corpora front drivers runs tools
+# the drivers of runs and sessions, with the interpreters of this machine
+drivers:
+	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
+
+# creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
+tools: $(BUILD)/creel $(BUILD)/tests/fake-runs
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
+
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
-runs: $(BUILD)/tests/run-keeper
+runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/runs
 
 # creel-sshd on loopback with a fake keeper and the OpenSSH client

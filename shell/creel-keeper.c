@@ -10,7 +10,7 @@
 #include "shell/base/privilege.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
 #include "shell/policy/agents.h"
@@ -26,6 +26,7 @@
 static void keeper_done(Keeper *keeper)
 {
 	spares_done(keeper);
+	repls_done(keeper);
 	runs_done(keeper);
 	server_free(keeper->server);
 	sd_event_source_disable_unref(keeper->attach_timer);

@@ -1,17 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* creel: the agent's command. It holds no privilege: what it shows, the agent's keeper told it. */
+/* creel: the agent's command. It holds no privilege: what it shows and does, the agent's keeper told it and does. */
 #include "shell/bus/limit.h"
+#include "shell/tools/commands.h"
 
 #include <string.h>
 
-#define EXIT_USAGE 2
+static int limits_main(int argc, char **argv);
+
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv); /* the words behind the name */
+	const char *words, *help;
+} commands[] = {
+	{ "run", run_main, "FILE|- [OPTIONS] [-- ARGUMENTS]",
+		"runs a script: Python, JavaScript, TypeScript or Bash; its options: creel run --help" },
+	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
+	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
+	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
+	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",
+		"a run's result (creel run --json) as a message" },
+};
 
 static void print_help(FILE *file)
 {
-	(void)fprintf(file, "usage:\n"
-			    "  creel limits [--json]\n"
-			    "      what you may use, and what you use now\n"
-			    "  creel help | --version\n"
+	(void)fprintf(file, "usage:\n");
+	for (size_t i = 0; i < ELEMENTSOF(commands); i++)
+		(void)fprintf(file, "  creel %s%s%s\n      %s\n", commands[i].name, *commands[i].words ? " " : "",
+			commands[i].words, commands[i].help);
+	(void)fprintf(file, "  creel help | --version\n"
 			    "see creel(1)\n");
 }
 
@@ -43,8 +59,9 @@ static int limits_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc >= 2 && strcmp(argv[1], "limits") == 0)
-		return limits_main(argc - 2, argv + 2);
+	for (size_t i = 0; argc >= 2 && i < ELEMENTSOF(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].main(argc - 2, argv + 2);
 	if (argc == 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
 		print_help(stdout);
 		return EXIT_SUCCESS;

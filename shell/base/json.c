@@ -1,42 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/base/json.h"
+#include "shell/base/utf8.h"
 
 #include <string.h>
-
-/* Length of the UTF-8 sequence (RFC 3629: shortest form, no surrogates) that starts at `s`; 0 when it is
- * none. */
-static size_t sequence_length(const unsigned char *s, size_t n)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t length;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		length = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		length = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		length = 4;
-	else
-		return 0;
-	if (length > n)
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	return length;
-}
 
 /* Characters that are valid and make a terminal or a reader see something else: C1 controls, directions, ends of lines. */
 static unsigned int misleading(const unsigned char *p, size_t length)
@@ -53,13 +19,13 @@ static unsigned int misleading(const unsigned char *p, size_t length)
 	return 0;
 }
 
-void json_string(FILE *file, const char *s, size_t n)
+void json_quote(FILE *file, const char *s, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)s;
 
 	(void)fputc('"', file);
 	while (n) {
-		size_t length = sequence_length(p, n);
+		size_t length = utf8_length(p, n);
 
 		if (!length) {
 			(void)fputs("\\ufffd", file);
@@ -91,7 +57,7 @@ void json_key(FILE *file, bool *first, const char *key)
 	if (!*first)
 		(void)fputc(',', file);
 	*first = false;
-	json_string(file, key, strlen(key));
+	json_quote(file, key, strlen(key));
 	(void)fputc(':', file);
 }
 
@@ -99,7 +65,7 @@ void json_text(FILE *file, bool *first, const char *key, const char *value)
 {
 	json_key(file, first, key);
 	if (value)
-		json_string(file, value, strlen(value));
+		json_quote(file, value, strlen(value));
 	else
 		(void)fputs("null", file);
 }

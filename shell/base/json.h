@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* One string with its quotes. Control characters and those that change the direction of text are escaped; bytes that are no UTF-8 become U+FFFD. */
-void json_string(FILE *file, const char *s, size_t n);
+void json_quote(FILE *file, const char *s, size_t n);
 
 /*
  * One member of an object: `"key":value`, behind a comma unless `*first`, which it clears.

@@ -139,6 +139,7 @@ static const Field result_fields[] = {
 	{ RESULT("cpu", FIELD_NUMBER, cpu_usec) },
 	{ RESULT("memory_peak", FIELD_NUMBER, memory_peak) },
 	{ RESULT("state", FIELD_WORD, state), WORDS(states) },
+	{ RESULT("files_directory", FIELD_TEXT, files_directory) },
 	{ RESULT("files", FIELD_FILES, files) },
 	{ RESULT("files_left_out", FIELD_NUMBER, files_left_out) },
 };
@@ -243,9 +244,13 @@ static int append_fields(
 }
 
 static const RunOptions no_options = RUN_OPTIONS_NONE;
-static const RunResult no_result = {
-	.stdout_fd = -EBADF, .stderr_fd = -EBADF, .stdout_file = "", .stderr_file = "", .error = "", .exit_code = -1
-};
+static const RunResult no_result = { .stdout_fd = -EBADF,
+	.stderr_fd = -EBADF,
+	.stdout_file = "",
+	.stderr_file = "",
+	.error = "",
+	.exit_code = -1,
+	.files_directory = "" };
 
 int run_options_append(sd_bus_message *message, const RunOptions *options)
 {

@@ -116,6 +116,7 @@ typedef struct RunResult {
 	uint64_t duration_usec, cpu_usec;
 	uint64_t memory_peak; /* bytes; 0 where the kernel does not say */
 	RunState state;
+	const char *files_directory; /* the output folder, absolute; "" = nothing was collected */
 	RunFile *files;
 	size_t n_files;
 	uint64_t files_left_out; /* more than RUN_FILES_MAX */

@@ -182,6 +182,9 @@ static int allow_implied(Plan *plan, const StrList *folders)
 	int r;
 
 	r = allow_path(plan, shell_of(plan));
+	/* what lists the files of a run: it reads what the agent may read, and no more */
+	if (!r && !plan->request->bash)
+		r = allow_path(plan, CREEL_LIBEXECDIR "/creel-collect");
 	for (size_t i = 0; !r && !plan->request->bash && i < policy->subsystems.n; i++) {
 		const char *program = strchr(policy->subsystems.items[i], '=');
 		_cleanup_free_ char *path = program ? strndup(program + 1, strcspn(program + 1, " ")) : NULL;

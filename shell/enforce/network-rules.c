@@ -37,13 +37,6 @@ NetworkMode network_mode(const Policy *policy)
 	return policy ? policy->network : NETWORK_NONE;
 }
 
-bool network_names(const Policy *policy)
-{
-	NetworkMode mode = network_mode(policy);
-
-	return mode == NETWORK_RESTRICTED || (mode == NETWORK_FULL && policy->allowed_hosts.n);
-}
-
 const char *resolver_address4(uid_t uid, char ret[static RESOLVER_ADDRESS_MAX])
 {
 	(void)snprintf(ret, RESOLVER_ADDRESS_MAX, "127.67.%u.%u", uid >> 8 & 0xff, uid & 0xff);

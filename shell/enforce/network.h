@@ -46,9 +46,6 @@ const char *resolver_address6(uid_t uid, char ret[static RESOLVER_ADDRESS_MAX]);
 /* What holds for one agent. A policy that is NULL counts as mode `none`. */
 NetworkMode network_mode(const Policy *policy);
 
-/* It reaches names of hosts, and so has a resolver: a restricted agent, or one that has restricted runs. */
-bool network_names(const Policy *policy);
-
 /*
  * The mode and the hosts as text, to be compared: connections are judged again when it changes. New memory; NULL: no memory.
  */

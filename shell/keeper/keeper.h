@@ -6,6 +6,7 @@
  *   Keeper -> Session (one login: a folder session-ID of the cgroup tree)
  *             -> Channel (one process with its descendants: a leaf exec-NUMBER in it)
  *          -> Run (run.h)
+ *          -> Repl (repl.h)
  *
  * What must survive the keeper's death is in the cgroup tree itself (shell/run/leaf.h); adopt.c reads it again.
  */
@@ -30,6 +31,7 @@ typedef struct Session Session;
 typedef struct Channel Channel;
 typedef struct Forward Forward;
 typedef struct Run Run;
+typedef struct Repl Repl;
 
 typedef struct Keeper {
 	sd_event *event;
@@ -62,11 +64,13 @@ typedef struct Keeper {
 	uint64_t processes_refused;    /* forks beyond limits.processes, as seen at the last birth */
 	sd_event_source *attach_timer; /* after a restart: until when fronts may claim adopted sessions */
 
-	struct Spares *spares; /* spare.h; NULL: none was ever wanted */
-	Run *runs;             /* run.h */
-	uint64_t run_number;   /* of the last one */
-	Budget budget;         /* memory of runs and of their results */
-	Rate run_refusals;     /* records of refused runs, of which the agent can make very many */
+	Run *runs;                      /* run.h */
+	Repl *repls;                    /* repl.h */
+	struct Spares *spares;          /* spare.h; NULL: none was ever wanted */
+	sd_event_source *memory_source; /* what the slice's memory limit met, since there are REPLs */
+	uint64_t run_number;            /* of the last one */
+	Budget budget;                  /* memory of runs and of their results */
+	Rate run_refusals;              /* records of refused runs, of which the agent can make very many */
 } Keeper;
 
 #define SESSION_ID_SIZE 17

@@ -3,7 +3,7 @@
  * What the front, the agent and root may ask. The bus has checked who asks and the types; bounds and states are
  * checked here, before anything is done.
  */
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/session/keys.h"
@@ -535,5 +535,7 @@ const Method keeper_methods[] = {
 	{ "Reload", "", PEER_ROOT, method_reload },
 	{ "Run", "ha{sv}", PEER_AGENT, method_run },
 	{ "Stop", "t", PEER_AGENT, method_stop },
+	{ "Repls", "", PEER_AGENT | PEER_ROOT, method_repls },
+	{ "Reset", "ss", PEER_AGENT, method_reset },
 	{ NULL, NULL, 0, NULL },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The rows Run and Stop. */
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/bus/bus.h"
 
 #include <string.h>
@@ -42,9 +42,8 @@ static int begin(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_f
 		r = run_new(keeper, peer, asked, code_fd, &run, error);
 	if (r)
 		return r;
-	if (*run->options.session)
-		return sd_bus_error_set(error, KEEPER_ERROR_POLICY, "session: sessions are not available");
-	r = run_start(run, error);
+	repls_make_memory(keeper);
+	r = *run->options.session ? repl_call(run, error) : run_start(run, error);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(run)->number;

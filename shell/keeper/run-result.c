@@ -151,9 +151,14 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 
 	if (!run->options.follow || !run->peer)
 		return;
-	/* left out for whoever does not read: the result has it, and the run does not wait */
-	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX)
+	/*
+	 * Who does not read is not told any more: the result has it, and the run does not wait. Nothing of the rest, so that what
+	 * was told is the begin of it, without a hole.
+	 */
+	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX) {
+		run->options.follow = false;
 		return;
+	}
 	r = sd_bus_message_new_signal(run->peer->bus, &message, KEEPER_OBJECT, KEEPER_INTERFACE, "Output");
 	if (r >= 0)
 		r = sd_bus_message_append(message, "tu", run->number, stream == &run->output ? 1 : 2);
@@ -226,8 +231,6 @@ static int add_stream(Run *run, Stream *stream, int *ret_fd, uint64_t *ret_head)
 
 static RunResult make_result(const Run *run)
 {
-	const uint64_t now = clock_monotonic_usec();
-
 	return (RunResult){
 		.stdout_fd = -EBADF,
 		.stderr_fd = -EBADF,
@@ -239,10 +242,11 @@ static RunResult make_result(const Run *run)
 		.exit_code = run->signal ? -1 : run->exit_code,
 		.signal = run->signal,
 		.reason = run->reason,
-		.duration_usec = now - run->begun_usec,
+		.duration_usec = run->over_usec - run->begun_usec,
 		.cpu_usec = run->usage.cpu_usec,
 		.memory_peak = run->usage.memory_peak,
 		.state = run->state,
+		.files_directory = "",
 		.files = run->files,
 		.n_files = run->n_files,
 		.files_left_out = run->files_left_out,
@@ -261,6 +265,7 @@ static void unlink_run(Run *run)
 void run_finish(Run *run)
 {
 	_cleanup_close_ int output_fd = -EBADF, error_fd = -EBADF;
+	_cleanup_free_ char *directory = run->options.collect ? outputs_folder(run->keeper) : NULL;
 	RunResult result;
 	int r = 0;
 
@@ -268,6 +273,8 @@ void run_finish(Run *run)
 		run->reason = RUN_CANCELLED; /* nobody saw it end, and nothing lives */
 	say(run);
 	result = make_result(run);
+	if (directory)
+		result.files_directory = directory;
 	if (run->peer) {
 		r = add_stream(run, &run->output, &output_fd, &result.stdout_head);
 		if (!r)

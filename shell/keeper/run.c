@@ -44,6 +44,7 @@ Run *run_free(Run *run)
 	sd_event_source_disable_unref(run->timer);
 	sd_event_source_disable_unref(run->exit_source);
 	sd_event_source_disable_unref(run->empty_source);
+	outputs_abandon(run);
 	stream_done(&run->output);
 	stream_done(&run->error);
 	free_options(&run->options);
@@ -374,20 +375,17 @@ int run_start(Run *run, sd_bus_error *ret_error)
 {
 	PolicyError reason = { "" };
 	ProcessUsage usage;
-	bool spare;
 	int r;
 
-	if (process_usage_read("", run->keeper->uid, &usage) == 0) {
-		run->processes_refused = usage.refused;
-		spare = spare_take(run);
-		if (!spare && usage.count >= usage.limit)
-			return start_failed(-EAGAIN, &reason, ret_error);
-	} else {
-		spare = spare_take(run);
-	}
+	run_number(run);
+	outputs_begin(run);
 	run->stop = kill_leaf;
-	if (!spare) {
-		run_number(run);
+	if (process_usage_read("", run->keeper->uid, &usage) < 0)
+		usage = (ProcessUsage){ .limit = UINT64_MAX };
+	run->processes_refused = usage.refused;
+	if (!spare_take(run)) {
+		if (usage.count >= usage.limit)
+			return start_failed(-EAGAIN, &reason, ret_error);
 		r = give_birth(run, &reason);
 		if (r < 0)
 			return start_failed(r, &reason, ret_error);
@@ -564,7 +562,8 @@ void run_over(Run *run)
 	(void)stream_drain(&run->error);
 	stream_detach(&run->output);
 	stream_detach(&run->error);
-	run_finish(run);
+	run->over_usec = clock_monotonic_usec();
+	outputs_collect(run);
 }
 
 /* ---- an earlier keeper's, and a later one's ---- */
@@ -608,7 +607,8 @@ void runs_end_adopted(Keeper *keeper)
 	}
 	while ((entry = readdir(dir)))
 		if (entry->d_type == DT_DIR &&
-			(strncmp(entry->d_name, "run-", 4) == 0 || strncmp(entry->d_name, "repl-", 5) == 0))
+			(strncmp(entry->d_name, "run-", 4) == 0 || strncmp(entry->d_name, "repl-", 5) == 0 ||
+				strncmp(entry->d_name, "outputs-", 8) == 0))
 			tries = end_leaf(keeper, entry->d_name, tries);
 }
 

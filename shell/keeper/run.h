@@ -31,6 +31,8 @@
 #define KEEPER_RUNS_BYTES (112U << 20)    /* that runs and results hold together */
 #define RUN_KEPT_MAX (UINT64_C(16) << 20) /* bytes of one stream that are kept, whatever `output` says */
 
+typedef struct Outputs Outputs;
+
 struct Run {
 	Keeper *keeper;
 	Run *next;
@@ -47,6 +49,7 @@ struct Run {
 	uint64_t code_bytes;
 	uint64_t reserved;                /* of KEEPER_RUNS_BYTES */
 	uint64_t started_usec;            /* CLOCK_REALTIME */
+	uint64_t over_usec;               /* CLOCK_MONOTONIC, of run_over() */
 	uint64_t begun_usec;              /* CLOCK_MONOTONIC */
 	char caller[PLACE_SIZE];          /* where the calling process lies (place.h); "" = in no session */
 	Stream output, error;             /* its stdout and stderr */
@@ -61,7 +64,7 @@ struct Run {
 	RunFile *files;
 	size_t n_files;
 	uint64_t files_left_out;
-	void *outputs; /* output.c's own, while it works */
+	Outputs *outputs; /* output.c's own, while it works; NULL: nothing is collected */
 
 	/* with an interpreter of its own */
 	char name[32]; /* of the leaf */
@@ -141,6 +144,20 @@ NetworkMode run_network_least(const Policy *policy);
 uint64_t run_output_most(const Run *run);
 /* The files of its streams have its number. */
 void run_name_files(Run *run);
+
+/* output.c */
+/*
+ * Called before anything of the run is born. Makes the output folder where the run has a use for it; where it asks for its
+ * files, that is being remembered from now on. Whatever fails takes the list of files from the result, and nothing else:
+ * `files_left_out` is UINT64_MAX then.
+ */
+void outputs_begin(Run *run);
+/* The run is over: lists what it put there, and calls run_finish(), at once or later. */
+void outputs_collect(Run *run);
+/* The folder as an absolute path in new memory, or NULL when memory is out. */
+char *outputs_folder(const Keeper *keeper);
+/* Forgets it; of a run that is freed. */
+void outputs_abandon(Run *run);
 
 /* run-result.c */
 /* The reason of a process's end, from how it ended and what its leaf met; one that is known already stays. */

@@ -377,6 +377,15 @@ static bool could_serve(const Run *run)
 	       (!options->independent || directory_is_home(run));
 }
 
+static bool has_limits_of(const Spare *spare, const RunOptions *options)
+{
+	const RunOptions *policy = &spare->run->options;
+
+	return policy->memory == options->memory && policy->processes == options->processes &&
+	       policy->cpu == options->cpu;
+}
+
+/* Those of the policy it has already. */
 static int set_limits(const Spare *spare, const RunOptions *options)
 {
 	const LeafLimits limits = {
@@ -385,9 +394,10 @@ static int set_limits(const Spare *spare, const RunOptions *options)
 							      : options->processes + setting_processes(options),
 		.cpu = options->cpu,
 	};
-	int r;
+	int r = 0;
 
-	r = leaf_limit(spare->run->leaf_fd, &limits);
+	if (!has_limits_of(spare, options))
+		r = leaf_limit(spare->run->leaf_fd, &limits);
 	if (!r)
 		r = set_weight(spare, WEIGHT_RUN);
 	return r < 0 ? r : leaf_mark(spare->run->leaf_fd, RUN_MARK_SPARE, "taken");

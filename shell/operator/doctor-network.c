@@ -95,7 +95,7 @@ static void check_resolver(Doctor *doctor, const DoctorAgent *agent, Finding *re
 	Reason reason = { "" };
 	char unit[64];
 
-	if (agent->policy->network != NETWORK_RESTRICTED)
+	if (!network_names(agent->policy))
 		return finding_set(ret, DOCTOR_OK, "it needs none of its own");
 	(void)snprintf(unit, sizeof(unit), "creel-resolver@%u.service", agent->agent.uid);
 	if (look_unit(doctor, unit, &facts, &reason) < 0)

@@ -41,6 +41,12 @@ static bool needs_firewall(const Policy *policy)
 	return true; /* whatever else listens on the machine is nobody's business */
 }
 
+bool network_names(const Policy *policy)
+{
+	return policy &&
+	       (policy->network == NETWORK_RESTRICTED || (policy->network == NETWORK_FULL && policy->allowed_hosts.n));
+}
+
 static bool needs_network(const Policy *policy)
 {
 	return policy->network != NETWORK_FULL || policy->exec_network == NETWORK_RESTRICTED ||

@@ -63,6 +63,9 @@ _must_check_ int enforced_write(const char *root, uid_t uid, const Enforced *enf
  */
 const char *enforced_lacks(const Enforced *enforced, const Policy *policy, bool optional, char *reason, size_t size);
 
+/* It reaches names of hosts, and so has a resolver: a restricted agent, or one that has restricted runs. NULL: none. */
+bool network_names(const Policy *policy);
+
 /* ---- tables ---- */
 
 /* of an agent's sockets: this and its uid */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Units are strict on purpose: `256` bytes of memory, or `30` hours meant as seconds, are mistakes that a
- * machine can see. Every refusal says what would have been accepted.
- */
+/* Every refusal says what would have been accepted. */
 #include "shell/policy/value.h"
+#include "shell/base/quantity.h"
 #include "shell/policy/element.h"
 
 #include <ctype.h>
@@ -36,128 +34,18 @@ static const void *field_const(const PolicyKey *key, const Policy *policy)
 
 /* ---- numbers with units ---- */
 
-typedef struct Unit {
-	const char *name;
-	uint64_t factor;
-} Unit;
-
-static const Unit size_units[] = {
-	{ "T", UINT64_C(1) << 40 },
-	{ "G", UINT64_C(1) << 30 },
-	{ "M", UINT64_C(1) << 20 },
-	{ "K", UINT64_C(1) << 10 },
-	{ "", 1 },
-	{ NULL, 0 },
-};
-
-static const Unit time_units[] = {
-	{ "d", UINT64_C(86400000000) },
-	{ "h", UINT64_C(3600000000) },
-	{ "m", 60000000 },
-	{ "s", 1000000 },
-	{ "ms", 1000 },
-	{ NULL, 0 },
-};
-
-static const Unit plain_units[] = { { "", 1 }, { NULL, 0 } };
-
-static const Unit *units_of(KeyType type)
-{
-	return type == TYPE_SIZE ? size_units : type == TYPE_TIME ? time_units : plain_units;
-}
-
-static const char *notation_of(KeyType type)
+static QuantityKind kind_of(KeyType type)
 {
 	switch (type) {
 	case TYPE_SIZE:
-		return "a size in bytes: digits, then K, M, G or T, as in 256M";
+		return QUANTITY_SIZE;
 	case TYPE_TIME:
-		return "a time: digits, then ms, s, m, h or d, as in 30s";
+		return QUANTITY_TIME;
 	case TYPE_CORES:
-		return "a number of cores, as in 0.5 or 2";
-	case TYPE_PORT:
-		return "a port number";
+		return QUANTITY_CORES;
 	default:
-		return "a number of decimal digits";
+		return QUANTITY_COUNT;
 	}
-}
-
-/* Writes a number in the largest unit that divides it. */
-static void number_text(KeyType type, uint64_t value, char *text, size_t size)
-{
-	const Unit *unit = units_of(type);
-
-	if (value == POLICY_UNLIMITED) {
-		(void)snprintf(text, size, "max");
-		return;
-	}
-	if (type == TYPE_CORES) {
-		int n = snprintf(text, size, "%llu.%06llu", (unsigned long long)(value / 1000000),
-			(unsigned long long)(value % 1000000));
-
-		while (n > 0 && text[n - 1] == '0')
-			text[--n] = '\0';
-		if (n > 0 && text[n - 1] == '.')
-			text[--n] = '\0';
-		return;
-	}
-	if (value == 0) {
-		(void)snprintf(text, size, type == TYPE_TIME ? "0s" : "0");
-		return;
-	}
-	while (unit[1].name && value % unit->factor)
-		unit++;
-	(void)snprintf(text, size, "%llu%s", (unsigned long long)(value / unit->factor), unit->name);
-}
-
-static int number_scan(KeyType type, const char *text, uint64_t *ret)
-{
-	size_t digits = strspn(text, "0123456789");
-	char head[24];
-	uint64_t value;
-
-	if (!digits || digits >= sizeof(head))
-		return -EINVAL;
-	memcpy(head, text, digits);
-	head[digits] = '\0';
-	if (str_to_u64(head, UINT64_MAX - 1, &value) < 0)
-		return -EINVAL;
-
-	for (const Unit *unit = units_of(type); unit->name; unit++)
-		if (strcmp(unit->name, text + digits) == 0) {
-			if (__builtin_mul_overflow(value, unit->factor, &value) || value == POLICY_UNLIMITED)
-				return -ERANGE;
-			*ret = value;
-			return 0;
-		}
-	return -EINVAL;
-}
-
-/* Cores as a decimal fraction of at most six places: what the kernel's microseconds can say. */
-static int cores_scan(const char *text, uint64_t *ret)
-{
-	size_t whole = strspn(text, "0123456789");
-	uint64_t value = 0, unit = 1000000;
-
-	if (!whole || whole > 6)
-		return -EINVAL;
-	for (size_t i = 0; i < whole; i++)
-		value = value * 10 + (uint64_t)(text[i] - '0') * 1000000;
-	text += whole;
-	if (*text == '.') {
-		size_t places = strspn(++text, "0123456789");
-
-		if (!places || places > 6)
-			return -EINVAL;
-		for (; places; places--) {
-			unit /= 10;
-			value += (uint64_t)(*text++ - '0') * unit;
-		}
-	}
-	if (*text)
-		return -EINVAL;
-	*ret = value;
-	return 0;
 }
 
 static int number_parse(const PolicyKey *key, const char *text, uint64_t *ret, char *reason, size_t size)
@@ -171,15 +59,15 @@ static int number_parse(const PolicyKey *key, const char *text, uint64_t *ret, c
 		*ret = POLICY_UNLIMITED;
 		return 0;
 	}
-	r = key->type == TYPE_CORES ? cores_scan(text, &value) : number_scan(key->type, text, &value);
+	r = quantity_parse(kind_of(key->type), text, &value);
 	if (r == -EINVAL)
 		return refuse(reason, size, "`%s` is not %s%s", str_quote(text, strlen(text), shown, sizeof(shown)),
-			notation_of(key->type), or_max);
+			key->type == TYPE_PORT ? "a port number" : quantity_notation(kind_of(key->type)), or_max);
 	if (r < 0 || value < key->min || value > key->max) {
-		number_text(key->type, key->min, low, sizeof(low));
-		number_text(key->type, key->max, high, sizeof(high));
 		return refuse(reason, size, "`%s` is out of range: %s to %s%s",
-			str_quote(text, strlen(text), shown, sizeof(shown)), low, high, or_max);
+			str_quote(text, strlen(text), shown, sizeof(shown)),
+			quantity_text(kind_of(key->type), key->min, low, sizeof(low)),
+			quantity_text(kind_of(key->type), key->max, high, sizeof(high)), or_max);
 	}
 	*ret = value;
 	return 0;
@@ -500,10 +388,8 @@ char *value_format(const PolicyKey *key, const Policy *policy)
 	case TYPE_WORD:
 		return strdup(key->words[*(const unsigned *)at - key->min]);
 	case TYPE_PORT:
-		number_text(key->type, *(const uint16_t *)at, number, sizeof(number));
-		return strdup(number);
+		return strdup(quantity_text(QUANTITY_COUNT, *(const uint16_t *)at, number, sizeof(number)));
 	default:
-		number_text(key->type, *(const uint64_t *)at, number, sizeof(number));
-		return strdup(number);
+		return strdup(quantity_text(kind_of(key->type), *(const uint64_t *)at, number, sizeof(number)));
 	}
 }

@@ -11,6 +11,9 @@ static const char bash_driver[] =
 	"if IFS= read -r -d '' -u 3; then printf '%s: the code has a NUL byte\\n' \"$0\" >&2; exit 2; fi; "
 	"exec 3<&-; eval \"$REPLY\"";
 
+/* All in the first line: shell/drivers/bash-repl.sh says why. */
+static const char bash_repl[] = "eval -- \"$(<" LANGUAGE_DRIVERS "/bash-repl.sh)\"; eval -- \"$_creel_loop\"";
+
 typedef struct Language {
 	const char *name;
 	const char *driver; /* a file's name; NULL: bash_driver */
@@ -77,6 +80,36 @@ int language_command(
 		r = strlist_add(&list, label);
 	for (char *const *argument = arguments; !r && argument && *argument; argument++)
 		r = strlist_add(&list, *argument);
+	if (r < 0)
+		return r;
+	*ret = list;
+	list = (StrList){ 0 };
+	return 0;
+}
+
+int language_repl_command(const Policy *policy, const char *language, StrList *ret)
+{
+	const Language *row = find(policy, language);
+	const char *words[6] = { NULL };
+	_cleanup_strlist_ StrList list = { 0 };
+	int r;
+
+	if (!row)
+		return -ENOENT;
+	if (!row->driver) {
+		const char *const bash[] = { "--noprofile", "--norc", "-c", bash_repl, "<run>" };
+
+		memcpy(words, bash, sizeof(bash));
+	} else if (row->mode) {
+		words[0] = "--disable-warning=ExperimentalWarning"; /* of the type stripper */
+		words[1] = LANGUAGE_DRIVERS "/node-repl.cjs";
+		words[2] = mode_of(policy, row);
+	} else {
+		words[0] = LANGUAGE_DRIVERS "/python-repl.py";
+	}
+	r = strlist_add(&list, language_interpreter(policy, language));
+	for (size_t i = 0; !r && words[i]; i++)
+		r = strlist_add(&list, words[i]);
 	if (r < 0)
 		return r;
 	*ret = list;

@@ -18,3 +18,6 @@ const char *language_interpreter(const Policy *policy, const char *language);
  */
 _must_check_ int language_command(
 	const Policy *policy, const char *language, const char *label, char *const *arguments, StrList *ret);
+
+/* The same of a session, whose driver gets one call after the other on descriptor 3, a socket (frame.h). */
+_must_check_ int language_repl_command(const Policy *policy, const char *language, StrList *ret);

@@ -67,28 +67,43 @@ int leaf_prepare_unit(int unit_fd)
 
 static int put_limit(int fd, const char *file, uint64_t value)
 {
-	char text[24];
+	char text[24] = "max";
 
-	if (value == LEAF_UNLIMITED)
-		return 0; /* a new cgroup is unlimited */
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	if (value != LEAF_UNLIMITED)
+		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
 	return file_put_at(fd, file, text);
+}
+
+static int put_cpu_limit(int fd, uint64_t usec)
+{
+	char quota[48] = "max";
+
+	if (usec != LEAF_UNLIMITED)
+		(void)snprintf(quota, sizeof(quota), "%llu %u", (unsigned long long)(usec * CPU_PERIOD_USEC / 1000000U),
+			CPU_PERIOD_USEC);
+	return file_put_at(fd, "cpu.max", quota);
 }
 
 int leaf_limit(int leaf_fd, const LeafLimits *limits)
 {
-	char quota[48];
 	int r;
 
 	r = put_limit(leaf_fd, "memory.max", limits->memory);
-	if (r < 0)
-		return r;
-	r = put_limit(leaf_fd, "pids.max", limits->tasks);
-	if (r < 0 || limits->cpu == LEAF_UNLIMITED)
-		return r;
-	(void)snprintf(quota, sizeof(quota), "%llu %u", (unsigned long long)(limits->cpu * CPU_PERIOD_USEC / 1000000U),
-		CPU_PERIOD_USEC);
-	return file_put_at(leaf_fd, "cpu.max", quota);
+	if (!r)
+		r = put_limit(leaf_fd, "pids.max", limits->tasks);
+	return r < 0 ? r : put_cpu_limit(leaf_fd, limits->cpu);
+}
+
+/* A new cgroup is unlimited. */
+static int apply_limits(int fd, const LeafLimits *limits)
+{
+	int r = 0;
+
+	if (limits->memory != LEAF_UNLIMITED)
+		r = put_limit(fd, "memory.max", limits->memory);
+	if (!r && limits->tasks != LEAF_UNLIMITED)
+		r = put_limit(fd, "pids.max", limits->tasks);
+	return r < 0 || limits->cpu == LEAF_UNLIMITED ? r : put_cpu_limit(fd, limits->cpu);
 }
 
 int leaf_make(int parent_fd, const char *name, const LeafLimits *limits, bool branch, int *ret_fd)
@@ -101,7 +116,7 @@ int leaf_make(int parent_fd, const char *name, const LeafLimits *limits, bool br
 		return -errno;
 	r = leaf_open(parent_fd, name, &fd);
 	if (!r && limits)
-		r = leaf_limit(fd, limits);
+		r = apply_limits(fd, limits);
 	if (!r && branch)
 		r = enable_controllers(fd);
 	if (r < 0) {

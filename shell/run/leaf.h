@@ -43,7 +43,7 @@ _must_check_ int leaf_prepare_unit(int unit_fd);
 /* Makes `name` in `parent_fd` with limits (NULL: none). `branch`: it will hold leaves itself. -EEXIST if it is there. */
 _must_check_ int leaf_make(int parent_fd, const char *name, const LeafLimits *limits, bool branch, int *ret_fd);
 
-/* Sets them on one that is there; LEAF_UNLIMITED leaves what is set. */
+/* Sets all limits anew; LEAF_UNLIMITED lifts one. Memory that is in use beyond its limit is taken by ending processes. */
 _must_check_ int leaf_limit(int leaf_fd, const LeafLimits *limits);
 
 /* Opens an existing one. */

@@ -8,7 +8,7 @@
  * loses the descriptors of a message that it drops; shell/bus/received.c does not, or this target finds them open.
  */
 #include "shell/bus/bus.h"
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/keeper/target.h"
 #include "tests/fuzz/bus.h"
 
@@ -303,6 +303,32 @@ int run_start(Run *run, sd_bus_error *ret_error)
 	other = (Run){ .number = 7 };
 	keeper.runs = &other;
 	return sd_bus_error_set(ret_error, KEEPER_ERROR_FAILED, "over already");
+}
+
+int repl_call(Run *run, sd_bus_error *ret_error)
+{
+	expect(*run->options.session);
+	return run_start(run, ret_error);
+}
+
+void repls_make_memory(Keeper *k)
+{
+	expect(kind == PEER_AGENT);
+}
+
+int method_repls(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	expect(kind != PEER_FRONT && peer->kind == kind);
+	return sd_bus_reply_method_return(
+		message, "a(sssttt)", 1, "main", "python", "idle", UINT64_C(1), UINT64_C(2), UINT64_C(3));
+}
+
+int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	const char *language, *name;
+
+	expect(kind == PEER_AGENT && sd_bus_message_read(message, "ss", &language, &name) > 0 && language && name);
+	return sd_bus_reply_method_return(message, "b", true);
 }
 
 Run *run_find(Keeper *k, uint64_t number)

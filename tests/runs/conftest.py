@@ -19,7 +19,7 @@ import runs  # noqa: E402  the VM's own probe
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 UID = 1999
-DRIVERS = pathlib.Path("/usr/share/creel/drivers")
+DRIVERS = pathlib.Path(os.environ.get("PREFIX", "/usr")) / "share" / "creel" / "drivers"
 
 
 class Keeper:

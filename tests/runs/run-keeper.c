@@ -8,7 +8,7 @@
  * As root. What needs the system's own files - passwd, PAM, creel-enforce - is not here: nobody can log in.
  */
 #include "shell/base/log.h"
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
 
@@ -157,6 +157,7 @@ int main(int argc, char **argv)
 	(void)fflush(stdout);
 	r = sd_event_loop(keeper.event);
 	spares_done(&keeper);
+	repls_done(&keeper);
 	runs_done(&keeper);
 	free(policy_text);
 	server_free(keeper.server);

@@ -97,7 +97,7 @@ static void json_of(const char *s, size_t n, char *text, size_t size)
 	FILE *file = fmemopen(text, size, "w");
 
 	assert_non_null(file);
-	json_string(file, s, n);
+	json_quote(file, s, n);
 	assert_int_equal(fclose(file), 0);
 }
 

@@ -193,6 +193,7 @@ static void a_result_comes_as_it_went(void **state)
 		.memory_peak = 7,
 		.state = RUN_STATE_RESET,
 		.files = files,
+		.files_directory = "/home/agent/out",
 		.n_files = 2,
 		.files_left_out = 8,
 	};
@@ -209,6 +210,7 @@ static void a_result_comes_as_it_went(void **state)
 	assert_int_equal(read.signal, 9);
 	assert_int_equal(read.reason, RUN_SIGNAL);
 	assert_int_equal(read.state, RUN_STATE_RESET);
+	assert_string_equal(read.files_directory, "/home/agent/out");
 	assert_int_equal(read.n_files, 2);
 	assert_string_equal(read.files[1].name, "b\nc");
 	assert_int_equal(read.files[1].status, RUN_FILE_SPECIAL);

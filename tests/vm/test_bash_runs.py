@@ -15,7 +15,7 @@ ALLOWED = "[exec]\nbash_allow = ls, cat, cp, chmod, rm, env, find, awk, permitte
 TRICKS = {
     "by path": "{p} {f}",
     "env": "env {p} {f}",
-    "find": "find /etc/hostname -exec {p} {f} ;",
+    "find": "find /etc/hostname -exec {p} {f} \\;",
     "awk": "awk 'BEGIN {{ system(\"{p} {f}\") }}'",
     "a here-document": "bash <<'.'\n{p} {f}\n.",
     "the loader": LOADER + " {p} {f}",

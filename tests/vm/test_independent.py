@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import policy, wait_until
+from harness import policy, python, wait_until
 from test_keeper import kill_keeper
 from test_run import POLICY, ask, leaves, nothing_is_left, order
 
@@ -77,6 +77,28 @@ except OSError as e: print(e)
 def test_process_1_keeps_its_own(vm):
     answer, = ask(vm, independent("python", TRACE))
     assert answer["stdout"].split("\n")[:2] == ["-1 -1 -1 -1", "['0', '1', '2', '3'] 2 1 False"], answer
+
+
+LISTENER = """\
+import os, socket
+s = socket.socket(socket.AF_UNIX); s.bind(os.path.expanduser("~/door")); s.listen()
+print("ready", flush=True); input()
+"""
+KNOCK = """\
+import os, socket
+print(os.path.exists("../door"))
+try: socket.socket(socket.AF_UNIX).connect("../door"); print("open")
+except OSError as e: print(e.errno)
+"""
+
+
+def test_sockets_in_the_home_are_closed(vm):
+    with vm.agent.start(python(LISTENER)) as client:
+        assert client.stdout.readline() == b"ready\n"
+        shared, = ask(vm, order("python", KNOCK))
+        answer, = ask(vm, independent("python", KNOCK))
+    vm.agent.sh("rm ~/door")
+    assert (shared["stdout"], answer["stdout"]) == ("True\nopen\n", "True\n111\n"), (shared, answer)
 
 
 def test_limits_hold_inside(vm):

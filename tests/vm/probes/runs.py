@@ -12,6 +12,7 @@ An order: {"language": ..., "code": TEXT, "options": {...}} and, where wanted,
   "stop": TEXT           Stop, once its output has that text (it is followed)
   "beside": true         the next order does not wait for its end; its answer comes all the same
   "unsealed": true       a code that could still be changed
+Or {"call": MEMBER, "signature": TEXT, "values": [...]}: another row of the table; the answer is its reply's values.
 
 An answer: {"number", "reason", "error", "exit_code", "signal", "stdout", "stderr" (text, what is no UTF-8 escaped), ...}, or
 {"refused": the error's name, "why": its text}. "followed" is what Output signals brought.
@@ -166,6 +167,9 @@ def main():
     client = Client(sys.argv[1])
     answers, open_ends = [], []
     for order in json.load(sys.stdin):
+        if "call" in order:
+            answers.append(client.call(order["call"], order.get("signature", ""), order.get("values", [])))
+            continue
         try:
             number = begin(client, order)
         except Refused as why:
