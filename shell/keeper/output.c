@@ -211,8 +211,12 @@ static int on_collector_exit(sd_event_source *source, const siginfo_t *info, voi
 
 char *outputs_folder(const Keeper *keeper)
 {
-	const char *folder = keeper->policy->output_dir;
+	const char *folder;
 
+	/* it may have become bad since the call came that waits for its session */
+	if (!keeper->policy)
+		return NULL;
+	folder = keeper->policy->output_dir;
 	return *folder == '/' ? strdup(folder) : str_format("%s/%s", keeper->identity->home, folder);
 }
 

@@ -204,6 +204,9 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 	run->agent_memory = policy->memory;
 	run->agent_processes = policy->processes;
 	run->file_size = policy->file_size;
+	run->output_directory = outputs_folder(run->keeper);
+	if (!r && !run->output_directory)
+		r = -ENOMEM;
 	return r;
 }
 

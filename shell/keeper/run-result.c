@@ -246,7 +246,7 @@ static RunResult make_result(const Run *run)
 		.cpu_usec = run->usage.cpu_usec,
 		.memory_peak = run->usage.memory_peak,
 		.state = run->state,
-		.files_directory = "",
+		.files_directory = run->options.collect ? run->output_directory : "",
 		.files = run->files,
 		.n_files = run->n_files,
 		.files_left_out = run->files_left_out,
@@ -265,7 +265,6 @@ static void unlink_run(Run *run)
 void run_finish(Run *run)
 {
 	_cleanup_close_ int output_fd = -EBADF, error_fd = -EBADF;
-	_cleanup_free_ char *directory = run->options.collect ? outputs_folder(run->keeper) : NULL;
 	RunResult result;
 	int r = 0;
 
@@ -273,8 +272,6 @@ void run_finish(Run *run)
 		run->reason = RUN_CANCELLED; /* nobody saw it end, and nothing lives */
 	say(run);
 	result = make_result(run);
-	if (directory)
-		result.files_directory = directory;
 	if (run->peer) {
 		r = add_stream(run, &run->output, &output_fd, &result.stdout_head);
 		if (!r)

@@ -53,6 +53,7 @@ Run *run_free(Run *run)
 		free((char *)run->files[i].sha256);
 	}
 	free(run->files);
+	free(run->output_directory);
 	fd_close(run->code_fd);
 	fd_close(run->leaf_fd);
 	fd_close(run->pid_fd);

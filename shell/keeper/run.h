@@ -45,6 +45,7 @@ struct Run {
 	RunOptions options;
 	/* of the policy that it began under: by its end there may be another one, or none */
 	uint64_t agent_memory, agent_processes, file_size;
+	char *output_directory; /* absolute */
 	int code_fd; /* sealed, read-only, with an offset of its own; owned */
 	uint64_t code_bytes;
 	uint64_t reserved;                /* of KEEPER_RUNS_BYTES */
@@ -154,7 +155,7 @@ void run_name_files(Run *run);
 void outputs_begin(Run *run);
 /* The run is over: lists what it put there, and calls run_finish(), at once or later. */
 void outputs_collect(Run *run);
-/* The folder as an absolute path in new memory, or NULL when memory is out. */
+/* The folder as an absolute path in new memory, or NULL when memory is out or there is no policy. */
 char *outputs_folder(const Keeper *keeper);
 /* Forgets it; of a run that is freed. */
 void outputs_abandon(Run *run);

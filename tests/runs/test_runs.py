@@ -260,6 +260,18 @@ def test_a_policy_that_breaks_meanwhile(client, keeper):
     with pytest.raises(runs.Refused):
         client.run("bash", b"true")
     assert [client.wait(number)["reason"] for number in numbers] == ["exit", "ok"]
+    keeper.policy()
+    options = {"session": "broken", "collect": True}
+    numbers = [client.run("bash", b"sleep 1", {"collect": True}),
+               *(client.run("bash", b"sleep 1", options) for _ in range(2))]
+    keeper.policy("[exec]\nnonsense\n")
+    with pytest.raises(runs.Refused):
+        client.run("bash", b"true")
+    results = [client.wait(number) for number in numbers]
+    assert [result["reason"] for result in results[:2]] == ["ok", "ok"], results
+    assert results[2]["reason"] in ("ok", "cancelled"), results
+    keeper.policy()
+    client.call("Reset", "ss", ["bash", "broken"])
 
 
 def test_directories(client, keeper):
