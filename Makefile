@@ -15,6 +15,7 @@
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
+#   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
 #   make bench-confine  what the confinement adds to a birth; as root
 #   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
@@ -101,7 +102,7 @@ keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c 
 	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/session.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
+	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -375,7 +376,7 @@ data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f)
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
-data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
+data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
@@ -434,6 +435,9 @@ $(eval $(call test_rules,fake-runs,tests/tools/fake-runs.c,libsystemd))
 bench-confine_src := $(confine_src) $(policy_src) $(base_src)
 bench-confine_libs := inih
 $(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
+# what it costs to execute code, one way beside the other
+bench-runs_src := tests/bench/bench-ways.c $(bus_client_src) shell/bus/run.c $(base_src)
+$(eval $(call test_rules,bench-runs,tests/bench/bench-runs.c,libsystemd))
 # what the VM's tests run through each door; static, so that it starts wherever it is copied to
 probe_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/vm/probe/*.c)))
 $(BUILD)/tests/probe: $(probe_obj)
@@ -617,7 +621,7 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
-.PHONY: test bench bench-front bench-confine
+.PHONY: test bench bench-front bench-runs bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run
 
@@ -627,6 +631,10 @@ bench: deps
 
 bench-front: deps $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/delay-link
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-front.py $(BENCH)
+
+bench-runs: deps
+	$(again) dest $(BUILD)/tests/bench-runs
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-runs.py $(BENCH)
 
 bench-confine: $(BUILD)/tests/bench-confine
 	$(Q)$(BUILD)/tests/bench-confine

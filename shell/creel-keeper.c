@@ -11,6 +11,7 @@
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/repl.h"
+#include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
 #include "shell/policy/agents.h"
 
@@ -24,6 +25,7 @@
 
 static void keeper_done(Keeper *keeper)
 {
+	spares_done(keeper);
 	repls_done(keeper);
 	runs_done(keeper);
 	server_free(keeper->server);
@@ -49,6 +51,7 @@ void keeper_load_policy(Keeper *keeper)
 	Policy *policy = NULL;
 	int r;
 
+	spares_renew(keeper);
 	keeper->unprepared = false;
 	keeper->policy_stamp = policy_stamp("", who->name);
 	r = policy_load("", who->name, &policy, &keeper->policy_error);

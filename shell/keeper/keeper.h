@@ -66,6 +66,7 @@ typedef struct Keeper {
 
 	Run *runs;                      /* run.h */
 	Repl *repls;                    /* repl.h */
+	struct Spares *spares;          /* spare.h; NULL: none was ever wanted */
 	sd_event_source *memory_source; /* what the slice's memory limit met, since there are REPLs */
 	uint64_t run_number;            /* of the last one */
 	Budget budget;                  /* memory of runs and of their results */

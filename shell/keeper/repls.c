@@ -6,6 +6,7 @@
  * memory left before something is born into it, and when the kernel says that its limit was met.
  */
 #include "shell/keeper/repl.h"
+#include "shell/keeper/spare.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 
@@ -61,7 +62,8 @@ void repls_make_memory(Keeper *keeper)
 {
 	Repl *repl = oldest_idle(keeper);
 
-	if (repl && !one_is_ending(keeper) && memory_short(keeper))
+	/* interpreters that nobody has used yet go first */
+	if (!one_is_ending(keeper) && memory_short(keeper) && !spares_give_up(keeper) && repl)
 		repl_end(repl, RUN_REASONS_N, "the agent is short of memory");
 }
 

@@ -90,9 +90,14 @@ const char *run_network_name(NetworkMode mode)
 	return networks[mode];
 }
 
+NetworkMode run_network_least(const Policy *policy)
+{
+	return policy->exec_network > policy->network ? policy->exec_network : policy->network;
+}
+
 static int judge_network(const Policy *policy, const char *asked, char **ret, sd_bus_error *error)
 {
-	NetworkMode least = policy->exec_network > policy->network ? policy->exec_network : policy->network;
+	NetworkMode least = run_network_least(policy);
 	NetworkMode mode = least;
 
 	if (*asked)

@@ -7,6 +7,7 @@
  * one nobody waits.
  */
 #include "shell/keeper/run.h"
+#include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
@@ -122,21 +123,30 @@ static unsigned int count_runs(const Keeper *keeper)
 	return n;
 }
 
-int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error)
+Run *run_make(Keeper *keeper)
 {
-	_cleanup_(run_freep) Run *run = calloc(1, sizeof(*run));
-	int r;
+	Run *run = calloc(1, sizeof(*run));
 
 	if (!run)
-		return -ENOMEM;
+		return NULL;
 	run->keeper = keeper;
-	run->peer = peer;
 	run->options = RUN_OPTIONS_OWN_NONE;
 	run->code_fd = run->leaf_fd = run->pid_fd = run->output_fd = run->error_fd = run->report_fd = -EBADF;
 	run->reason = RUN_REASONS_N;
 	run->exit_code = -1;
 	stream_init(&run->output, &run_watcher, run, 0, 0);
 	stream_init(&run->error, &run_watcher, run, 0, 0);
+	return run;
+}
+
+int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error)
+{
+	_cleanup_(run_freep) Run *run = run_make(keeper);
+	int r;
+
+	if (!run)
+		return -ENOMEM;
+	run->peer = peer;
 	if (place_read(peer->pid, keeper->uid, run->caller) < 0)
 		run->caller[0] = '\0';
 
@@ -252,6 +262,35 @@ static int make_leaf(Run *run)
 	return 0;
 }
 
+int run_birth(Run *run, const RunBirth *what, PolicyError *ret_reason)
+{
+	_cleanup_(setting_done) Setting setting = SETTING_NONE;
+	_cleanup_strlist_ StrList environment = { 0 };
+	BirthRequest order = {
+		.program = what->arguments[0],
+		.arguments = what->arguments,
+		.input_fd = what->input_fd,
+		.output_fd = what->output_fd,
+		.error_fd = what->error_fd,
+		.third_fd = what->passed_fd,
+	};
+	int r;
+
+	r = run_environment(run->keeper, run, &environment);
+	if (!r)
+		r = make_leaf(run);
+	if (r < 0)
+		return r;
+	order.environment = environment.items;
+	r = setting_prepare(run->keeper, &run->options, run->leaf_fd, &order, &setting, ret_reason);
+	if (!r)
+		r = birth(&order, &run->pid, &run->pid_fd);
+	run->report_fd = TAKE_FD(setting.read_fd);
+	if (r < 0)
+		drop_leaf(run);
+	return r;
+}
+
 static int open_input(Run *run)
 {
 	if (run->options.input_fd >= 0)
@@ -262,39 +301,32 @@ static int open_input(Run *run)
 
 static int give_birth(Run *run, PolicyError *ret_reason)
 {
-	_cleanup_(setting_done) Setting setting = SETTING_NONE;
-	_cleanup_strlist_ StrList environment = { 0 }, arguments = { 0 };
-	Keeper *keeper = run->keeper;
+	_cleanup_strlist_ StrList arguments = { 0 };
 	int inside[2] = { -EBADF, -EBADF }, outside[2] = { -EBADF, -EBADF };
-	BirthRequest order = {
-		.third_fd = run->code_fd,
-	};
+	Keeper *keeper = run->keeper;
 	int r;
 
-	r = run_environment(keeper, run, &environment);
-	if (!r)
-		r = language_command(
-			keeper->policy, run->options.language, run->options.label, run->options.arguments, &arguments);
+	r = language_command(
+		keeper->policy, run->options.language, run->options.label, run->options.arguments, &arguments);
 	if (!r)
 		r = open_input(run);
-	if (!r)
-		r = setting_prepare(keeper, &run->options, run->leaf_fd, &order, &setting, ret_reason);
 	if (!r)
 		r = run_open_pipes(keeper->identity, inside, outside);
 	if (r < 0)
 		return r;
 	run->output_fd = outside[0];
 	run->error_fd = outside[1];
-	order.program = arguments.items[0];
-	order.arguments = arguments.items;
-	order.environment = environment.items;
-	order.input_fd = run->options.input_fd;
-	order.output_fd = inside[0];
-	order.error_fd = inside[1];
-	r = birth(&order, &run->pid, &run->pid_fd);
+	r = run_birth(run,
+		&(RunBirth){
+			.arguments = arguments.items,
+			.input_fd = run->options.input_fd,
+			.output_fd = inside[0],
+			.error_fd = inside[1],
+			.passed_fd = run->code_fd,
+		},
+		ret_reason);
 	fd_close(inside[0]);
 	fd_close(inside[1]);
-	run->report_fd = TAKE_FD(setting.read_fd);
 	/* the other end of a pipe is to see when the run's program closes it */
 	run->options.input_fd = fd_close(run->options.input_fd);
 	return r;
@@ -347,21 +379,18 @@ int run_start(Run *run, sd_bus_error *ret_error)
 	ProcessUsage usage;
 	int r;
 
-	if (process_usage_read("", run->keeper->uid, &usage) == 0) {
-		run->processes_refused = usage.refused;
-		if (usage.count >= usage.limit)
-			return start_failed(-EAGAIN, &reason, ret_error);
-	}
 	run_number(run);
 	outputs_begin(run);
 	run->stop = kill_leaf;
-	r = make_leaf(run);
-	if (r < 0)
-		return start_failed(r, &reason, ret_error);
-	r = give_birth(run, &reason);
-	if (r < 0) {
-		drop_leaf(run);
-		return start_failed(r, &reason, ret_error);
+	if (process_usage_read("", run->keeper->uid, &usage) < 0)
+		usage = (ProcessUsage){ .limit = UINT64_MAX };
+	run->processes_refused = usage.refused;
+	if (!spare_take(run)) {
+		if (usage.count >= usage.limit)
+			return start_failed(-EAGAIN, &reason, ret_error);
+		r = give_birth(run, &reason);
+		if (r < 0)
+			return start_failed(r, &reason, ret_error);
 	}
 	r = watch(run);
 	if (r < 0) {
@@ -446,10 +475,18 @@ void runs_peer_gone(Keeper *keeper, const Peer *peer)
 
 /* ---- its end ---- */
 
+/* What its imports used before it was known is not its own, but for their memory, which it has. */
+static void read_usage(Run *run)
+{
+	leaf_usage(run->leaf_fd, &run->usage);
+	run->usage.cpu_usec -= run->before.cpu_usec;
+	run->usage.tasks_refused -= run->before.tasks_refused;
+}
+
 static void leaf_is_empty(Run *run)
 {
 	run->empty_source = sd_event_source_disable_unref(run->empty_source);
-	leaf_usage(run->leaf_fd, &run->usage);
+	read_usage(run);
 	drop_leaf(run);
 	run_over(run);
 }
@@ -511,7 +548,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 	run->ended = true;
 	run->exit_source = sd_event_source_disable_unref(run->exit_source);
 	run->timer = sd_event_source_disable_unref(run->timer);
-	leaf_usage(run->leaf_fd, &run->usage);
+	read_usage(run);
 	/* too much output may still be in the pipes, and is a reason */
 	(void)stream_drain(&run->output);
 	(void)stream_drain(&run->error);
@@ -538,9 +575,13 @@ void run_over(Run *run)
 static unsigned int end_leaf(Keeper *keeper, const char *name, unsigned int tries)
 {
 	_cleanup_close_ int leaf_fd = -EBADF;
+	_cleanup_free_ char *mark = NULL;
+	bool spare = false;
 	int r;
 
 	r = leaf_open(keeper->leaves_fd, name, &leaf_fd);
+	if (!r)
+		spare = leaf_marked(leaf_fd, RUN_MARK_SPARE, &mark) == 0 && strcmp(mark, "idle") == 0;
 	if (!r)
 		r = leaf_kill(leaf_fd);
 	if (!r)
@@ -550,7 +591,8 @@ static unsigned int end_leaf(Keeper *keeper, const char *name, unsigned int trie
 		}
 	if (r < 0)
 		log_error("cannot remove the leaf %s of an earlier keeper: %s", name, strerror(-r));
-	keeper_record_run_abandoned(keeper, name);
+	if (!spare)
+		keeper_record_run_abandoned(keeper, name);
 	return tries;
 }
 

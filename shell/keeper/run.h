@@ -60,7 +60,7 @@ struct Run {
 	char sentence[RUN_ERROR_MAX + 1]; /* `error` of the result; "" = what the reason says */
 	int exit_code, signal;            /* as in RunResult; -1 and 0 until they are known */
 	RunState state;
-	LeafUsage usage;
+	LeafUsage usage, before; /* before: of a spare, when it was taken */
 	/* the output folder: names and digests are the run's own memory */
 	RunFile *files;
 	size_t n_files;
@@ -92,6 +92,8 @@ struct Run {
  */
 _must_check_ int run_new(
 	Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Run **ret, sd_bus_error *ret_error);
+/* One for which nothing was asked yet. NULL: no memory. */
+Run *run_make(Keeper *keeper);
 /* Accepts NULL. Returns NULL. Ends nothing and tells nobody: of a run that never began, or is over. */
 Run *run_free(Run *run);
 DEFINE_CLEANUP(Run, run_free)
@@ -108,6 +110,28 @@ void runs_peer_gone(Keeper *keeper, const Peer *peer);
 void runs_end_adopted(Keeper *keeper);
 /* At the keeper's own end: kills all, without waiting; its successor removes the leaves. */
 void runs_done(Keeper *keeper);
+/* run-spare.c, for spare.c */
+/*
+ * One that has a number and the policy's limits, and no code: to be born by run_birth() and never begun.
+ * Then `run` has all that it is to the system; what is left of `spare` is for run_free().
+ */
+_must_check_ int run_new_spare(Keeper *keeper, bool independent, Run **ret);
+void run_become(Run *run, Run *spare);
+/* Sends it all that its process needs, in one packet that waits for nobody, and makes the run's pipes. */
+_must_check_ int run_hand_over(Run *run, int channel_fd);
+#define RUN_MARK_SPARE "spare" /* of a leaf: "idle" or "taken" */
+
+/* All borrowed. */
+typedef struct RunBirth {
+	char *const *arguments;                       /* [0], an absolute path, is executed */
+	int input_fd, output_fd, error_fd, passed_fd; /* become 0 to 3 */
+} RunBirth;
+
+/*
+ * Makes the run's leaf and, in it, its process, in what surrounds such a run; nothing is left of it on failure. `ret_reason` is
+ * filled where a sentence says more than the errno.
+ */
+_must_check_ int run_birth(Run *run, const RunBirth *what, PolicyError *ret_reason);
 /* The pipes that a run or a REPL writes to: ends of the agent's, ours not blocking. The caller closes all of them. */
 _must_check_ int run_open_pipes(const Identity *identity, int ret_inside[static 2], int ret_outside[static 2]);
 /* The environment of what runs: of `run`, or of a REPL (NULL). */
@@ -115,6 +139,8 @@ _must_check_ int run_environment(const Keeper *keeper, const Run *run, StrList *
 /* run-request.c: what is asked for, judged. Fills run->options. */
 _must_check_ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error);
 const char *run_network_name(NetworkMode mode);
+/* What the policy gives a run at most. */
+NetworkMode run_network_least(const Policy *policy);
 /* Bytes that one stream may have at all. */
 uint64_t run_output_most(const Run *run);
 /* The files of its streams have its number. */

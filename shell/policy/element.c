@@ -7,6 +7,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#define MODULE_MAX 128U /* bytes of a module's name, its packages included */
+
 bool element_path_plain(const char *path)
 {
 	if (*path == '/')
@@ -117,6 +119,23 @@ static bool subsystem_is_valid(const char *text)
 	return element_path_plain(path) && words <= POLICY_SUBSYSTEM_WORDS_MAX;
 }
 
+/* Identifiers of ASCII with single dots between them. */
+static bool module_is_valid(const char *text)
+{
+	if (strlen(text) > MODULE_MAX)
+		return false;
+	do {
+		size_t n = 0;
+
+		while (isalnum((unsigned char)text[n]) || text[n] == '_')
+			n++;
+		if (!n || isdigit((unsigned char)*text))
+			return false;
+		text += n;
+	} while (*text++ == '.');
+	return !text[-1];
+}
+
 const char *element_refusal(ElementKind kind, const char *text)
 {
 	size_t row;
@@ -144,6 +163,8 @@ const char *element_refusal(ElementKind kind, const char *text)
 		return package_npm_valid(text) ? NULL
 					       : "is not a package of npm's: a name, with a version or range behind it "
 						 "as in express@^4.18";
+	case ELEMENT_MODULE:
+		return module_is_valid(text) ? NULL : "is not the name of a Python module";
 	case ELEMENT_LANGUAGE:
 		return strcmp(text, "python") == 0 || strcmp(text, "javascript") == 0 ||
 				       strcmp(text, "typescript") == 0 || strcmp(text, "bash") == 0

@@ -102,7 +102,7 @@ typedef struct Policy {
 	/* [python] [javascript] */
 	char *python, *node;
 	PackageMode pip_install, npm_install;
-	StrList pip_packages, npm_packages;
+	StrList pip_packages, npm_packages, preload;
 	StrList pip_mirrors, npm_mirrors; /* hosts that have packages as well as the registries that everybody uses */
 	bool es_modules;
 

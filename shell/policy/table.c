@@ -124,6 +124,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("python", "pip_install"), WORD(pip_install, words_packages, "yes"), .enforced = true },
 	{ KEY("python", "packages"), LIST(pip_packages, ELEMENT_PIP, ""), .enforced = true },
 	{ KEY("python", "mirrors"), LIST(pip_mirrors, ELEMENT_HOST, ""), .enforced = true },
+	{ KEY("python", "preload"), LIST(preload, ELEMENT_MODULE, ""), .enforced = true },
 
 	{ KEY("javascript", "interpreter"), .type = TYPE_PATH, AT(node), .fallback = "/usr/bin/node",
 		.enforced = true },

@@ -29,6 +29,7 @@ typedef enum ElementKind {
 	ELEMENT_PLACE,     /* absolute, or below the agent's home when it starts with ~/ */
 	ELEMENT_PIP,       /* a package as pip names it, with versions */
 	ELEMENT_NPM,       /* a package as npm names it, with a version, range or tag */
+	ELEMENT_MODULE,    /* a Python module as import names it: dotted */
 	ELEMENT_LANGUAGE,  /* one of python, javascript, typescript, bash */
 	ELEMENT_PATTERN,   /* a file name pattern, no slash */
 	ELEMENT_VARIABLE,  /* an environment variable's name, or its beginning with a * behind it */

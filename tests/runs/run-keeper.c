@@ -9,6 +9,7 @@
  */
 #include "shell/base/log.h"
 #include "shell/keeper/repl.h"
+#include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
 
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <sys/un.h>
 
 static const char *policy_file;
+static char *policy_text; /* as it was read last */
 
 const char *keeper_unenforced(Keeper *keeper, char *reason, size_t size)
 {
@@ -36,6 +38,8 @@ void keeper_load_policy(Keeper *keeper)
 
 	r = file_read_at(AT_FDCWD, policy_file, 0, 1 << 20, &text, &agent.n);
 	agent.text = text;
+	if (r < 0 || !policy_text || strcmp(text, policy_text) != 0)
+		spares_renew(keeper);
 	if (!r)
 		r = policy_load_text("", "agent", &system, &agent, &policy, &keeper->policy_error);
 	if (!r) {
@@ -54,6 +58,8 @@ void keeper_load_policy(Keeper *keeper)
 		log_error("policy: %s", keeper->policy_error.text);
 		policy = policy_free(policy);
 	}
+	free(policy_text);
+	policy_text = TAKE_PTR(text);
 	settings_forget(keeper);
 	policy_free(keeper->policy);
 	keeper->policy = policy;
@@ -150,8 +156,10 @@ int main(int argc, char **argv)
 	(void)puts("ready");
 	(void)fflush(stdout);
 	r = sd_event_loop(keeper.event);
+	spares_done(&keeper);
 	repls_done(&keeper);
 	runs_done(&keeper);
+	free(policy_text);
 	server_free(keeper.server);
 	record_free(keeper.record);
 	settings_forget(&keeper);
