@@ -38,10 +38,14 @@ typedef struct RunOptions {
 	uint64_t memory;       /* bytes */
 	uint64_t cpu;          /* microseconds of CPU time a second */
 	uint64_t processes;
-	uint64_t output;       /* bytes of stdout and of stderr, each, that the result holds; all of it is in a file */
-	const char *network;   /* full, restricted, none; "" = the policy's */
-	bool independent;      /* a throw-away file system; what the policy says already cannot be taken back */
-	const char *session;   /* a REPL of that name, made where there is none; "" = an interpreter of its own */
+	uint64_t output;     /* bytes of stdout and of stderr, each, that the result holds; all of it is in a file */
+	const char *network; /* full, restricted, none; "" = the policy's */
+	bool independent;    /* a throw-away file system; what the policy says already cannot be taken back */
+	/*
+	 * A REPL of that name, made where there is none, with the network, the file system and the directory of this call; it
+	 * has neither arguments nor stdin. "" = an interpreter of its own.
+	 */
+	const char *session;
 	const char *directory; /* working directory, absolute or below home; "" = the workspace */
 	bool follow;           /* Output signals while it runs */
 	bool collect;          /* list what it put into the output folder */
