@@ -46,7 +46,7 @@ struct Run {
 	/* of the policy that it began under: by its end there may be another one, or none */
 	uint64_t agent_memory, agent_processes, file_size;
 	char *output_directory; /* absolute */
-	int code_fd; /* sealed, read-only, with an offset of its own; owned */
+	int code_fd;            /* sealed, read-only, with an offset of its own; owned */
 	uint64_t code_bytes;
 	uint64_t reserved;                /* of KEEPER_RUNS_BYTES */
 	uint64_t started_usec;            /* CLOCK_REALTIME */

@@ -300,7 +300,8 @@ static void test_places(void **state)
 		"test -s /etc/resolv.conf && echo names",
 		root);
 	seen = run(&independent, script);
-	shell("rm /tmp/creel-birth-mine /dev/shm/creel-birth-mine; test ! -e /tmp/creel-birth-x -a ! -e /var/tmp/creel-birth-x -a ! -e "
+	shell("rm /tmp/creel-birth-mine /dev/shm/creel-birth-mine; test ! -e /tmp/creel-birth-x -a ! -e "
+	      "/var/tmp/creel-birth-x -a ! -e "
 	      "/dev/shm/x");
 	assert_int_equal(seen.code, CLD_EXITED);
 	if (strncmp(seen.text, "home\n60123\n", 11) != 0 || !strstr(seen.text, "\n0::/\nnames\n"))
