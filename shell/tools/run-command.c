@@ -274,8 +274,10 @@ static int run_code(const RunWords *words, const char *code, size_t n, RunOption
 		return EXIT_LIMIT;
 	}
 	r = begin(&command, client, code, n, options);
-	if (r == -EINVAL) {
-		complain("an option or an argument", "no UTF-8");
+	if (r == -EPERM || r == -EINVAL) {
+		/* memfd_create(2) is refused where only named programs may be executed (shell/confine/calls.c) */
+		complain(r == -EPERM ? "the code cannot be handed over" : "an option or an argument",
+			r == -EPERM ? "[commands] allow of the policy is set" : "no UTF-8");
 		return EXIT_LIMIT;
 	}
 	if (r >= 0)
