@@ -43,6 +43,8 @@
  *   Limits       -> a(ssss)                         agent, root  name, limit, use, where the limit came from; those of a
  *                                                                session with the use of the one that the caller is in
  *   Reload       ->                                 root         read the policy again
+ *   Memory       -> h                               agent        an empty memfd that nobody can execute, for code or stdin: for
+ *                                                                callers whose policy lets them make none ([commands] allow)
  *   Run          ha{sv} -> t                        agent        executes code: a sealed memfd (F_SEAL_SHRINK, F_SEAL_GROW,
  *                                                                F_SEAL_WRITE), options (run.h) -> the run's number
  *   Stop         t ->                               agent        ends that run: cancelled

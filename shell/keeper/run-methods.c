@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The rows Run and Stop. */
+/* The rows Memory, Run and Stop. */
 #include "shell/keeper/repl.h"
 #include "shell/bus/bus.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #define UNREAD_MAX 64U /* messages that a caller leaves unread before it may not start another run */
 
@@ -74,6 +76,16 @@ int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error
 		return r;
 	}
 	return sd_bus_reply_method_return(message, "t", number);
+}
+
+int method_memory(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	_cleanup_close_ int fd = memfd_create("creel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	/* root's, so that nobody else makes it a program; what is written to it counts as the writer's memory */
+	if (fd < 0 || fchmod(fd, 0644) < 0)
+		return -errno;
+	return sd_bus_reply_method_return(message, "h", fd);
 }
 
 int method_stop(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)

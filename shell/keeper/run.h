@@ -166,6 +166,7 @@ void run_finish(Run *run);
 extern const StreamWatcher run_watcher;
 
 /* run-methods.c */
+int method_memory(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 int method_stop(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 

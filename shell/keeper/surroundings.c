@@ -18,6 +18,7 @@
 #include "shell/policy/enforced.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 void setting_done(Setting *setting)
 {
@@ -75,11 +76,15 @@ static int variant(Keeper *keeper, bool late, bool bash, const Confinement **ret
 	return 0;
 }
 
-static bool is_nameless(int fd)
+/* A memfd, and not one that the keeper made (the row Memory): its owner can make it a program that has no path. */
+static bool can_be_program(int fd)
 {
 	static const char prefix[] = "/memfd:";
 	char path[32], target[sizeof(prefix)];
+	struct stat st;
 
+	if (fstat(fd, &st) == 0 && st.st_uid == 0 && !(st.st_mode & 0111))
+		return false;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return readlink(path, target, sizeof(target)) >= (ssize_t)sizeof(prefix) - 1 &&
 	       memcmp(target, prefix, sizeof(prefix) - 1) == 0;
@@ -92,16 +97,16 @@ static int choose_confinement(Keeper *keeper, const RunOptions *options, BirthRe
 	int r;
 
 	r = variant(keeper, options->independent, false, &order->confinement, ret_reason);
-	if (r < 0 || !bash)
+	if (r < 0 || !(bash || policy->commands_allow.n))
 		return r;
-	if (options->input_fd >= 0 && is_nameless(options->input_fd)) {
+	if (options->input_fd >= 0 && can_be_program(options->input_fd)) {
 		(void)snprintf(ret_reason->text, sizeof(ret_reason->text),
-			"stdin: a memfd could be executed, and the policy names the programs of bash runs "
-			"([exec] bash_allow, bash_deny): give it a pipe or a file");
+			"stdin: a memfd could be executed, and the policy names the programs ([commands] allow, [exec] "
+			"bash_allow, bash_deny): give it a pipe, a file, or memory of the keeper's");
 		return -EINVAL;
 	}
 	order->copy_third = true;
-	return variant(keeper, options->independent, true, &order->narrower, ret_reason);
+	return !bash ? 0 : variant(keeper, options->independent, true, &order->narrower, ret_reason);
 }
 
 /* ---- network ---- */

@@ -227,11 +227,31 @@ int client_pause(Client *client, bool paused)
 
 /* ---- calls ---- */
 
-int client_seal(const void *code, size_t n)
+static int keepers_memory(Client *client, int *ret_fd)
 {
-	_cleanup_close_ int fd = memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	const char *at = code;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int fd, r;
 
+	r = sd_bus_call_method(client->bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Memory", NULL, &reply, "");
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "h", &fd);
+	if (r < 0)
+		return r;
+	*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+int client_seal(Client *client, const void *bytes, size_t n, bool keepers)
+{
+	_cleanup_close_ int fd = keepers ? -EBADF : memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const char *at = bytes;
+
+	if (fd < 0 && (keepers || errno == EPERM)) {
+		int r = keepers_memory(client, &fd);
+
+		if (r < 0)
+			return r;
+	}
 	if (fd < 0)
 		return -errno;
 	while (n) {

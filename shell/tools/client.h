@@ -36,9 +36,12 @@ _must_check_ int client_new(
 Client *client_free(Client *client);
 DEFINE_CLEANUP(Client, client_free)
 
-/* A memfd with those bytes, read from their begin, sealed as the keeper wants it: for code, and for input. Returns the
- * descriptor or a negative errno. */
-_must_check_ int client_seal(const void *code, size_t n);
+/*
+ * A memfd with those bytes, read from their begin, sealed as the keeper wants it: for code, and for input. It is the
+ * keeper's where this process may make none, or `keepers`: such a one nobody can execute, so that it is taken for stdin
+ * whatever the policy says. Returns the descriptor or a negative errno. Waits for the keeper.
+ */
+_must_check_ int client_seal(Client *client, const void *bytes, size_t n, bool keepers);
 
 /*
  * Sends Run; all of `options` and the descriptor are only used until this returns. Returns 0 or a negative errno; `ret` is

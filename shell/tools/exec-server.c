@@ -195,17 +195,19 @@ static void on_finished(void *userdata, const RunResult *result)
 static int begin(Flight *flight, ExecRequest *request)
 {
 	static const ClientHandler handler = { .output = on_output, .finished = on_finished };
-	_cleanup_close_ int code_fd = client_seal(request->code.bytes, request->code.n), input_fd = -EBADF;
+	Client *client = flight->server->client;
+	_cleanup_close_ int code_fd = client_seal(client, request->code.bytes, request->code.n, false),
+			    input_fd = -EBADF;
 
 	if (code_fd < 0)
 		return code_fd;
 	if (request->input.bytes) {
-		input_fd = client_seal(request->input.bytes, request->input.n);
+		input_fd = client_seal(client, request->input.bytes, request->input.n, true);
 		if (input_fd < 0)
 			return input_fd;
 		request->options.input_fd = input_fd;
 	}
-	return client_run(flight->server->client, code_fd, &request->options, &handler, flight, &flight->run);
+	return client_run(client, code_fd, &request->options, &handler, flight, &flight->run);
 }
 
 /* ---- what else is asked of the keeper ---- */

@@ -191,7 +191,7 @@ static int hook_run(void *userdata, McpCall *call, const RunOptions *options, co
 	r = server_connect(server, why, why_size);
 	if (r < 0)
 		return r;
-	code_fd = client_seal(code, n);
+	code_fd = client_seal(server->client, code, n, false);
 	if (code_fd < 0)
 		return hook_failed(NULL, code_fd, why, why_size);
 	r = job_new(server, call, &job);

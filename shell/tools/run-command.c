@@ -239,7 +239,7 @@ static int input_open(const char *path)
 static int begin(Command *command, Client *client, const char *code, size_t n, RunOptions *options)
 {
 	static const ClientHandler handler = { .output = on_output, .finished = on_finished };
-	_cleanup_close_ int code_fd = client_seal(code, n);
+	_cleanup_close_ int code_fd = client_seal(client, code, n, false);
 
 	return code_fd < 0 ? code_fd : client_run(client, code_fd, options, &handler, command, &command->run);
 }
@@ -274,10 +274,8 @@ static int run_code(const RunWords *words, const char *code, size_t n, RunOption
 		return EXIT_LIMIT;
 	}
 	r = begin(&command, client, code, n, options);
-	if (r == -EPERM || r == -EINVAL) {
-		/* memfd_create(2) is refused where only named programs may be executed (shell/confine/calls.c) */
-		complain(r == -EPERM ? "the code cannot be handed over" : "an option or an argument",
-			r == -EPERM ? "[commands] allow of the policy is set" : "no UTF-8");
+	if (r == -EINVAL) {
+		complain("an option or an argument", "no UTF-8");
 		return EXIT_LIMIT;
 	}
 	if (r >= 0)

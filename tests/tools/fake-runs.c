@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -118,6 +119,13 @@ static int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bu
 	return r;
 }
 
+static int method_memory(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	_cleanup_close_ int fd = memfd_create("creel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	return fd < 0 ? -errno : sd_bus_reply_method_return(message, "h", fd);
+}
+
 static int method_stop(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	uint64_t number;
@@ -199,6 +207,7 @@ static int listen_here(void)
 int main(void)
 {
 	static const Method methods[] = {
+		{ "Memory", "", PEER_AGENT, method_memory },
 		{ "Run", "ha{sv}", PEER_AGENT, method_run },
 		{ "Stop", "t", PEER_AGENT, method_stop },
 		{ "Repls", "", PEER_AGENT, method_repls },

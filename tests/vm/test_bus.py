@@ -35,7 +35,7 @@ ARGUMENTS = {
     "Start": ["$S", 2, "exec", "sleep 600", [], False, "", [80, 24, 0, 0], ""],
     "Signal": ["$S", 1, "USR1"], "Hangup": ["$S", 1], "Told": ["$S", 1], "Logout": ["$S"], "Connect": ["$S", "127.0.0.1", 1], "Attach": ["$S"],
     "Adopt": ["test", "", "", ""], "Limits": [], "Reload": [],
-    "Run": [0, [["language", ["s", "bash"]]]], "Stop": [1], "Repls": [], "Reset": ["python", "main"],
+    "Memory": [], "Run": [0, [["language", ["s", "bash"]]]], "Stop": [1], "Repls": [], "Reset": ["python", "main"],
 }
 OF_A_SESSION = [member for member, arguments in ARGUMENTS.items() if "$S" in arguments]
 
