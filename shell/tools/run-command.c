@@ -316,13 +316,12 @@ int run_main(int argc, char **argv)
 		complain(words.path, "neither its name nor its first line says what it is: give --lang");
 		return EXIT_USAGE;
 	}
+	r = script_keep(words.path, options.language, code, n, &kept);
+	if (r < 0)
+		complain("no copy of the script is kept", strerror(-r));
 	options.label = label_of(words.path);
-	if (strcmp(words.path, SCRIPT_STDIN) == 0) {
-		r = script_keep(options.language, code, n, &kept);
-		if (r < 0)
-			complain("no copy of the script is kept", strerror(-r));
+	if (strcmp(words.path, SCRIPT_STDIN) == 0)
 		options.label = kept ? label_of(kept) : "<stdin>";
-	}
 	if (words.input) {
 		input_fd = input_open(words.input);
 		if (input_fd < 0) {

@@ -6,11 +6,13 @@
 #include "shell/tools/language.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#define SCRIPTS_OF_A_SECOND 100U
+#define SCRIPTS_OF_A_NAME 100U
 
 int script_read(const char *path, char **ret, size_t *ret_n)
 {
@@ -54,35 +56,63 @@ static int folder_open(const char *home)
 	return fd < 0 ? -errno : TAKE_FD(fd);
 }
 
-/* A name that nothing has yet: 2026-11-22-090503.py, and -2 and so on for more of them in one second. */
-static int file_create(int folder_fd, const char *language, char *name, size_t size)
+/* A file of that name has that content already. */
+static bool is_kept(int folder_fd, const char *name, const char *code, size_t n)
 {
-	time_t now = time(NULL);
-	struct tm parts;
-	char date[32];
+	_cleanup_free_ char *text = NULL;
+	size_t size;
 
-	(void)localtime_r(&now, &parts);
-	(void)strftime(date, sizeof(date), "%Y-%m-%d-%H%M%S", &parts);
-	for (unsigned int i = 1; i <= SCRIPTS_OF_A_SECOND; i++) {
+	return file_read_at(folder_fd, name, O_NOFOLLOW, n, &text, &size) == 0 && size == n &&
+	       memcmp(text, code, n) == 0;
+}
+
+/* `stem` and `extension`, with -2 and so on between them where another script has that name. 0: it is there already. */
+static int file_create(int folder_fd, const char *stem, const char *extension, const char *code, size_t n,
+	bool executable, char *name, size_t size)
+{
+	for (unsigned int i = 1; i <= SCRIPTS_OF_A_NAME; i++) {
 		char number[16] = "";
 		int fd;
 
 		if (i > 1)
 			(void)snprintf(number, sizeof(number), "-%u", i);
-		(void)snprintf(name, size, "%s%s%s", date, number, language_extension(language));
-		fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-			strcmp(language, "bash") == 0 ? 0755 : 0644);
+		if (snprintf(name, size, "%s%s%s", stem, number, extension) >= (int)size)
+			return -ENAMETOOLONG;
+		fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, executable ? 0755 : 0644);
 		if (fd >= 0 || errno != EEXIST)
 			return fd < 0 ? -errno : fd;
+		if (is_kept(folder_fd, name, code, n))
+			return 0;
 	}
 	return -EEXIST;
 }
 
-int script_keep(const char *language, const char *code, size_t n, char **ret)
+/* plot.py: "plot" and ".py"; of stdin: the date and the language's extension. */
+static void name_of(const char *path, const char *language, char *stem, size_t size, const char **ret_extension)
+{
+	const char *base = strrchr(path, '/'), *dot;
+	time_t now = time(NULL);
+	struct tm parts;
+
+	base = base ? base + 1 : path;
+	dot = strrchr(base, '.');
+	if (strcmp(path, SCRIPT_STDIN) == 0) {
+		(void)localtime_r(&now, &parts);
+		(void)strftime(stem, size, "%Y-%m-%d-%H%M%S", &parts);
+		*ret_extension = language_extension(language);
+		return;
+	}
+	if (!dot || dot == base)
+		dot = base + strlen(base);
+	(void)snprintf(stem, size, "%.*s", (int)(dot - base), base);
+	*ret_extension = dot;
+}
+
+int script_keep(const char *path, const char *language, const char *code, size_t n, char **ret)
 {
 	_cleanup_close_ int folder_fd = -EBADF, fd = -EBADF;
-	const char *home = getenv("HOME");
-	char name[96];
+	const char *home = getenv("HOME"), *extension;
+	char stem[NAME_MAX + 1], name[NAME_MAX + 1];
 	int r;
 
 	if (!home)
@@ -90,14 +120,16 @@ int script_keep(const char *language, const char *code, size_t n, char **ret)
 	folder_fd = folder_open(home);
 	if (folder_fd < 0)
 		return folder_fd;
-	fd = file_create(folder_fd, language, name, sizeof(name));
-	if (fd < 0)
-		return fd;
-	r = write_all(fd, code, n);
-	if (r < 0) {
-		(void)unlinkat(folder_fd, name, 0); /* half of it is of no use */
-		return r;
+	name_of(path, language, stem, sizeof(stem), &extension);
+	r = file_create(folder_fd, stem, extension, code, n, strcmp(language, "bash") == 0, name, sizeof(name));
+	if (r > 0) {
+		fd = r;
+		r = write_all(fd, code, n);
+		if (r < 0)
+			(void)unlinkat(folder_fd, name, 0); /* half of it is of no use */
 	}
+	if (r < 0)
+		return r;
 	*ret = str_format("%s/workspace/scripts/%s", home, name);
 	return *ret ? 0 : -ENOMEM;
 }

@@ -12,7 +12,8 @@
 _must_check_ int script_read(const char *path, char **ret, size_t *ret_n);
 
 /*
- * Keeps a copy in ~/workspace/scripts, called by date and time; scripts for bash can be executed. Returns 0 with its path
+ * Keeps a copy of `path` in ~/workspace/scripts under its own name, of stdin under date and time; one that is there already
+ * is not copied again, and another one of that name stays. Scripts for bash can be executed. Returns 0 with the copy's path
  * in `ret`, or a negative errno.
  */
-_must_check_ int script_keep(const char *language, const char *code, size_t n, char **ret);
+_must_check_ int script_keep(const char *path, const char *language, const char *code, size_t n, char **ret);

@@ -66,6 +66,17 @@ def test_script_from_stdin_is_kept(agent):
     assert kept[".sh"].stat().st_mode & 0o777 == 0o755 and kept[".py"].stat().st_mode & 0o777 == 0o644
 
 
+def test_script_from_a_file_is_kept_once(agent):
+    path = script(agent, "plot.x.py", "print(1)")
+    for _ in range(2):
+        assert agent.creel("run", path).returncode == 0
+    script(agent, "plot.x.py", "print(2)")
+    assert agent.creel("run", path).returncode == 0
+    kept = agent.home / "workspace/scripts"
+    assert {name.name: name.read_text() for name in kept.iterdir()} == {"plot.x.py": "print(1)", "plot.x-2.py": "print(2)"}
+    assert agent.creel("run", str(kept / "plot.x.py")).returncode == 0 and len(list(kept.iterdir())) == 2
+
+
 def test_copy_follows_no_link(agent):
     (agent.home / "elsewhere").mkdir()
     (agent.home / "workspace/scripts").symlink_to(agent.home / "nowhere")

@@ -41,11 +41,11 @@ def test_statuses_and_reasons(vm):
         done = vm.agent(f"creel run - --lang bash {options}", code, timeout=240)
         return done.rc, done.out.decode(), done.errors
 
-    assert run("", "echo out; echo err >&2; exit 7") == (7, "out\n", "err\n")
-    assert run("", "kill -SEGV $$") == (139, "", "creel: run: signal: ended by SIGSEGV\n")
-    assert run("--timeout 20s", "echo begun; exec sleep 6000") == (124, "begun\n", "creel: run: timeout: timeout exceeded\n")
+    assert run("", "echo out; echo err >&2; exit 7") == (7, "out\n", "err")
+    assert run("", "kill -SEGV $$") == (139, "", "creel: run: signal: ended by SIGSEGV")
+    assert run("--timeout 20s", "echo begun; exec sleep 6000") == (124, "begun\n", "creel: run: timeout: timeout exceeded")
     rc, _, errors = run("--processes 8", "for i in {1..40}; do sleep 100 & done 2>/dev/null; exit 5")
-    assert (rc, errors) == (125, "creel: run: processes: process limit exceeded (8)\n")
+    assert (rc, errors) == (125, "creel: run: processes: process limit exceeded (8)")
     rc, _, errors = run("--memory 1G", "")
     assert rc == 125 and "refused: memory: 1G is more than the policy's 256M" in errors
     rc, _, errors = run("--memory 1X", "")

@@ -57,9 +57,9 @@ def test_a_flow_of_the_agents_is_none_of_the_runs(vm):
     """Sent from the port of a flow that the agent began, to where that goes."""
     begin = f"import socket\ns = socket.socket(2, 2); s.bind(('', 5555)); s.settimeout(30); s.connect(('{OTHER}', {PORT})); s.send(b'x'); print(s.recv(9))"
     again = begin.replace("settimeout(30)", "settimeout(8)")
-    assert "hello" in vm.agent.sh(f"python3 -c \"{begin}\"")
+    assert vm.agent.sh(f"python3 -c \"{begin}\"") == "b'x'"
     answer, = ask(vm, order("python", again, network="restricted"))
-    assert answer["reason"] == "exit" and "hello" not in answer["stdout"], answer
+    assert answer["reason"] == "exit" and "b'x'" not in answer["stdout"], answer
 
 
 @pytest.mark.parametrize("independent", (False, True))
