@@ -425,12 +425,13 @@ int run_begun(Run *run)
 	Keeper *keeper = run->keeper;
 	int r;
 
-	r = sd_event_add_time_relative(
-		keeper->event, &run->timer, CLOCK_MONOTONIC, run->options.timeout_usec, 1000, on_timeout, run);
-	if (r < 0)
-		return r;
 	run->started_usec = clock_realtime_usec();
 	run->begun_usec = clock_monotonic_usec();
+	/* not relative: to the event loop now is when it woke up */
+	r = sd_event_add_time(keeper->event, &run->timer, CLOCK_MONOTONIC, run->begun_usec + run->options.timeout_usec,
+		1000, on_timeout, run);
+	if (r < 0)
+		return r;
 	run->next = keeper->runs;
 	keeper->runs = run;
 	keeper_record_run_start(run);

@@ -29,7 +29,7 @@ def test_languages_by_name_and_by_line(vm):
 
 
 def test_a_script_from_stdin_is_kept(vm):
-    done = vm.agent("creel run - && ls workspace/scripts && cat workspace/scripts/*.py", "print(6 * 7)\n", timeout=120)
+    done = vm.agent("rm -rf workspace/scripts; creel run - && ls workspace/scripts && cat workspace/scripts/*.py", "print(6 * 7)\n", timeout=120)
     lines = done.ok().text.splitlines()
     assert lines[0] == "42" and lines[1].endswith(".py") and lines[2] == "print(6 * 7)", lines
     error = vm.agent("creel run -", "def f():\n    return 1 / 0\nf()\n", timeout=120)

@@ -88,7 +88,7 @@ def test_odd_code_and_output(vm):
     assert invalid["stdout"] == "\\xff\\xfe\0ok" and invalid["reason"] == "ok", invalid
     # a memfd is a file, too: 10 MB of code are more than this policy lets a file have
     with policy(vm, POLICY.replace("file_size = 4M", "file_size = 60M")):
-        large, = ask(vm, order("python", "x = 1 # padding padding padding padding\n", times=262144))
+        large, = ask(vm, order("python", "# padding padding padding padding paddi\n", times=262144))
     assert large["reason"] == "ok", large
     assert (closed["exit_code"], closed["stdout"]) == (4, "") and none["stdout"] == "end\n"
 

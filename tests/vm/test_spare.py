@@ -88,8 +88,9 @@ def test_an_independent_one_leaves_nothing(vm):
 def test_memory_that_is_short_takes_it_first(vm):
     there = ready(vm)
     assert {vm.root.sh(f"cat /proc/{pid}/oom_score_adj") for pid in there} == {"1000"}
-    # the agent's own process stays: it takes what the spare gives back
-    hungry = "x = []\nwhile sum(map(len, x)) < 430 << 20: x.append(bytearray(8 << 20))\nprint('stays')"
+    # the agent's own process stays: it takes until the spare has gone
+    hungry = (f"import os, time\nx = []\nwhile any(os.path.exists(f'/proc/{{pid}}') for pid in {sorted(there)}):\n"
+              "    x.append(bytearray(8 << 20)); time.sleep(0.3)\nprint('stays')")
     assert vm.agent.sh("python3 -", hungry, timeout=300) == "stays"
     assert not set(there) & set(waiting(vm))
     assert ask(vm, order("python", "print(1)"))[0]["stdout"] == "1\n"
