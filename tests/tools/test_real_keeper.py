@@ -83,7 +83,7 @@ def agent():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "creel", installed], check=True)
     shutil.copytree(ROOT / "shell" / "drivers", DATA / "drivers")
     shutil.copy(BUILD / "creel-collect", PROGRAMS)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-tools-"))  # pytest's own are only root's
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="creel-tools-", dir="/tmp"))  # pytest's own are only root's
     one = Agent(folder)
     yield one
     one.end()
