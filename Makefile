@@ -11,6 +11,7 @@
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
 #
 #   make unit        unit tests                               make fuzz-corpora  replay the fuzz corpora
+#   make runs        runs by the keeper's own sources, on a cgroup tree of this machine; as root
 #   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
@@ -376,7 +377,7 @@ data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f)
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
-data_files += $(foreach f,bash-repl.sh node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
+data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 

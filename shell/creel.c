@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* creel: the agent's command. It holds no privilege: what it shows and does, the agent's keeper told it and does. */
 #include "shell/bus/limit.h"
+#include "shell/bus/run.h"
 #include "shell/policy/policy.h"
 #include "shell/tools/commands.h"
 
 #include <pwd.h>
 #include <string.h>
 
+#define QUICK_USEC (60 * UINT64_C(1000000))
+
 static int limits_main(int argc, char **argv);
 static int mcp_command(int argc, char **argv);
+static int run_command(int argc, char **argv);
 
 static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv); /* the words behind the name */
 	const char *words, *help;
 } commands[] = {
-	{ "run", run_main, "FILE|- [OPTIONS] [-- ARGUMENTS]",
+	{ "run", run_command, "FILE|- [OPTIONS] [-- ARGUMENTS]",
 		"runs a script: Python, JavaScript, TypeScript or Bash; its options: creel run --help" },
 	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
@@ -59,6 +63,19 @@ static int limits_main(int argc, char **argv)
 	if (json)
 		(void)fputc('\n', stdout);
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* A quick script has a minute, where the policy lets it. */
+static int run_command(int argc, char **argv)
+{
+	_cleanup_(policy_freep) Policy *policy = NULL;
+	const struct passwd *user = getpwuid(getuid());
+	PolicyError error;
+	uint64_t timeout = RUN_DEFAULT;
+
+	if (user && policy_load("", user->pw_name, &policy, &error) == 0)
+		timeout = policy->exec_max_timeout_usec < QUICK_USEC ? policy->exec_max_timeout_usec : QUICK_USEC;
+	return run_main(argc, argv, timeout);
 }
 
 /* Where its folders are is in the policy, which anybody may read; where the agent may not, they are where they usually are. */

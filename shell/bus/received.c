@@ -88,12 +88,30 @@ static unsigned int count_open(int socket_fd)
 	return n;
 }
 
+/*
+ * The last close of a connection may wait for its other end, as long as SO_LINGER says (socket(7)): the agent's may be this
+ * process's. Dissolved, it has nothing to wait for. Nobody here has a use for a socket that is none of this machine's.
+ */
+static bool is_refused(int fd)
+{
+	const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+	int domain;
+	socklen_t n = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 || domain == AF_UNIX)
+		return false;
+	(void)connect(fd, &nowhere, sizeof(nowhere));
+	return true;
+}
+
 /* Moves one to the top. Takes `fd`. */
 static int move_up(int socket_fd, int fd)
 {
 	int moved = -EMFILE;
 
-	if (fd < first && count_open(socket_fd) < RECEIVED_OPEN_MAX)
+	if (is_refused(fd))
+		fd = fd_close(fd);
+	else if (fd < first && count_open(socket_fd) < RECEIVED_OPEN_MAX)
 		moved = fcntl(fd, F_DUPFD_CLOEXEC, first);
 	fd_close(fd);
 	if (moved >= first + NUMBERS) {

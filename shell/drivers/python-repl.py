@@ -27,6 +27,7 @@ import types
 import __future__
 
 FIGURES, ECHO = 1, 2
+FIGURES_PY = os.path.join(os.path.dirname(__file__), "figures.py")
 ERROR_MAX = 4096
 SOURCES_MAX = 4 << 20  # bytes of code that tracebacks can show
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -84,7 +85,7 @@ class Driver:
         self.sources = Sources()
         self.future = 0
         self.output = os.environ.get("CREEL_OUTPUT", "")
-        self.figures = 0
+        self.figures, self.save = 0, None
         self.main = types.ModuleType("__main__")
         self.main.__dict__["__builtins__"] = builtins
         self.os_write, self.os_exit, self.getpid = os.write, os._exit, os.getpid
@@ -223,27 +224,13 @@ class Driver:
                 pass  # closed, replaced by something else, or gone
 
     def save_figures(self):
-        pyplot = sys.modules.get("matplotlib.pyplot")
-        if not pyplot or not self.output:
-            return
-        for number in pyplot.get_fignums():
-            try:
-                os.makedirs(self.output, exist_ok=True)
-                figure = pyplot.figure(number)
-                with self.next_figure() as file:
-                    figure.savefig(file, format="png")
-            except Exception as error:
-                print(f"creel: figure {number} was not saved: {error}", file=sys.stderr)
-            pyplot.close(number)
+        if not self.save:
+            names = {}
+            with open(FIGURES_PY) as file:
+                exec(compile(file.read(), FIGURES_PY, "exec"), names)
+            self.save = names["save"]
+        self.figures = self.save(self.output, self.figures)
 
-    def next_figure(self):
-        """A new file; what is there already, under whatever name, is never written to."""
-        while True:
-            self.figures += 1
-            try:
-                return open(os.path.join(self.output, f"figure-{self.figures}.png"), "xb")
-            except FileExistsError:
-                pass
 
 
 def main():

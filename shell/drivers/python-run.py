@@ -77,8 +77,17 @@ def show(error, frames):
         traceback.print_exception(type(error), error, trace)
 
 
+def save_figures(folder):
+    names = {}
+    path = os.path.join(os.path.dirname(__file__), "figures.py")
+    with open(path) as file:
+        exec(compile(file.read(), path, "exec"), names)
+    names["save"](folder)
+
+
 def main():
     label = sys.argv[1]
+    figures = os.environ.pop("CREEL_FIGURES", None)
     del sys.argv[0]
     sys.path[0] = os.getcwd()
     code = read_code()
@@ -104,6 +113,9 @@ def main():
     except BaseException as error:
         show(error, 1)
         return 1
+    finally:
+        if figures:
+            save_figures(figures)
     return 0
 
 

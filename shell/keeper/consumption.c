@@ -2,10 +2,10 @@
 /*
  * Disk and network beside what may be used of them.
  *
- * The kernel tells a quota to its owner, or to CAP_SYS_ADMIN, which a keeper has not. So it asks with the agent's effective uid,
- * for one system call, in a thread of its own: whose effective uid is the agent's, its processors and priority are the agent's to
- * change, and would stay so. Real and saved uids are root's all the time, so it cannot be signalled or traced. quotactl_fd(2)
- * needs no device, only a folder on the file system.
+ * The kernel tells a quota to its owner, or to CAP_SYS_ADMIN, which a keeper has in effect only while it gives birth. So it
+ * asks with the agent's effective uid, for one system call, in a thread of its own: whose effective uid is the agent's, its
+ * processors and priority are the agent's to change, and would stay so. Real and saved uids are root's all the time, so it
+ * cannot be signalled or traced. quotactl_fd(2) needs no device, only a folder on the file system.
  */
 #include "shell/keeper/keeper.h"
 #include "shell/policy/transfer.h"

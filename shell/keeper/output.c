@@ -116,7 +116,8 @@ static void finish(Outputs *outputs, int error)
 	outputs->records_source = sd_event_source_disable_unref(outputs->records_source);
 	outputs->timer = sd_event_source_disable_unref(outputs->timer);
 	outputs->word_fd = fd_close(outputs->word_fd);
-	if (error && leaf_kill(outputs->leaf_fd) < 0)
+	/* it said all, and may have been stopped before it ends by itself */
+	if (leaf_kill(outputs->leaf_fd) < 0)
 		log_error("cannot end %s", outputs->name);
 	if (!run)
 		return;

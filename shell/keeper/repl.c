@@ -81,16 +81,13 @@ static int make_leaf(Repl *repl, const RunOptions *options)
 /* Where figures go, besides what every run has. */
 static int make_environment(const Keeper *keeper, StrList *ret)
 {
-	const char *dir = keeper->policy->output_dir;
+	_cleanup_free_ char *dir = run_output_directory(keeper);
 	int r;
 
+	if (!dir)
+		return -ENOMEM;
 	r = run_environment(keeper, NULL, ret);
-	if (r < 0)
-		return r;
-	if (strncmp(dir, "~/", 2) == 0)
-		dir += 2;
-	return strlist_push(ret, *dir == '/' ? str_format("CREEL_OUTPUT=%s", dir)
-					     : str_format("CREEL_OUTPUT=%s/%s", keeper->identity->home, dir));
+	return r < 0 ? r : strlist_push(ret, str_format("CREEL_OUTPUT=%s", dir));
 }
 
 typedef struct Ends {
@@ -381,10 +378,35 @@ static void refuse_waiting(Repl *repl, const char *why)
 	}
 }
 
+/* What was judged when a call came must hold for the birth, too, and be one thing for all who wait. NULL: it is. */
+static const char *why_not_again(const Repl *repl, char *text, size_t size)
+{
+	Keeper *keeper = repl->keeper;
+	const RunOptions *first = &repl->waiting[0]->options;
+
+	keeper_refresh_policy(keeper);
+	if (!keeper->policy)
+		return keeper->policy_error.text;
+	if (keeper_unenforced(keeper, text, size))
+		return text;
+	if ((keeper->policy->exec_independent && !first->independent) ||
+		run_network_mode(first->network) < run_network_least(keeper->policy))
+		return "the policy has become stricter since the call came: try again";
+	for (size_t i = 1; i < repl->n_waiting; i++) {
+		const RunOptions *options = &repl->waiting[i]->options;
+
+		if (options->independent != first->independent || strcmp(options->network, first->network) != 0)
+			return "the calls that waited ask for different surroundings: try again";
+	}
+	return NULL;
+}
+
 /* Nothing of it lives any more. */
 static void is_gone(Repl *repl)
 {
 	PolicyError reason = { "" };
+	const char *why;
+	char text[256];
 	char sentence[128];
 	int r;
 
@@ -392,8 +414,11 @@ static void is_gone(Repl *repl)
 		repl_call_lost(repl);
 	drop_leaf(repl);
 	close_all(repl);
-	if (repl->n_waiting) {
-		r = repl->keeper->policy ? start(repl, &repl->waiting[0]->options, &reason) : -ECANCELED;
+	why = repl->n_waiting ? why_not_again(repl, text, sizeof(text)) : NULL;
+	if (why) {
+		refuse_waiting(repl, why);
+	} else if (repl->n_waiting) {
+		r = start(repl, &repl->waiting[0]->options, &reason);
 		if (!r) {
 			take_turn(repl);
 			return;

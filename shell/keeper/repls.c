@@ -125,11 +125,6 @@ static bool has_nul(const Run *run)
 	return false;
 }
 
-static unsigned int strictness(const char *network)
-{
-	return strcmp(network, "none") == 0 ? 2 : strcmp(network, "restricted") == 0 ? 1 : 0;
-}
-
 static int judge(const Run *run, const Repl *repl, sd_bus_error *error)
 {
 	const RunOptions *options = &run->options;
@@ -148,7 +143,7 @@ static int judge(const Run *run, const Repl *repl, sd_bus_error *error)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 			"independent: the session shares the agent's files since it began: reset it, or take another "
 			"name");
-	if (strictness(options->network) > strictness(repl->network))
+	if (run_network_mode(options->network) > run_network_mode(repl->network))
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 			"network: the session has \"%s\" since it began: reset it, or take another name",
 			repl->network);

@@ -80,8 +80,21 @@ int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error
 
 int method_memory(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
-	_cleanup_close_ int fd = memfd_create("creel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int fd = -EBADF;
+	const Policy *policy;
+	int r;
 
+	r = check_keeper(userdata, error);
+	if (!r)
+		r = check_peer(peer, error);
+	if (r)
+		return r;
+	/* its inode counts as the keeper's memory, so nobody gets one who does not need it */
+	policy = ((const Keeper *)userdata)->policy;
+	if (!policy->commands_allow.n && !policy->bash_allow.n && !policy->bash_deny.n)
+		return sd_bus_error_set(
+			error, KEEPER_ERROR_POLICY, "memory: the policy lets the agent make memfds of its own");
+	fd = memfd_create("creel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* root's, so that nobody else makes it a program; what is written to it counts as the writer's memory */
 	if (fd < 0 || fchmod(fd, 0644) < 0)
 		return -errno;

@@ -90,6 +90,13 @@ const char *run_network_name(NetworkMode mode)
 	return networks[mode];
 }
 
+NetworkMode run_network_mode(const char *name)
+{
+	return strcmp(name, "none") == 0         ? NETWORK_NONE
+	       : strcmp(name, "restricted") == 0 ? NETWORK_RESTRICTED
+						 : NETWORK_FULL;
+}
+
 NetworkMode run_network_least(const Policy *policy)
 {
 	return policy->exec_network > policy->network ? policy->exec_network : policy->network;
@@ -185,6 +192,15 @@ static int copy_rest(const RunOptions *asked, RunOptions *options)
 	return copy_arguments(asked->arguments, &options->arguments);
 }
 
+char *run_output_directory(const Keeper *keeper)
+{
+	const char *dir = keeper->policy->output_dir;
+
+	if (strncmp(dir, "~/", 2) == 0)
+		dir += 2;
+	return *dir == '/' ? strdup(dir) : str_format("%s/%s", keeper->identity->home, dir);
+}
+
 int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 {
 	const Policy *policy = run->keeper->policy;
@@ -198,15 +214,15 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 		r = judge_network(policy, asked->network, (char **)&options->network, ret_error);
 	if (!r)
 		r = judge_directory(run->keeper, asked->directory, (char **)&options->directory, ret_error);
+	if (!r && asked->figures && strcmp(asked->language, "python") != 0)
+		r = sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "figures: only Python has some to save");
 	if (!r)
 		r = copy_rest(asked, options);
 	options->independent = asked->independent || policy->exec_independent;
 	run->agent_memory = policy->memory;
 	run->agent_processes = policy->processes;
 	run->file_size = policy->file_size;
-	run->output_directory = *policy->output_dir == '/'
-					? strdup(policy->output_dir)
-					: str_format("%s/%s", run->keeper->identity->home, policy->output_dir);
+	run->output_directory = run_output_directory(run->keeper);
 	if (!r && !run->output_directory)
 		r = -ENOMEM;
 	return r;

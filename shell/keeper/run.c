@@ -83,7 +83,8 @@ static int take_code(Run *run, int code_fd)
 	r = identity_borrow(run->keeper->identity);
 	if (r < 0)
 		return r;
-	run->code_fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* a lease that the agent has on it is nothing to wait for */
+	run->code_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	r = run->code_fd < 0 ? -errno : 0;
 	identity_give_back();
 	return r;
@@ -221,6 +222,8 @@ int run_environment(const Keeper *keeper, const Run *run, StrList *ret)
 		r = strlist_add(&list, "MPLBACKEND=Agg");
 	if (!r && run)
 		r = strlist_push(&list, str_format("CREEL_RUN=%llu", (unsigned long long)run->number));
+	if (!r && run && run->options.figures)
+		r = strlist_push(&list, str_format("CREEL_FIGURES=%s", run->output_directory));
 	if (r < 0)
 		return r;
 	*ret = list;
@@ -578,6 +581,7 @@ static unsigned int end_leaf(Keeper *keeper, const char *name, unsigned int trie
 	_cleanup_close_ int leaf_fd = -EBADF;
 	_cleanup_free_ char *mark = NULL;
 	bool spare = false;
+	char run[64];
 	int r;
 
 	r = leaf_open(keeper->leaves_fd, name, &leaf_fd);
@@ -592,6 +596,13 @@ static unsigned int end_leaf(Keeper *keeper, const char *name, unsigned int trie
 		}
 	if (r < 0)
 		log_error("cannot remove the leaf %s of an earlier keeper: %s", name, strerror(-r));
+	/* the collector of a run that is there as well is told with it */
+	if (strncmp(name, "outputs-", 8) == 0) {
+		(void)snprintf(run, sizeof(run), "run-%s", name + 8);
+		if (faccessat(keeper->leaves_fd, run, F_OK, 0) == 0)
+			return tries;
+		name = run;
+	}
 	if (!spare)
 		keeper_record_run_abandoned(keeper, name);
 	return tries;
@@ -599,6 +610,8 @@ static unsigned int end_leaf(Keeper *keeper, const char *name, unsigned int trie
 
 void runs_end_adopted(Keeper *keeper)
 {
+	/* in this order: what an "outputs" tells depends on the run's own leaf */
+	static const char *const kinds[] = { "outputs-", "run-", "repl-" };
 	int fd = openat(keeper->leaves_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	unsigned int tries = REMOVE_TRIES;
@@ -608,11 +621,12 @@ void runs_end_adopted(Keeper *keeper)
 		fd_close(fd);
 		return;
 	}
-	while ((entry = readdir(dir)))
-		if (entry->d_type == DT_DIR &&
-			(strncmp(entry->d_name, "run-", 4) == 0 || strncmp(entry->d_name, "repl-", 5) == 0 ||
-				strncmp(entry->d_name, "outputs-", 8) == 0))
-			tries = end_leaf(keeper, entry->d_name, tries);
+	for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+		rewinddir(dir);
+		while ((entry = readdir(dir)))
+			if (entry->d_type == DT_DIR && strncmp(entry->d_name, kinds[i], strlen(kinds[i])) == 0)
+				tries = end_leaf(keeper, entry->d_name, tries);
+	}
 }
 
 void runs_done(Keeper *keeper)

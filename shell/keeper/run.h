@@ -136,9 +136,13 @@ _must_check_ int run_birth(Run *run, const RunBirth *what, PolicyError *ret_reas
 _must_check_ int run_open_pipes(const Identity *identity, int ret_inside[static 2], int ret_outside[static 2]);
 /* The environment of what runs: of `run`, or of a REPL (NULL). */
 _must_check_ int run_environment(const Keeper *keeper, const Run *run, StrList *ret);
-/* run-request.c: what is asked for, judged. Fills run->options. */
+/* run-request.c */
+/* The output folder as an absolute path in new memory; NULL: memory is out. */
+char *run_output_directory(const Keeper *keeper);
+/* What is asked for, judged. Fills run->options. */
 _must_check_ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error);
 const char *run_network_name(NetworkMode mode);
+NetworkMode run_network_mode(const char *name); /* that of a judged run; greater is stricter */
 /* What the policy gives a run at most. */
 NetworkMode run_network_least(const Policy *policy);
 /* Bytes that one stream may have at all. */

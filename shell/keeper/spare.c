@@ -276,6 +276,12 @@ static bool there_is_room(const Keeper *keeper)
 	return process_usage_read("", keeper->uid, &usage) < 0 || usage.count + usage.count / 2 < usage.limit;
 }
 
+/* A spare has its caller's own code and input, where [commands] allow lets a run have copies only that nobody can execute. */
+static bool policy_wants(const Policy *policy)
+{
+	return policy->preload.n && !policy->commands_allow.n;
+}
+
 static int on_order(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	Spare *spare = userdata;
@@ -285,7 +291,7 @@ static int on_order(sd_event_source *source, uint64_t usec, void *userdata)
 	spare->timer = sd_event_source_disable_unref(spare->timer);
 	spare->state = SPARE_NONE;
 	keeper_refresh_policy(keeper);
-	if (!keeper->policy || !keeper->policy->preload.n || !there_is_room(keeper))
+	if (!keeper->policy || !policy_wants(keeper->policy) || !there_is_room(keeper))
 		return 0;
 	r = run_new_spare(keeper, spare->independent, &spare->run);
 	if (!r)
@@ -372,7 +378,7 @@ static bool could_serve(const Run *run)
 	const Policy *policy = run->keeper->policy;
 	const RunOptions *options = &run->options;
 
-	return policy->preload.n && strcmp(options->language, "python") == 0 && !*options->session &&
+	return policy_wants(policy) && strcmp(options->language, "python") == 0 && !*options->session &&
 	       !options->figures && strcmp(options->network, run_network_name(run_network_least(policy))) == 0 &&
 	       (!options->independent || directory_is_home(run));
 }

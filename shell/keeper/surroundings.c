@@ -15,6 +15,7 @@
  */
 #include "shell/keeper/surroundings.h"
 #include "shell/confine/paths.h"
+#include "shell/keeper/run.h"
 #include "shell/policy/enforced.h"
 
 #include <string.h>
@@ -111,17 +112,10 @@ static int choose_confinement(Keeper *keeper, const RunOptions *options, BirthRe
 
 /* ---- network ---- */
 
-static NetworkMode network_of(const RunOptions *options)
-{
-	if (strcmp(options->network, "none") == 0)
-		return NETWORK_NONE;
-	return strcmp(options->network, "restricted") == 0 ? NETWORK_RESTRICTED : NETWORK_FULL;
-}
-
 static int choose_network(const Keeper *keeper, const RunOptions *options, int leaf_fd, BirthRequest *order,
 	Setting *setting, PolicyError *ret_reason)
 {
-	NetworkMode mode = network_of(options);
+	NetworkMode mode = run_network_mode(options->network);
 	int r;
 
 	order->leaf_fd = leaf_fd;

@@ -243,10 +243,13 @@ static int keepers_memory(Client *client, int *ret_fd)
 
 int client_seal(Client *client, const void *bytes, size_t n, bool keepers)
 {
-	_cleanup_close_ int fd = keepers ? -EBADF : memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int fd = -EBADF;
 	const char *at = bytes;
 
-	if (fd < 0 && (keepers || errno == EPERM)) {
+	/* of the keeper's, which gives none where the policy needs none */
+	if (!keepers || keepers_memory(client, &fd) < 0)
+		fd = memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 && !keepers && errno == EPERM) {
 		int r = keepers_memory(client, &fd);
 
 		if (r < 0)

@@ -4,9 +4,12 @@
 
 #include "shell/base/cleanup.h"
 
+#include <stdint.h>
+
 #define EXIT_USAGE 2
 
-int run_main(int argc, char **argv);
+/* creel run. `timeout_usec`: where no option says one; RUN_DEFAULT: the policy's. */
+int run_main(int argc, char **argv, uint64_t timeout_usec);
 int sessions_main(int argc, char **argv);
 int exec_server_main(int argc, char **argv);
 /* asks no keeper */

@@ -287,7 +287,7 @@ static int run_code(const RunWords *words, const char *code, size_t n, RunOption
 	return command.status;
 }
 
-int run_main(int argc, char **argv)
+int run_main(int argc, char **argv, uint64_t timeout_usec)
 {
 	_cleanup_free_ char *code = NULL, *kept = NULL;
 	_cleanup_close_ int input_fd = -EBADF;
@@ -306,6 +306,8 @@ int run_main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	options = words.options;
+	if (options.timeout_usec == RUN_DEFAULT)
+		options.timeout_usec = timeout_usec;
 	r = script_read(words.path, &code, &n);
 	if (r < 0) {
 		complain(words.path, r == -E2BIG ? "too long for a script" : strerror(-r));

@@ -153,6 +153,34 @@ def test_calls_of_a_session(client, folder):
     client.call("Reset", "ss", ["python", "s"])
 
 
+FIGURES = """
+import sys, types
+class Figure:
+    def savefig(self, file, format): file.write(b"picture")
+pyplot = types.ModuleType("matplotlib.pyplot")
+pyplot.get_fignums, pyplot.figure, pyplot.close = (lambda: [1, 2]), (lambda number: Figure()), (lambda number: None)
+sys.modules["matplotlib.pyplot"] = pyplot
+"""
+
+
+def test_figures(client, folder):
+    ended = run(client, "python", FIGURES + "sys.exit(3)", collect=True, figures=True)
+    assert ended["exit_code"] == 3 and sorted(files(ended)) == ["figure-1.png", "figure-2.png"], ended
+    settle()
+    more = collected(client, FIGURES, "python", figures=True)
+    assert sorted(files(more)) == ["figure-3.png", "figure-4.png"]
+    assert files(collected(client, FIGURES, "python")) == {}
+    with pytest.raises(runs.Refused) as why:
+        run(client, "bash", "true", figures=True)
+    assert "figures: only Python" in why.value.args[1]
+
+
+def test_a_folder_said_with_a_tilde(client, keeper):
+    keeper.policy("[output]\ndir = ~/out\n")
+    assert set(files(collected(client, "echo x >~/out/x"))) == {"x"}
+    assert set(files(collected(client, "echo x >~/out/y", session="s"))) == {"y"}
+
+
 def test_nothing_is_left(client, keeper, folder):
     collected(client, "true")
     before = keeper.descriptors()

@@ -103,7 +103,7 @@ def test_the_header_says_what_the_table_says():
 def given(member):
     """The answer when all is well. Nobody may be forwarded to port 1, nor told of the end of what runs, /dev/null is no code, and
     no run has the number 1."""
-    return {"Connect": DENIED, "Told": NO_SESSION, "Run": WRONG, "Stop": NO_SESSION}.get(member, DOCUMENTED[member][1])
+    return {"Connect": DENIED, "Told": NO_SESSION, "Memory": "org.creel.Error.Policy", "Run": WRONG, "Stop": NO_SESSION}.get(member, DOCUMENTED[member][1])
 
 
 def front_may():

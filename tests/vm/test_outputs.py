@@ -107,6 +107,18 @@ def test_a_list_of_programs_lists_files_all_the_same(vm):
         assert refused.rc == 1 and refused.out[:1] == b"X"
 
 
+def test_figures_are_saved(vm):
+    """By a run of its own, independent or not, and by a session's call; matplotlib is the real one."""
+    code = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.figure(); plt.bar([1], [2])"
+    rows = [{"figures": True, **more} for more in ({}, {"independent": True}, {"session": "plots"})]
+    answers = collect(vm, *(("python", code, row) for row in rows))
+    for answer in answers:
+        names = sorted(files(answer))
+        assert len(names) == 2 and all(name.endswith(".png") for name in names), answer
+        assert vm.agent.sh(f"head -c 4 {FOLDER}/{names[0]} | tail -c 3") == "PNG"
+    vm.agent.sh("creel sessions reset python plots")
+
+
 def test_somebody_elses_folder(vm):
     vm.root.sh("mkdir -p /srv/results && chmod 0777 /srv/results && echo x >/srv/results/x")
     with policy(vm, "[output]\ndir = /srv/results\n"):
