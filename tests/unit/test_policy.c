@@ -212,11 +212,11 @@ static const struct {
 		"restricted or none there, or yes here" },
 	{ "[agent]\nprofile = openclaw\n[network]\nmode = full\n",
 		LABEL ":4: [network] mode: `full` reaches what [python] pip_install = no (" POLICY_PROFILE_DIR
-		      "/openclaw.conf:47) keeps away: set restricted or none, or pip_install = yes" },
+		      "/openclaw.conf:48) keeps away: set restricted or none, or pip_install = yes" },
 	{ "[agent]\nprofile = openclaw\n[network]\nmode = restricted\nallowed_hosts = api.example.com, pypi.org\n",
 		LABEL ":5: [network] allowed_hosts: packages can be had from `pypi.org`, and [python] pip_install = no "
 		      "(" POLICY_PROFILE_DIR
-		      "/openclaw.conf:47) lets none come from there: take it out, or set pip_install = yes" },
+		      "/openclaw.conf:48) lets none come from there: take it out, or set pip_install = yes" },
 	{ "[network]\nmode = restricted\nallowed_hosts = 10.0.0.0/8, 151.101.0.0/16\n[python]\npip_install = no\n",
 		LABEL ":3: [network] allowed_hosts: packages can be had from `151.101.0.0/16`, and [python] "
 		      "pip_install = no (" LABEL
