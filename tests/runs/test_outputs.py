@@ -169,6 +169,7 @@ def test_figures(client, folder):
     settle()
     more = collected(client, FIGURES, "python", figures=True)
     assert sorted(files(more)) == ["figure-3.png", "figure-4.png"]
+    settle()
     assert files(collected(client, FIGURES, "python")) == {}
     with pytest.raises(runs.Refused) as why:
         run(client, "bash", "true", figures=True)
@@ -178,7 +179,9 @@ def test_figures(client, folder):
 def test_a_folder_said_with_a_tilde(client, keeper):
     keeper.policy("[output]\ndir = ~/out\n")
     assert set(files(collected(client, "echo x >~/out/x"))) == {"x"}
+    settle()
     assert set(files(collected(client, "echo x >~/out/y", session="s"))) == {"y"}
+    client.call("Reset", "ss", ["bash", "s"])
 
 
 def test_nothing_is_left(client, keeper, folder):

@@ -97,11 +97,11 @@ def test_many_files_are_counted(vm):
 
 def test_a_list_of_programs_lists_files_all_the_same(vm):
     with policy(vm, "[commands]\nallow = bash, python3, cat, rm, stat, sleep\n"):
-        # programs may make no memfd then: the code goes in one of the keeper's, which is none that could be executed
-        code = "echo x >output/x; for there in /proc/$$/fd/*; do [ -f $there ] && { $there; echo $?; }; done"
+        # programs may make no memfd then: the code comes in one of the keeper's, and stays with nobody who could execute it
+        code = "echo x >output/x; for there in /proc/$$/fd/*; do [ -f $there ] && echo $there; done; true"
         answer = json.loads(vm.agent.sh("creel run --json --lang bash -", code, timeout=120))
         assert [(file["name"], file["sha256"]) for file in answer["files"]] == [("x", digest(b"x\n"))], answer
-        assert set(answer["stdout"].split()) == {"126"} and "Permission denied" in answer["stderr"], answer
+        assert (answer["stdout"], answer["stderr"], answer["reason"]) == ("", "", "ok"), answer
         # and it gives nobody more than the agent has
         refused = vm.agent("/usr/libexec/creel/creel-collect /root 1 1 '*' </dev/null")
         assert refused.rc == 1 and refused.out[:1] == b"X"
