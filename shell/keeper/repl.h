@@ -87,6 +87,8 @@ void repl_call_lost(Repl *repl);
 _must_check_ int repl_call(Run *run, sd_bus_error *ret_error);
 /* The agent's slice is short of memory: the REPL that is idle the longest is ended. Asked before births. */
 void repls_make_memory(Keeper *keeper);
+/* From the first REPL or prepared interpreter on that is asked too when the slice meets its limit; without one, births alone ask. */
+void repls_watch_memory(Keeper *keeper);
 void repls_done(Keeper *keeper);
 int method_repls(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);

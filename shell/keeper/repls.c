@@ -73,8 +73,7 @@ static int on_memory_events(sd_event_source *source, const struct inotify_event 
 	return 0;
 }
 
-/* From the first REPL on; without it, births alone look at the memory. */
-static void watch_memory(Keeper *keeper)
+void repls_watch_memory(Keeper *keeper)
 {
 	char path[64];
 	int r;
@@ -169,7 +168,7 @@ int repl_call(Run *run, sd_bus_error *ret_error)
 		r = repl_new(keeper, run, &repl, ret_error);
 	if (r)
 		return r;
-	watch_memory(keeper);
+	repls_watch_memory(keeper);
 	run_number(run);
 	r = run_begun(run);
 	if (r < 0) {

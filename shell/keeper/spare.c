@@ -4,13 +4,15 @@
  * imports) -> ready -> taken, which is none again. One that dies, takes too long, or is given up is ending until its leaf is
  * gone.
  *
- * Until it is taken its leaf has the least weight, so that it is made ready in time that nobody else wants, and the kernel
- * ends it before anything else of the agent's when memory runs out (prepared.py raises its oom_score_adj).
+ * Until it is taken its leaf has the least weight, so that it is made ready in time that nobody else wants. It is given up
+ * when the agent's memory runs short (repls.c), and the kernel prefers it when memory runs out before that (prepared.py raises
+ * its oom_score_adj), but to a process that has most of the agent's memory.
  *
  * The agent may do to it what it may to its other processes. One that it ended is not there; one that it stopped is seen and
  * given up before anything is handed over. What is stopped, ended or starved later is a run like any other.
  */
 #include "shell/keeper/spare.h"
+#include "shell/keeper/repl.h"
 #include "shell/keeper/surroundings.h"
 #include "shell/base/file.h"
 #include "shell/base/log.h"
@@ -297,6 +299,7 @@ static int on_order(sd_event_source *source, uint64_t usec, void *userdata)
 	if (!r)
 		r = give_birth(spare);
 	if (!r) {
+		repls_watch_memory(keeper);
 		spare->state = SPARE_PREPARING;
 		set_timer(spare, PREPARE_USEC, on_late);
 		r = watch(spare);
