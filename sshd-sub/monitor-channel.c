@@ -174,6 +174,9 @@ int task_start(Connection *connection, uint32_t number, WireReader *reader)
 	if (!connection->session)
 		return connection_refuse(connection, WIRE_REFUSED, number, GONE_TEXT);
 	r = keeper_call_new(connection->keeper, "Start", &call);
+	/* who knocks starts the next one, which reads that the session is claimed before it reads this */
+	if (r == -ENOTCONN && keeper_find(connection->monitor, connection->keeper->uid, &connection->keeper) == 0)
+		r = keeper_call_new(connection->keeper, "Start", &call);
 	if (r == -ENOTCONN)
 		return connection_refuse(connection, WIRE_REFUSED, number, AWAY_TEXT);
 	if (r >= 0)
