@@ -85,17 +85,6 @@ def test_an_independent_one_leaves_nothing(vm):
     assert vm.agent("ls /tmp/left ~/left ~/workspace/left").text == ""
 
 
-def test_memory_that_is_short_takes_it_first(vm):
-    there = ready(vm)
-    assert {vm.root.sh(f"cat /proc/{pid}/oom_score_adj") for pid in there} == {"1000"}
-    # the agent's own process stays: it takes until the spare has gone
-    hungry = (f"import os, time\nx = []\nwhile any(os.path.exists(f'/proc/{{pid}}') for pid in {sorted(there)}):\n"
-              "    x.append(bytearray(8 << 20)); time.sleep(0.3)\nprint('stays')")
-    assert vm.agent.sh("python3 -", hungry, timeout=300) == "stays"
-    assert not set(there) & set(waiting(vm))
-    assert ask(vm, order("python", "print(1)"))[0]["stdout"] == "1\n"
-
-
 def test_another_agent_and_the_record_see_nothing_of_it(vm):
     since = vm.now()
     pid, leaf = next(iter(ready(vm).items()))
@@ -106,3 +95,15 @@ def test_another_agent_and_the_record_see_nothing_of_it(vm):
     assert ask(vm, order("bash", "true"))[0]["reason"] == "ok"
     number = leaf.partition("-")[2]
     assert not [entry for entry in vm.records(since) if number in str(entry)]
+
+
+def test_memory_that_is_short_takes_it_first(vm):
+    """The last one here: for some minutes no other is made ready."""
+    there = ready(vm)
+    assert {vm.root.sh(f"cat /proc/{pid}/oom_score_adj") for pid in there} == {"1000"}
+    # the agent's own process stays: it takes until the spare has gone
+    hungry = (f"import os, time\nx = []\nwhile any(os.path.exists(f'/proc/{{pid}}') for pid in {sorted(there)}):\n"
+              "    x.append(bytearray(8 << 20)); time.sleep(0.3)\nprint('stays')")
+    assert vm.agent.sh("python3 -", hungry, timeout=300) == "stays"
+    assert not set(there) & set(waiting(vm))
+    assert ask(vm, order("python", "print(1)"))[0]["stdout"] == "1\n"
