@@ -89,8 +89,8 @@ run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/lang
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
-mcp_src := $(foreach f,call files message resources tools version,shell/tools/mcp-$(f).c)
-tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
+mcp_src := $(foreach f,call files living message resources tools version,shell/tools/mcp-$(f).c)
+tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \

@@ -184,8 +184,8 @@ static int child_watch(Child *child, sd_event *event, uint64_t timeout_usec)
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < ELEMENTSOF(child->streams); i++)
-		r = sd_event_add_io(event, &child->streams[i].source, child->streams[i].fd, EPOLLIN, on_output,
-			&child->streams[i]);
+		r = sd_event_add_io(
+			event, &child->streams[i].source, child->streams[i].fd, EPOLLIN, on_output, &child->streams[i]);
 	if (r >= 0)
 		r = sd_event_add_io(event, &child->exit_source, child->pid_fd, EPOLLIN, on_exit_of, child);
 	if (r >= 0)

@@ -17,7 +17,10 @@ STATELESS = "2026-07-28"
 FIELDS = (
     "stdout stderr error exit_code signal reason duration_ms cpu_ms memory_peak truncated files state"  # in this order
 ).split()
-TOOLS = ("execute_python execute_shell execute_node reset_repl run_file list_files read_output list_sessions").split()
+TOOLS = (
+    "execute_python execute_shell execute_node reset_repl run_file list_files read_output list_sessions "
+    "service_create service_list job_start job_logs cron_add cron_list ps status"
+).split()
 META = {
     "io.modelcontextprotocol/protocolVersion": STATELESS,
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
