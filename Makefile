@@ -38,6 +38,7 @@ sbindir := $(PREFIX)/sbin
 libexecdir := $(PREFIX)/libexec/creel
 datadir := $(PREFIX)/share/creel
 mandir := $(PREFIX)/share/man
+completionsdir := $(PREFIX)/share/bash-completion/completions
 unitdir := $(PREFIX)/lib/systemd/system
 generatordir := $(PREFIX)/lib/systemd/system-generators
 sysusersdir := $(PREFIX)/lib/sysusers.d
@@ -379,6 +380,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+data_files += $(foreach f,creel crontab,shell/completion/creel.bash:$(completionsdir)/$(f))
 # what is handed to pip and npm, and who fetches for them
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
@@ -577,7 +579,7 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
-shell_scripts := shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := shell/completion/creel.bash shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers

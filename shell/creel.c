@@ -30,14 +30,40 @@ static const struct {
 	{ "mcp", mcp_command, "", "a server of the Model Context Protocol, on stdin and stdout" },
 };
 
+/* creel COMMAND --help, of commands that do not say it themselves. Completion reads the lines that begin with "creel". */
+static const struct {
+	const char *name, *text;
+} details[] = {
+	{ "sessions", "usage: creel sessions [--json]\n"
+		      "       creel sessions reset [LANGUAGE] NAME\n"
+		      "  --json   an array of objects: name, language, state, since, idle_ms, memory\n"
+		      "  reset    ends one; LANGUAGE is python where none is named\n" },
+	{ "limits", "usage: creel limits [--json]\n"
+		    "  --json   an array of objects: name, unit, limit, used, origin\n" },
+	{ "exec-server", "usage: creel exec-server\n"
+			 "creel-exec-server(7) has its messages\n" },
+	{ "render", "usage: creel render --channel discord|telegram|slack|whatsapp|plain [OPTIONS] [FILE|-]\n"
+		    "  --channel      what it is written for: one message, within its limit\n"
+		    "  --code FILE    shows the code, too\n"
+		    "  --lang NAME    what the code is written in\n"
+		    "  --full FILE    where all of an output is written that is too long\n" },
+	{ "mcp", "usage: creel mcp\n"
+		 "creel-mcp(7) has its tools and resources\n" },
+};
+
 static void print_help(FILE *file)
 {
 	(void)fprintf(file, "usage:\n");
 	for (size_t i = 0; i < ELEMENTSOF(commands); i++)
 		(void)fprintf(file, "  creel %s%s%s\n      %s\n", commands[i].name, *commands[i].words ? " " : "",
 			commands[i].words, commands[i].help);
-	(void)fprintf(file, "  creel help | --version\n"
-			    "see creel(1)\n");
+	(void)fprintf(file, "  creel help [COMMAND] | --version\n"
+			    "`creel COMMAND --help` says more of each; see creel(1)\n");
+}
+
+static bool asks_for_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 static int limits_main(int argc, char **argv)
@@ -95,21 +121,46 @@ static int mcp_command(int argc, char **argv)
 	return mcp_main(policy ? policy->workspace : "workspace", policy ? policy->output_dir : "workspace/output");
 }
 
+static const char *details_of(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTSOF(details); i++)
+		if (strcmp(name, details[i].name) == 0)
+			return details[i].text;
+	return NULL;
+}
+
+/* The command of that name, with the words behind it. */
+static int command_run(const char *name, int argc, char **argv)
+{
+	const char *text = argc > 0 && asks_for_help(argv[0]) ? details_of(name) : NULL;
+
+	if (text) {
+		(void)fputs(text, stdout);
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	for (size_t i = 0; i < ELEMENTSOF(commands); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].main(argc, argv);
+	(void)fprintf(stderr, "creel: unknown command; `creel help` lists them all\n");
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; argc >= 2 && i < ELEMENTSOF(commands); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].main(argc - 2, argv + 2);
-	if (argc == 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
+	char *help[] = { (char *)"--help", NULL };
+
+	if (argc == 3 && strcmp(argv[1], "help") == 0)
+		return command_run(argv[2], 1, help);
+	if (argc == 2 && (strcmp(argv[1], "help") == 0 || asks_for_help(argv[1]))) {
 		print_help(stdout);
-		return EXIT_SUCCESS;
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		(void)printf("creel %s\n", CREEL_VERSION);
 		return EXIT_SUCCESS;
 	}
-	if (argc >= 2)
-		(void)fprintf(stderr, "creel: unknown command\n");
+	if (argc > 1)
+		return command_run(argv[1], argc - 2, argv + 2);
 	print_help(stderr);
 	return EXIT_USAGE;
 }
