@@ -524,3 +524,39 @@ def test_without_a_keeper(agent):
 
 def test_wrong_usage(agent):
     assert agent.creel("mcp", "x").returncode == 2
+
+
+# ---- tools that are creel's verbs ----
+
+
+def verb(client, tool, **arguments):
+    result = client.call(tool, **arguments)
+    return result["isError"], json.loads(result["content"][0]["text"])
+
+
+def test_verbs_are_executed(one, agent):
+    """No user manager here: what comes is what the verb says of that, with its status."""
+    failed, data = verb(one, "job_start", name="x", command=["sleep", "1"])
+    assert failed and list(data) == ["result", "error", "exit_code"] and data["exit_code"] == 1 and data["result"] is None
+    assert data["error"].startswith("creel") and "manager" in data["error"]
+    failed, data = verb(one, "job_start", name="a/b", command=["--json"])
+    assert failed and data["exit_code"] in (1, 2) and "a/b" in data["error"], "it is judged by the verb"
+
+
+@pytest.mark.parametrize("tool, arguments, word", [
+    ("job_start", {"name": "--restart", "command": ["true"]}, "`name`"),
+    ("job_start", {"name": "x", "command": []}, "`command`"),
+    ("job_start", {"name": "x", "command": "true"}, "`command`"),
+    ("job_start", {"name": "x"}, "`command`"),
+    ("job_logs", {"name": "", "lines": 5}, "`name`"),
+    ("job_logs", {"name": "x", "lines": 10001}, "`lines`"),
+    ("service_create", {"name": "x", "command": ["true"]}, "`port`"),
+    ("service_create", {"name": "x", "command": ["true"], "port": 3000, "restart": "never"}, "`restart`"),
+    ("service_create", {"name": "x", "command": ["true"], "port": 3000, "timeout": 0}, "`timeout`"),
+    ("cron_add", {"schedule": "-r", "script": "x"}, "`schedule`"),
+    ("cron_add", {"schedule": "@daily", "script": "-"}, "`script`"),
+    ("ps", {"all": True}, "`all`"),
+])
+def test_arguments_of_verbs_are_judged(one, tool, arguments, word):
+    result = one.call(tool, **arguments)
+    assert result["isError"] and word in result["content"][0]["text"], result
