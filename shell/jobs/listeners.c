@@ -59,6 +59,7 @@ static int message_read(const struct nlmsghdr *header, List *list)
 		.family = message->idiag_family,
 		.port = ntohs(message->id.idiag_sport),
 		.uid = message->idiag_uid,
+		.inode = message->idiag_inode,
 	};
 	memcpy(listener.address, message->id.idiag_src, listener.family == AF_INET ? 4 : 16);
 	n = header->nlmsg_len - (unsigned int)NLMSG_LENGTH(sizeof(*message));
@@ -82,7 +83,8 @@ static int answer_read(const struct nlmsghdr *header, size_t size, List *list)
 		if (header->nlmsg_type == NLMSG_ERROR) {
 			const struct nlmsgerr *error = NLMSG_DATA(header);
 
-			return header->nlmsg_len >= NLMSG_LENGTH(sizeof(*error)) && error->error < 0 ? error->error : -EBADMSG;
+			return header->nlmsg_len >= NLMSG_LENGTH(sizeof(*error)) && error->error < 0 ? error->error
+												     : -EBADMSG;
 		}
 		r = message_read(header, list);
 	}
