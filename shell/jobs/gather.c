@@ -241,7 +241,7 @@ void gathered_done(Gathered *gathered)
 {
 	rows_done(&gathered->rows);
 	processes_done(&gathered->processes);
-	listeners_done(&gathered->listeners);
+	free(gathered->listeners);
 	free(gathered->owner);
 	*gathered = (Gathered){ 0 };
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "shell/jobs/listeners.h"
 #include "shell/jobs/process.h"
 #include "shell/jobs/reason.h"
 #include "shell/jobs/row.h"
@@ -14,7 +15,8 @@
 typedef struct Gathered {
 	Rows rows;
 	Processes processes;
-	Listeners listeners;
+	Listener *listeners; /* everybody's */
+	size_t n_listeners;
 	Reason manager, keeper; /* why it is not asked; "" = it was */
 	/* working: which row has processes.items[i]; SIZE_MAX: none yet */
 	size_t *owner;

@@ -66,7 +66,7 @@ int row_add_pid(Row *row, pid_t pid)
 	return 0;
 }
 
-int row_add_port(Row *row, uint16_t port, ListenReach reach)
+int row_add_port(Row *row, uint16_t port, RowReach reach)
 {
 	RowPort *grown;
 	size_t i;
@@ -74,7 +74,7 @@ int row_add_port(Row *row, uint16_t port, ListenReach reach)
 	for (i = 0; i < row->n_ports && row->ports[i].port <= port; i++)
 		if (row->ports[i].port == port) {
 			/* the widest of its sockets says how it is reached */
-			if (reach == LISTEN_ANY || (reach == LISTEN_ADDRESS && row->ports[i].reach == LISTEN_LOOPBACK))
+			if (reach > row->ports[i].reach)
 				row->ports[i].reach = reach;
 			return 0;
 		}

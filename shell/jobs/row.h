@@ -3,7 +3,6 @@
 #pragma once
 
 #include "shell/base/cleanup.h"
-#include "shell/jobs/sockets.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,9 +28,16 @@ typedef enum RowKind {
 	ROW_KINDS_N,
 } RowKind;
 
+/* The narrowest first. */
+typedef enum RowReach {
+	REACH_LOOPBACK, /* from this machine alone */
+	REACH_ADDRESS,  /* by way of one address */
+	REACH_ANY,
+} RowReach;
+
 typedef struct RowPort {
 	uint16_t port;
-	ListenReach reach;
+	RowReach reach;
 } RowPort;
 
 /* Strings are owned; NULL where there is nothing to say. Numbers that cannot be told are UINT64_MAX. */
@@ -67,7 +73,7 @@ _must_check_ int row_kind_parse(const char *name, RowKind *ret);
 _must_check_ Row *rows_add(Rows *rows, RowKind kind, const char *name);
 _must_check_ int row_add_pid(Row *row, pid_t pid);
 /* Once each, ascending. */
-_must_check_ int row_add_port(Row *row, uint16_t port, ListenReach reach);
+_must_check_ int row_add_port(Row *row, uint16_t port, RowReach reach);
 void rows_sort(Rows *rows);
 void rows_done(Rows *rows);
 #define _cleanup_rows_ _cleanup_(rows_done)
