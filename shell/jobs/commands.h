@@ -9,3 +9,6 @@
 #define EXIT_NOT_RUNNING 3
 #define EXIT_TIME_OVER 124
 #define EXIT_BY_SIGNAL 128
+
+/* what runs, of whatever kind */
+int ps_main(int argc, char **argv);

@@ -67,7 +67,7 @@ int gather_screens(Gathered *gathered)
 static bool says_enough(const Process *process)
 {
 	return process->where.kind != WHERE_SESSION && process->where.kind != WHERE_KEPT &&
-		process->where.kind != WHERE_ELSEWHERE;
+	       process->where.kind != WHERE_ELSEWHERE;
 }
 
 int gather_pid_files(Gathered *gathered)

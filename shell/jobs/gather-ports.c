@@ -16,9 +16,9 @@
 
 static RowReach reach_of(const Listener *listener)
 {
-	return listener_is_loopback(listener) ? REACH_LOOPBACK :
-		listener_is_wildcard(listener) ? REACH_ANY :
-						 REACH_ADDRESS;
+	return listener_is_loopback(listener)   ? REACH_LOOPBACK
+	       : listener_is_wildcard(listener) ? REACH_ANY
+						: REACH_ADDRESS;
 }
 
 /* The folder's inode, or 0 where it cannot be told. */
@@ -31,8 +31,8 @@ static uint64_t cgroup_id(const char *cgroup)
 }
 
 typedef struct Places {
-	uint64_t *ids;  /* of each process' cgroup */
-	bool *open;     /* all its sockets were looked at */
+	uint64_t *ids; /* of each process' cgroup */
+	bool *open;    /* all its sockets were looked at */
 } Places;
 
 static size_t row_of_cgroup(const Gathered *gathered, const Places *places, uint64_t id)
@@ -139,8 +139,8 @@ static int give(Gathered *gathered, const Places *places, const size_t *owners)
 			row = only_candidate(gathered, places, listener->port, false);
 		if (row == SIZE_MAX)
 			row = only_candidate(gathered, places, listener->port, true);
-		r = row == SIZE_MAX ? nobodys(gathered, listener->port, reach_of(listener)) :
-				      row_add_port(&gathered->rows.items[row], listener->port, reach_of(listener));
+		r = row == SIZE_MAX ? nobodys(gathered, listener->port, reach_of(listener))
+				    : row_add_port(&gathered->rows.items[row], listener->port, reach_of(listener));
 	}
 	return r;
 }

@@ -53,9 +53,17 @@ static int row_for(Gathered *gathered, RowKind kind, const char *name, size_t *r
 static int row_for_unit(Gathered *gathered, const char *unit, size_t *ret)
 {
 	char name[WHERE_NAME_MAX];
-	RowKind kind = unit_row_kind(unit, name, sizeof(name));
-	int r = row_for(gathered, kind, name, ret);
+	RowKind kind;
+	int r;
 
+	/* what the user manager said has the kind that its file tells */
+	for (size_t i = 0; i < gathered->rows.n; i++)
+		if (str_equal(gathered->rows.items[i].unit, unit)) {
+			*ret = i;
+			return 0;
+		}
+	kind = unit_row_kind(unit, name, sizeof(name));
+	r = row_for(gathered, kind, name, ret);
 	if (r == 0 && !gathered->rows.items[*ret].unit)
 		r = str_set(&gathered->rows.items[*ret].unit, unit);
 	return r;
@@ -78,7 +86,8 @@ static int take_by_place(Gathered *gathered, size_t i)
 	case WHERE_SESSION:
 		r = row_for(gathered, ROW_SESSION, where->name, &row);
 		if (r == 0 && where->rescue)
-			(void)snprintf(gathered->rows.items[row].state, sizeof(gathered->rows.items[row].state), "rescue");
+			(void)snprintf(
+				gathered->rows.items[row].state, sizeof(gathered->rows.items[row].state), "rescue");
 		break;
 	case WHERE_RUN:
 		r = row_for(gathered, ROW_RUN, where->name, &row);
@@ -117,7 +126,8 @@ static int take_strays(Gathered *gathered)
 			for (size_t k = 0; k < n; k++)
 				if (process->command[k] == '/')
 					begin = process->command + k + 1;
-			(void)snprintf(name, sizeof(name), "%.*s", (int)(n - (size_t)(begin - process->command)), begin);
+			(void)snprintf(
+				name, sizeof(name), "%.*s", (int)(n - (size_t)(begin - process->command)), begin);
 		}
 		row = rows_add(&gathered->rows, ROW_STRAY, name);
 		if (!row)
@@ -195,7 +205,9 @@ static int row_finish(Gathered *gathered, size_t index)
 		row->pid = first->pid;
 	if (!*row->state)
 		(void)snprintf(row->state, sizeof(row->state), "%s",
-			first->state == 'T' ? "stopped" : first->state == 'Z' ? "ended" : "running");
+			first->state == 'T'   ? "stopped"
+			: first->state == 'Z' ? "ended"
+					      : "running");
 	return row->command ? 0 : str_set(&row->command, first->command);
 }
 

@@ -83,7 +83,8 @@ static int answer_read(const struct nlmsghdr *header, size_t size, List *list)
 		if (header->nlmsg_type == NLMSG_ERROR) {
 			const struct nlmsgerr *error = NLMSG_DATA(header);
 
-			return header->nlmsg_len >= NLMSG_LENGTH(sizeof(*error)) && error->error < 0 ? error->error : -EBADMSG;
+			return header->nlmsg_len >= NLMSG_LENGTH(sizeof(*error)) && error->error < 0 ? error->error
+												     : -EBADMSG;
 		}
 		r = message_read(header, list);
 	}

@@ -15,7 +15,7 @@ typedef struct Listener {
 	uint16_t port;
 	bool only6; /* AF_INET6 that takes no IPv4 */
 	uid_t uid;
-	uint32_t inode;      /* of the socket, as links in /proc/PID/fd name it */
+	uint32_t inode;  /* of the socket, as links in /proc/PID/fd name it */
 	uint64_t cgroup; /* where the socket was made: the inode of the cgroup's folder; 0: the kernel does not say */
 } Listener;
 

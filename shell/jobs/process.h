@@ -20,7 +20,7 @@ typedef struct Process {
 	uint64_t memory;       /* bytes, resident; what is shared counts for each */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 	Where where;
-	char *cgroup;  /* its path */
+	char *cgroup; /* its path */
 	char *command; /* arguments with blanks between them, or the name in brackets where there are none; not cleaned */
 } Process;
 

@@ -48,13 +48,13 @@ typedef struct Row {
 	char *command; /* not cleaned */
 	char *health;  /* "ok", or what is wrong */
 	char state[32];
-	bool bad; /* the state, or the health, is none to be happy with */
+	bool bad;  /* the state, or the health, is none to be happy with */
 	pid_t pid; /* 0: none */
 	pid_t *pids;
 	size_t n_pids;
-	uint64_t memory;       /* bytes */
-	uint64_t cpu_usec;     /* used so far */
-	uint64_t started_usec; /* CLOCK_REALTIME */
+	uint64_t memory;               /* bytes */
+	uint64_t cpu_usec;             /* used so far */
+	uint64_t started_usec;         /* CLOCK_REALTIME */
 	uint64_t next_usec, last_usec; /* CLOCK_REALTIME, of timers */
 	RowPort *ports;
 	size_t n_ports;
