@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who listens where. The kernel says in which cgroup a socket was made: for a unit that settles it. The leaves of logins and runs
- * are closed to the agent, so there it is the descriptors, which a login may see of its own processes; then that only one row is
- * left that can have it, or only one whose command line has the port in it. What still is nobody's is a row by itself: a
- * port that is taken is not left out.
+ * Who listens where. Descriptors tell it, where a login may look into a process: its own. Else the kernel says in which cgroup a
+ * socket was made, and those who are there, or were moved from there to kept/ when it ended, can have it. Of several rows it is
+ * the one that alone has the port in its command line. What still is nobody's is a row by itself: a port that is taken is not
+ * left out.
  */
 #include "shell/jobs/gather.h"
 #include "shell/base/str.h"
@@ -31,17 +31,9 @@ static uint64_t cgroup_id(const char *cgroup)
 }
 
 typedef struct Places {
-	uint64_t *ids; /* of each process' cgroup */
+	uint64_t *ids; /* of each process' cgroup; 0: not to be told */
 	bool *open;    /* all its sockets were looked at */
 } Places;
-
-static size_t row_of_cgroup(const Gathered *gathered, const Places *places, uint64_t id)
-{
-	for (size_t i = 0; id && i < gathered->processes.n; i++)
-		if (places->ids[i] == id)
-			return gathered->owner[i];
-	return SIZE_MAX;
-}
 
 /* Fills `owners`, beside the listeners, with the rows of sockets that this process has. False: it may not be looked into. */
 static bool look_into(const Gathered *gathered, const Process *process, size_t row, size_t *owners)
@@ -88,23 +80,51 @@ static bool names_port(const char *command, uint16_t port)
 	return false;
 }
 
-/* The only row that can have it; SIZE_MAX: none, or several. `named`: of those whose command line has the port in it. */
-static size_t only_candidate(const Gathered *gathered, const Places *places, uint16_t port, bool named)
+/* Which rows can have a socket. */
+typedef struct Candidates {
+	uint64_t cgroup; /* they are in it; 0: they are in a folder that takes up what is left of others */
+	uint16_t port;
+	bool named; /* their command line has the port in it */
+} Candidates;
+
+static bool can_have(const Gathered *gathered, const Places *places, size_t i, const Candidates *candidates)
+{
+	const Process *process = &gathered->processes.items[i];
+
+	if (places->open[i] || gathered->owner[i] == SIZE_MAX)
+		return false;
+	if (candidates->cgroup ? places->ids[i] != candidates->cgroup
+			       : places->ids[i] && process->where.kind != WHERE_KEPT)
+		return false;
+	return !candidates->named || names_port(process->command, candidates->port);
+}
+
+/* The only row that can have it; SIZE_MAX: none, or several. */
+static size_t only_candidate(const Gathered *gathered, const Places *places, const Candidates *candidates)
 {
 	size_t found = SIZE_MAX;
 
 	for (size_t i = 0; i < gathered->processes.n; i++) {
-		size_t row = gathered->owner[i];
-
-		if (places->ids[i] || places->open[i] || row == SIZE_MAX || row == found)
-			continue;
-		if (named && !names_port(gathered->processes.items[i].command, port))
+		if (gathered->owner[i] == found || !can_have(gathered, places, i, candidates))
 			continue;
 		if (found != SIZE_MAX)
 			return SIZE_MAX;
-		found = row;
+		found = gathered->owner[i];
 	}
 	return found;
+}
+
+static size_t row_of(const Gathered *gathered, const Places *places, const Listener *listener)
+{
+	Candidates candidates = { .port = listener->port };
+	size_t row;
+
+	for (size_t i = 0; listener->cgroup && i < gathered->processes.n; i++)
+		if (places->ids[i] == listener->cgroup)
+			candidates.cgroup = listener->cgroup;
+	row = only_candidate(gathered, places, &candidates);
+	candidates.named = true;
+	return row != SIZE_MAX ? row : only_candidate(gathered, places, &candidates);
 }
 
 static int nobodys(Gathered *gathered, uint16_t port, RowReach reach)
@@ -134,11 +154,7 @@ static int give(Gathered *gathered, const Places *places, const size_t *owners)
 		if (listener->uid != getuid())
 			continue;
 		if (row == SIZE_MAX)
-			row = row_of_cgroup(gathered, places, listener->cgroup);
-		if (row == SIZE_MAX)
-			row = only_candidate(gathered, places, listener->port, false);
-		if (row == SIZE_MAX)
-			row = only_candidate(gathered, places, listener->port, true);
+			row = row_of(gathered, places, listener);
 		r = row == SIZE_MAX ? nobodys(gathered, listener->port, reach_of(listener))
 				    : row_add_port(&gathered->rows.items[row], listener->port, reach_of(listener));
 	}
@@ -170,7 +186,7 @@ int gather_ports(Gathered *gathered)
 			ids[i] = ids[i - 1];
 		else
 			ids[i] = cgroup_id(process->cgroup);
-		if (!ids[i])
+		if (process->where.kind != WHERE_UNIT)
 			open[i] = look_into(gathered, process, gathered->owner[i], owners);
 	}
 	return give(gathered, &places, owners);

@@ -4,12 +4,16 @@
  * login, or lies in no place of the keeper's or the user manager's, is a stray, a row for each tree of processes.
  */
 #include "shell/jobs/gather.h"
+#include "shell/base/file.h"
+#include "shell/base/keyed.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
 
+#include <fcntl.h>
 #include <string.h>
 
+#define CGROUP_ROOT "/sys/fs/cgroup"
 #define NOBODY SIZE_MAX
 
 int gather_take(Gathered *gathered, size_t row, pid_t pid)
@@ -69,6 +73,24 @@ static int row_for_unit(Gathered *gathered, const char *unit, size_t *ret)
 	return r;
 }
 
+/*
+ * Of a login it is what its shell or command began and waits for; what init took over, and has no terminal, was left behind, and
+ * may be there long after the login. (After a restart of the keeper init has the commands themselves, too.)
+ */
+static bool was_left_behind(const Gathered *gathered, const Process *process)
+{
+	const Process *up = process;
+
+	for (unsigned int depth = 0; depth < 256; depth++) {
+		const Process *parent = processes_find(&gathered->processes, up->parent);
+
+		if (!parent || parent->where.kind != WHERE_SESSION)
+			break;
+		up = parent;
+	}
+	return up->parent == 1 && !up->terminal;
+}
+
 static int take_by_place(Gathered *gathered, size_t i)
 {
 	const Where *where = &gathered->processes.items[i].where;
@@ -84,6 +106,8 @@ static int take_by_place(Gathered *gathered, size_t i)
 		r = row_for(gathered, ROW_SYSTEM, "user-manager", &row);
 		break;
 	case WHERE_SESSION:
+		if (was_left_behind(gathered, &gathered->processes.items[i]))
+			return 0;
 		r = row_for(gathered, ROW_SESSION, where->name, &row);
 		if (r == 0 && where->rescue)
 			(void)snprintf(
@@ -105,6 +129,18 @@ static int take_by_place(Gathered *gathered, size_t i)
 	return row_add_pid(&gathered->rows.items[row], gathered->processes.items[i].pid);
 }
 
+/* Of the first word, what is behind its last slash. */
+static void program_name(const char *command, char *buffer, size_t size)
+{
+	size_t n = strcspn(command, " ");
+	const char *begin = command;
+
+	for (size_t i = 0; i < n; i++)
+		if (command[i] == '/')
+			begin = command + i + 1;
+	(void)snprintf(buffer, size, "%.*s", (int)(n - (size_t)(begin - command)), begin);
+}
+
 /* A tree begins where the parent is nobody's stray. */
 static int take_strays(Gathered *gathered)
 {
@@ -118,17 +154,7 @@ static int take_strays(Gathered *gathered)
 		if (gathered->owner[i] != NOBODY ||
 			(parent && gathered->owner[parent - gathered->processes.items] == NOBODY))
 			continue;
-		/* the program's name: what is before the first blank, behind the last slash */
-		{
-			size_t n = strcspn(process->command, " ");
-			const char *begin = process->command;
-
-			for (size_t k = 0; k < n; k++)
-				if (process->command[k] == '/')
-					begin = process->command + k + 1;
-			(void)snprintf(
-				name, sizeof(name), "%.*s", (int)(n - (size_t)(begin - process->command)), begin);
-		}
+		program_name(process->command, name, sizeof(name));
 		row = rows_add(&gathered->rows, ROW_STRAY, name);
 		if (!row)
 			return -ENOMEM;
@@ -178,6 +204,36 @@ static bool is_unknown(uint64_t value)
 	return value == UINT64_MAX;
 }
 
+/* Of a login or a run: that its folder has no others' processes is what makes its numbers the row's. */
+static void read_folder(const Gathered *gathered, size_t index)
+{
+	_cleanup_free_ char *path = NULL;
+	Row *row = &gathered->rows.items[index];
+	const Process *first = processes_find(&gathered->processes, row->pids[0]);
+	_cleanup_close_ int fd = -EBADF;
+	char text[1024];
+	uint64_t value;
+
+	if (!first || !first->where.folder)
+		return;
+	for (size_t i = 0; i < gathered->processes.n; i++) {
+		const Process *process = &gathered->processes.items[i];
+		bool inside = process->where.folder == first->where.folder &&
+			      strncmp(process->cgroup, first->cgroup, first->where.folder) == 0;
+
+		if (inside != (gathered->owner[i] == index))
+			return;
+	}
+	path = str_format(CGROUP_ROOT "%.*s", (int)first->where.folder, first->cgroup);
+	fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return;
+	if (file_get_at(fd, "memory.current", text, sizeof(text)) == 0 && str_to_u64(text, UINT64_MAX, &value) == 0)
+		row->memory = value;
+	if (file_get_at(fd, "cpu.stat", text, sizeof(text)) == 0 && keyed_u64(text, "usage_usec", &value) == 0)
+		row->cpu_usec = value;
+}
+
 /* What nobody told of the row is told by its processes. */
 static int row_finish(Gathered *gathered, size_t index)
 {
@@ -195,6 +251,8 @@ static int row_finish(Gathered *gathered, size_t index)
 	}
 	if (!first)
 		return 0;
+	if (row->kind == ROW_SESSION || row->kind == ROW_RUN)
+		read_folder(gathered, index);
 	if (is_unknown(row->memory))
 		row->memory = memory;
 	if (is_unknown(row->cpu_usec))

@@ -21,8 +21,8 @@ int process_stat_parse(const char *text, ProcessStat *ret)
 	if (!open || !close || close < open || sscanf(text, "%d ", &pid) != 1 || pid <= 0)
 		return -EINVAL;
 	if (sscanf(close + 1,
-		    " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %llu %llu %*d %*d %*d %*d %llu %*u %llu",
-		    &stat.state, &parent, &utime, &stime, &cutime, &cstime, &started, &pages) != 8)
+		    " %c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %llu %llu %*d %*d %*d %*d %llu %*u %llu",
+		    &stat.state, &parent, &stat.terminal, &utime, &stime, &cutime, &cstime, &started, &pages) != 9)
 		return -EINVAL;
 	n = (size_t)(close - open - 1);
 	n = n < sizeof(stat.name) ? n : sizeof(stat.name) - 1;
@@ -98,6 +98,7 @@ static int process_read(int proc_fd, const char *name, uid_t uid, uint64_t boot_
 		.pid = stat.pid,
 		.parent = stat.parent,
 		.state = stat.state,
+		.terminal = stat.terminal != 0,
 		.cpu_usec = stat.cpu_ticks * tick_usec,
 		.memory = stat.pages * (uint64_t)sysconf(_SC_PAGESIZE),
 		.started_usec = boot_usec + stat.started_ticks * tick_usec,

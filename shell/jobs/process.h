@@ -16,6 +16,7 @@
 typedef struct Process {
 	pid_t pid, parent;
 	char state;            /* R, S, D, T, Z as in proc(5) */
+	bool terminal;         /* it has one */
 	uint64_t cpu_usec;     /* with what children used that it waited for */
 	uint64_t memory;       /* bytes, resident; what is shared counts for each */
 	uint64_t started_usec; /* CLOCK_REALTIME */
@@ -33,6 +34,7 @@ typedef struct Processes {
 typedef struct ProcessStat {
 	pid_t pid, parent;
 	char state;
+	int terminal; /* 0: none */
 	uint64_t cpu_ticks, started_ticks, pages;
 	char name[64];
 } ProcessStat;

@@ -87,6 +87,7 @@ void where_parse(const char *cgroup, uid_t uid, Where *ret)
 	rest = below(cgroup, prefix);
 	if (rest) {
 		parse_leaf(rest, ret);
+		ret->folder = (size_t)(rest - cgroup) + strcspn(rest, "/");
 		return;
 	}
 	(void)snprintf(prefix, sizeof(prefix), "/creel.slice/creel-rescue@%u.service", id);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #define WHERE_NAME_MAX 256U
@@ -21,6 +22,7 @@ typedef struct Where {
 	WhereKind kind;
 	bool rescue; /* of a session: outside the slice, as that was full */
 	char name[WHERE_NAME_MAX];
+	size_t folder; /* bytes of `cgroup` until the end of the place's own folder; 0: it has none of its own */
 } Where;
 
 /* `cgroup` is the path behind the last colon of /proc/PID/cgroup. Pure. */
