@@ -96,7 +96,7 @@ tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-se
 jobs_base_src := $(foreach f,folders manager name options reason span table unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
-ps_src := $(foreach f,gather gather-files gather-ports gather-units listeners pid-file process ps row row-show where,shell/jobs/$(f).c)
+ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners pid-file process ps row row-show select stop where,shell/jobs/$(f).c)
 jobs_src += $(ps_src)
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \

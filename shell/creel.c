@@ -25,6 +25,7 @@ static const struct {
 	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
 	{ "ps", ps_main, "[--json] [--watch]",
 		"all that runs: logins, jobs, screens, services, cron, strays; creel ps --help" },
+	{ "stop", stop_main, "[--kind KIND] NAME|PID", "ends one of them" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
 	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
 	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",

@@ -12,3 +12,4 @@
 
 /* what runs, of whatever kind */
 int ps_main(int argc, char **argv);
+int stop_main(int argc, char **argv);

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -101,6 +102,7 @@ static int process_read(int proc_fd, const char *name, uid_t uid, uint64_t boot_
 		.terminal = stat.terminal != 0,
 		.cpu_usec = stat.cpu_ticks * tick_usec,
 		.memory = stat.pages * (uint64_t)sysconf(_SC_PAGESIZE),
+		.started_ticks = stat.started_ticks,
 		.started_usec = boot_usec + stat.started_ticks * tick_usec,
 	};
 	where_parse(path, uid, &ret->where);
@@ -174,4 +176,22 @@ int process_owner(pid_t pid, uid_t *ret)
 		return -errno;
 	*ret = st.st_uid;
 	return 0;
+}
+
+int process_open(const Process *process)
+{
+	_cleanup_close_ int fd = pidfd_open(process->pid, 0);
+	char path[32], text[4096];
+	ProcessStat stat;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)process->pid);
+	r = file_get_at(AT_FDCWD, path, text, sizeof(text));
+	if (r == 0)
+		r = process_stat_parse(text, &stat);
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	return stat.started_ticks == process->started_ticks ? TAKE_FD(fd) : -ESRCH;
 }

@@ -15,11 +15,12 @@
 
 typedef struct Process {
 	pid_t pid, parent;
-	char state;            /* R, S, D, T, Z as in proc(5) */
-	bool terminal;         /* it has one */
-	uint64_t cpu_usec;     /* with what children used that it waited for */
-	uint64_t memory;       /* bytes, resident; what is shared counts for each */
-	uint64_t started_usec; /* CLOCK_REALTIME */
+	char state;             /* R, S, D, T, Z as in proc(5) */
+	bool terminal;          /* it has one */
+	uint64_t cpu_usec;      /* with what children used that it waited for */
+	uint64_t memory;        /* bytes, resident; what is shared counts for each */
+	uint64_t started_usec;  /* CLOCK_REALTIME */
+	uint64_t started_ticks; /* since boot: with the number, what tells it from a later one */
 	Where where;
 	char *cgroup; /* its path */
 	char *command; /* arguments with blanks between them, or the name in brackets where there are none; not cleaned */
@@ -47,6 +48,11 @@ void processes_done(Processes *processes);
 
 /* NULL when there is none. */
 const Process *processes_find(const Processes *processes, pid_t pid);
+
+/*
+ * A descriptor for that very process (pidfd_open(2)), not for a later one of its number. -ESRCH: it is gone.
+ */
+_must_check_ int process_open(const Process *process);
 
 /* Whose it is: 0, -ENOENT (there is none), or another negative errno. */
 _must_check_ int process_owner(pid_t pid, uid_t *ret);
