@@ -9,3 +9,5 @@
 #define EXIT_NOT_RUNNING 3
 #define EXIT_TIME_OVER 124
 #define EXIT_BY_SIGNAL 128
+
+int job_main(int argc, char **argv);
