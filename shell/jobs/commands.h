@@ -10,6 +10,7 @@
 #define EXIT_TIME_OVER 124
 #define EXIT_BY_SIGNAL 128
 
+int job_main(int argc, char **argv);
 /* what runs, of whatever kind */
 int ps_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
