@@ -94,12 +94,15 @@ mcp_src := $(foreach f,call files living message resources tools version,shell/t
 tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
-jobs_base_src := $(foreach f,folders manager name options reason span table unit,shell/jobs/$(f).c)
+jobs_base_src := $(foreach f,folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog,shell/jobs/$(f).c)
+ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners pid-file process ps row row-show select stop where,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
 service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
 		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
+jobs_src += $(filter-out $(jobs_src),$(ps_src))
 jobs_src += $(filter-out $(jobs_src),$(service_src))
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
@@ -275,8 +278,8 @@ test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
 test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
 test_collect_libs := libsystemd libcrypto
-test_jobs_src := $(jobs_src) $(policy_src) shell/tools/clean.c shell/tools/unicode.c $(base_src)
-test_jobs_libs := libsystemd inih
+test_jobs_src := $(jobs_src) $(policy_src) shell/bus/run.c $(bus_client_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+test_jobs_libs := libsystemd inih jansson
 test_service_src := $(service_pure_src) $(base_src)
 test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)

@@ -23,6 +23,9 @@ static const struct {
 	{ "run", run_command, "FILE|- [OPTIONS] [-- ARGUMENTS]",
 		"runs a script: Python, JavaScript, TypeScript or Bash; its options: creel run --help" },
 	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
+	{ "ps", ps_main, "[--json] [--watch]",
+		"all that runs: logins, jobs, screens, services, cron, strays; creel ps --help" },
+	{ "stop", stop_main, "[--kind KIND] NAME|PID", "ends one of them" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
 	{ "service", service_main, "create|list|status|logs|start|restart|stop|rm ...",
 		"servers that stay: creel service --help" },
@@ -30,6 +33,8 @@ static const struct {
 	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
 	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",
 		"a run's result (creel run --json) as a message" },
+	{ "job", job_main, "start NAME -- COMMAND... | list | status | logs | stop | wait | rm",
+		"commands that outlive the session; its options: creel job --help" },
 	{ "mcp", mcp_command, "", "a server of the Model Context Protocol, on stdin and stdout" },
 };
 

@@ -12,3 +12,7 @@
 
 int service_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
+int job_main(int argc, char **argv);
+/* what runs, of whatever kind */
+int ps_main(int argc, char **argv);
+int stop_main(int argc, char **argv);
