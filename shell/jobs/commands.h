@@ -11,3 +11,4 @@
 #define EXIT_BY_SIGNAL 128
 
 int job_main(int argc, char **argv);
+int screen_main(int argc, char **argv);
