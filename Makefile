@@ -94,10 +94,10 @@ mcp_src := $(foreach f,call files living message resources tools version,shell/t
 tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
-jobs_base_src := $(foreach f,folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
+jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
-jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog,shell/jobs/$(f).c)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
 ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners pid-file process ps row row-show select stop where,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
 service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \

@@ -16,3 +16,4 @@ int job_main(int argc, char **argv);
 /* what runs, of whatever kind */
 int ps_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
+int screen_main(int argc, char **argv);
