@@ -97,8 +97,12 @@ jobs_base_src := $(foreach f,folders manager name options pidfile program reason
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
 jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog,shell/jobs/$(f).c)
-ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners pid-file process ps row row-show select stop where,shell/jobs/$(f).c)
-jobs_src += $(ps_src)
+service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
+service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
+		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
+jobs_src += $(filter-out $(jobs_src),$(service_src))
+ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs pids-folder process ps row row-show select stop where,shell/jobs/$(f).c)
+jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
@@ -202,7 +206,7 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_package test_shelf test_jobs
+unit_tests += test_package test_shelf test_jobs test_service
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -270,15 +274,17 @@ test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
 test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
 test_collect_libs := libsystemd libcrypto
-test_jobs_src := $(jobs_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
-test_jobs_libs := libsystemd jansson
+test_jobs_src := $(jobs_src) $(bus_client_src) $(policy_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+test_jobs_libs := libsystemd jansson inih
+test_service_src := $(service_pure_src) $(base_src)
 test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit
+fuzz_unit_src := $(service_pure_src) $(base_src)
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
@@ -386,7 +392,7 @@ data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f)
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
-data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
+data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
 man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 

@@ -32,7 +32,8 @@ bool address_route4(const char *text, char *interface, size_t size)
 		line += *line == '\n';
 		/* Iface Destination Gateway Flags RefCnt Use Metric Mask */
 		if (sscanf(line, "%15s %8s %*8s %x %*s %*s %u %8s", name, destination, &flags, &metric, mask) == 5 &&
-			strcmp(destination, "00000000") == 0 && strcmp(mask, "00000000") == 0 && better(flags, metric, &best))
+			strcmp(destination, "00000000") == 0 && strcmp(mask, "00000000") == 0 &&
+			better(flags, metric, &best))
 			(void)snprintf(interface, size, "%s", name);
 	}
 	return best != (unsigned long)-1;
@@ -48,7 +49,8 @@ bool address_route6(const char *text, char *interface, size_t size)
 
 		line += *line == '\n';
 		/* destination length source length gateway metric references use flags interface */
-		if (sscanf(line, "%32s %2s %*32s %*2s %*32s %x %*8s %*8s %x %15s", destination, length, &metric, &flags, name) == 5 &&
+		if (sscanf(line, "%32s %2s %*32s %*2s %*32s %x %*8s %*8s %x %15s", destination, length, &metric, &flags,
+			    name) == 5 &&
 			strspn(destination, "0") == 32 && strcmp(length, "00") == 0 && strcmp(name, "lo") != 0 &&
 			better(flags, metric, &best))
 			(void)snprintf(interface, size, "%s", name);
@@ -64,7 +66,7 @@ static bool is_global(const struct sockaddr *address)
 		return host >> 24 != IN_LOOPBACKNET && host >> 16 != 0xa9fe /* link-local, RFC 3927 */;
 	}
 	return !IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr) &&
-		!IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)address)->sin6_addr);
+	       !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
 /* `interface` NULL: any. */
@@ -83,15 +85,15 @@ static bool find_on(const struct ifaddrs *all, int family, const char *interface
 	return false;
 }
 
-static bool find_by_route(const struct ifaddrs *all, const char *path, bool (*route)(const char *, char *, size_t), int family,
-	char *buffer, size_t size)
+static bool find_by_route(const struct ifaddrs *all, const char *path, bool (*route)(const char *, char *, size_t),
+	int family, char *buffer, size_t size)
 {
 	_cleanup_free_ char *text = NULL;
 	char interface[IFNAMSIZ];
 	size_t n;
 
-	return file_read_at(AT_FDCWD, path, 0, ROUTES_MAX, &text, &n) == 0 && route(text, interface, sizeof(interface)) &&
-		find_on(all, family, interface, buffer, size);
+	return file_read_at(AT_FDCWD, path, 0, ROUTES_MAX, &text, &n) == 0 &&
+	       route(text, interface, sizeof(interface)) && find_on(all, family, interface, buffer, size);
 }
 
 bool address_find(char *buffer, size_t size)

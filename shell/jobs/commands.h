@@ -11,6 +11,9 @@
 #define EXIT_BY_SIGNAL 128
 
 int job_main(int argc, char **argv);
+int service_main(int argc, char **argv);
+int serve_main(int argc, char **argv);
 /* what runs, of whatever kind */
 int ps_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
+int logs_main(int argc, char **argv);

@@ -36,8 +36,9 @@ int probe_status(const char *bytes, size_t n)
 		return -EBADMSG;
 	if (n < head + 5) /* "1 200" */
 		return 0;
-	if (!isdigit((unsigned char)bytes[head]) || bytes[head + 1] != ' ' || bytes[head + 2] < '1' || bytes[head + 2] > '5' ||
-		!isdigit((unsigned char)bytes[head + 3]) || !isdigit((unsigned char)bytes[head + 4]))
+	if (!isdigit((unsigned char)bytes[head]) || bytes[head + 1] != ' ' || bytes[head + 2] < '1' ||
+		bytes[head + 2] > '5' || !isdigit((unsigned char)bytes[head + 3]) ||
+		!isdigit((unsigned char)bytes[head + 4]))
 		return -EBADMSG;
 	if (n == head + 5)
 		return 0;
@@ -179,7 +180,8 @@ Probe probe_ask(const Listener *at, const char *path, int timeout_msec)
 		return failed(fd, false);
 	if (!path)
 		return (Probe){ .answer = PROBE_OK };
-	request = str_format("GET %s HTTP/1.1\r\nHost: localhost:%u\r\nUser-Agent: creel\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+	request = str_format("GET %s HTTP/1.1\r\nHost: localhost:%u\r\nUser-Agent: creel\r\nAccept: */*\r\nConnection: "
+			     "close\r\n\r\n",
 		path, at->port);
 	r = request ? send_all(fd, request, strlen(request), end) : -ENOMEM;
 	if (r == 0)

@@ -6,10 +6,10 @@
 
 typedef enum ProbeAnswer {
 	PROBE_OK,
-	PROBE_CLOSED, /* nobody takes the connection */
-	PROBE_SILENT, /* it was taken, and no answer came in time */
-	PROBE_STATUS, /* HTTP, with a status of 400 or above */
-	PROBE_OTHER,  /* an answer that is no HTTP */
+	PROBE_CLOSED,  /* nobody takes the connection */
+	PROBE_SILENT,  /* it was taken, and no answer came in time */
+	PROBE_STATUS,  /* HTTP, with a status of 400 or above */
+	PROBE_OTHER,   /* an answer that is no HTTP */
 	PROBE_NETWORK, /* the kernel's errno */
 } ProbeAnswer;
 

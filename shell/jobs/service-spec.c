@@ -125,7 +125,9 @@ static char *variable_line(const char *variable)
 
 static char *mark_line(const ServiceSpec *spec)
 {
-	const char *option = spec->health == HEALTH_HTTP ? "--health" : spec->health == HEALTH_LOG ? "--ready-log" : NULL;
+	const char *option = spec->health == HEALTH_HTTP  ? "--health"
+			     : spec->health == HEALTH_LOG ? "--ready-log"
+							  : NULL;
 	_cleanup_free_ char *word = NULL;
 
 	if (!option)
@@ -236,7 +238,8 @@ static int lines_read(const UnitText *text, ServiceSpec *spec, bool *own)
 		if (!line->value && strncmp(line->key, SERVICE_MARK, strlen(SERVICE_MARK)) == 0) {
 			*own = true;
 			r = mark_read(line->key, spec);
-		} else if (line->value && strcmp(line->section, "Service") == 0 && strcmp(line->key, "Environment") == 0) {
+		} else if (line->value && strcmp(line->section, "Service") == 0 &&
+			   strcmp(line->key, "Environment") == 0) {
 			r = environment_read(line->value, spec);
 		}
 	return r;
@@ -321,7 +324,8 @@ static char *variable_set(const char *old, const char *variable)
 		return NULL;
 	place = variable_find(text, variable, &words);
 	for (size_t i = 0; place && i < words.n; i++)
-		if (strncmp(words.items[i], variable, name_length(variable)) == 0 && str_set(&words.items[i], escaped) < 0)
+		if (strncmp(words.items[i], variable, name_length(variable)) == 0 &&
+			str_set(&words.items[i], escaped) < 0)
 			return NULL;
 	joined = place ? unit_words_join(words.items, words.n) : unit_words_join(&escaped, 1);
 	line = joined ? str_format("Environment=%s", joined) : NULL;

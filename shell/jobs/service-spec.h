@@ -22,9 +22,9 @@ typedef enum HealthKind {
 } HealthKind;
 
 typedef struct ServiceSpec {
-	StrList command; /* the first is an absolute path */
-	char *directory; /* absolute, or NULL */
-	uint16_t port;   /* 0: none */
+	StrList command;     /* the first is an absolute path */
+	char *directory;     /* absolute, or NULL */
+	uint16_t port;       /* 0: none */
 	StrList environment; /* NAME=VALUE, without PORT */
 	const char *restart; /* "no", "on-failure", "always" */
 	HealthKind health;
@@ -50,7 +50,8 @@ _must_check_ char *service_spec_text(const ServiceSpec *spec, const char *name);
  * What a file says, as far as it can be told; the caller ends `ret` with service_spec_done(). Returns 0 or -ENOMEM. `ret_own`: it bears
  * the mark. `ret_edited`: it is not what service_spec_text() would write.
  */
-_must_check_ int service_spec_read(const char *text, const char *name, ServiceSpec *ret, bool *ret_own, bool *ret_edited);
+_must_check_ int service_spec_read(
+	const char *text, const char *name, ServiceSpec *ret, bool *ret_own, bool *ret_edited);
 
 /* What of a ServiceSpec was asked for. */
 typedef struct ServiceChange {

@@ -173,7 +173,8 @@ int unit_text_parse(const char *text, UnitText **ret)
 static const UnitLine *last_of(const UnitText *text, const char *section, const char *key)
 {
 	for (size_t i = text->n; i-- > 0;)
-		if (text->lines[i].value && strcmp(text->lines[i].section, section) == 0 && strcmp(text->lines[i].key, key) == 0)
+		if (text->lines[i].value && strcmp(text->lines[i].section, section) == 0 &&
+			strcmp(text->lines[i].key, key) == 0)
 			return &text->lines[i];
 	return NULL;
 }

@@ -11,8 +11,17 @@ static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 static const struct {
 	char letter, character;
 } escapes[] = {
-	{ 'a', '\a' }, { 'b', '\b' }, { 'f', '\f' }, { 'n', '\n' }, { 'r', '\r' }, { 't', '\t' }, { 'v', '\v' },
-	{ 's', ' ' }, { '\\', '\\' }, { '"', '"' }, { '\'', '\'' },
+	{ 'a', '\a' },
+	{ 'b', '\b' },
+	{ 'f', '\f' },
+	{ 'n', '\n' },
+	{ 'r', '\r' },
+	{ 't', '\t' },
+	{ 'v', '\v' },
+	{ 's', ' ' },
+	{ '\\', '\\' },
+	{ '"', '"' },
+	{ '\'', '\'' },
 };
 
 char *unit_escape(const char *s, bool command)
@@ -92,7 +101,9 @@ char *unit_words_join(char *const *words, size_t n)
 
 static int hex(char c)
 {
-	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
+	return isdigit((unsigned char)c)    ? c - '0'
+	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
+					    : -1;
 }
 
 /* What stands behind a backslash. Returns how many characters it is, or -EINVAL. */

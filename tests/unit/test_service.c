@@ -22,10 +22,20 @@ static void test_words(void **state)
 	static const struct {
 		const char *word, *written;
 	} rows[] = {
-		{ "server.js", "server.js" }, { "--port=3000", "--port=3000" }, { "a b", "\"a b\"" }, { "", "\"\"" },
-		{ "it's", "\"it's\"" }, { "say \"hi\"", "\"say \\\"hi\\\"\"" }, { "\\", "\"\\\\\"" }, { ";", "\";\"" },
-		{ "two\nlines", "\"two\\nlines\"" }, { "\x01", "\"\\x01\"" }, { "#", "\"#\"" }, { "h\xc3\xa9", "\"h\xc3\xa9\"" },
-		{ "*", "\"*\"" }, { "a\tb", "\"a\\tb\"" },
+		{ "server.js", "server.js" },
+		{ "--port=3000", "--port=3000" },
+		{ "a b", "\"a b\"" },
+		{ "", "\"\"" },
+		{ "it's", "\"it's\"" },
+		{ "say \"hi\"", "\"say \\\"hi\\\"\"" },
+		{ "\\", "\"\\\\\"" },
+		{ ";", "\";\"" },
+		{ "two\nlines", "\"two\\nlines\"" },
+		{ "\x01", "\"\\x01\"" },
+		{ "#", "\"#\"" },
+		{ "h\xc3\xa9", "\"h\xc3\xa9\"" },
+		{ "*", "\"*\"" },
+		{ "a\tb", "\"a\\tb\"" },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -71,8 +81,9 @@ static void test_escapes(void **state)
 
 /* ---- the text ---- */
 
-static const char hand[] = "; by hand\n[Unit]\nDescription = Mine  \n\n[Service]\nExecStart=/bin/a \\\n  # between\n  b\nMemoryMax=10M\n"
-			   "Environment=A=1 \"B=2 3\"\nEnvironment=PORT=3000\n\n[Install]\nWantedBy=default.target";
+static const char hand[] =
+	"; by hand\n[Unit]\nDescription = Mine  \n\n[Service]\nExecStart=/bin/a \\\n  # between\n  b\nMemoryMax=10M\n"
+	"Environment=A=1 \"B=2 3\"\nEnvironment=PORT=3000\n\n[Install]\nWantedBy=default.target";
 
 static void test_text(void **state)
 {
@@ -107,11 +118,12 @@ static void test_text_of_anything(void **state)
 
 /* ---- what a service is ---- */
 
-static const char document[] = "# made by creel service create --health /health\n[Unit]\nDescription=my-api\nAfter=network.target\n\n"
-			       "[Service]\nType=simple\nWorkingDirectory=/home/agent/project\n"
-			       "ExecStart=/usr/bin/node /home/agent/project/server.js\nRestart=on-failure\nRestartSec=5\n"
-			       "Environment=PORT=3000\nStandardOutput=journal\nStandardError=journal\n\n"
-			       "[Install]\nWantedBy=default.target\n";
+static const char document[] =
+	"# made by creel service create --health /health\n[Unit]\nDescription=my-api\nAfter=network.target\n\n"
+	"[Service]\nType=simple\nWorkingDirectory=/home/agent/project\n"
+	"ExecStart=/usr/bin/node /home/agent/project/server.js\nRestart=on-failure\nRestartSec=5\n"
+	"Environment=PORT=3000\nStandardOutput=journal\nStandardError=journal\n\n"
+	"[Install]\nWantedBy=default.target\n";
 
 static void spec_fill(ServiceSpec *spec, const char *const *command)
 {
@@ -137,8 +149,8 @@ static void test_spec_is_the_documents(void **state)
 
 static void test_spec_comes_back(void **state)
 {
-	static const char *const command[] = { "/opt/a b/x%y", "it's", "", "100%", "$HOME", "${X}", ";", "a\nb\\", "\"", "-x", "h\xc3\xa9",
-		NULL };
+	static const char *const command[] = { "/opt/a b/x%y", "it's", "", "100%", "$HOME", "${X}", ";", "a\nb\\", "\"",
+		"-x", "h\xc3\xa9", NULL };
 	static const char *const odd[] = { "/opt/$x", "$HOME", "$$", "%", NULL };
 	static const char *const *const commands[] = { command, odd };
 
@@ -168,7 +180,8 @@ static void test_spec_comes_back(void **state)
 
 static void test_spec_by_hand(void **state)
 {
-	static const char *const edits[] = { "MemoryMax=100M\n[Install]", "# mine\n[Install]", "Environment=B=%h\n[Install]" };
+	static const char *const edits[] = { "MemoryMax=100M\n[Install]", "# mine\n[Install]",
+		"Environment=B=%h\n[Install]" };
 	_cleanup_spec_ ServiceSpec spec = { 0 };
 	bool own, edited;
 
@@ -182,7 +195,8 @@ static void test_spec_by_hand(void **state)
 	for (size_t i = 0; i < ELEMENTSOF(edits); i++) {
 		_cleanup_spec_ ServiceSpec one = { 0 };
 		const char *place = strstr(document, "[Install]");
-		_cleanup_free_ char *text = str_format("%.*s%s%s", (int)(place - document), document, edits[i], place + 9);
+		_cleanup_free_ char *text =
+			str_format("%.*s%s%s", (int)(place - document), document, edits[i], place + 9);
 
 		assert_int_equal(service_spec_read(text, "my-api", &one, &own, &edited), 0);
 		assert_true(own);
@@ -199,10 +213,11 @@ static void test_change_only_what_is_asked(void **state)
 	assert_int_equal(strlist_add(&spec.environment, "B=x y%"), 0);
 	assert_int_equal(strlist_add(&spec.environment, "C=1"), 0);
 	text = service_spec_change(hand, &spec, &change);
-	assert_string_equal(text,
-		"# made by creel service create\n; by hand\n[Unit]\nDescription = Mine  \n\n[Service]\nExecStart=/bin/a \\\n  # between\n"
-		"  b\nMemoryMax=10M\nEnvironment=A=1 \"B=x y%%\"\nEnvironment=PORT=4000\nRestart=always\nEnvironment=C=1\n\n"
-		"[Install]\nWantedBy=default.target");
+	assert_string_equal(text, "# made by creel service create\n; by hand\n[Unit]\nDescription = Mine  "
+				  "\n\n[Service]\nExecStart=/bin/a \\\n  # between\n"
+				  "  b\nMemoryMax=10M\nEnvironment=A=1 \"B=x "
+				  "y%%\"\nEnvironment=PORT=4000\nRestart=always\nEnvironment=C=1\n\n"
+				  "[Install]\nWantedBy=default.target");
 }
 
 static void test_spec_refused(void **state)
@@ -210,9 +225,17 @@ static void test_spec_refused(void **state)
 	static const struct {
 		const char *command, *directory, *variable;
 	} rows[] = {
-		{ "/bin/\xff", NULL, NULL }, { "/bin/a\nb", NULL, NULL }, { "/bin/a", "/x\n", NULL }, { "/bin/a", "/x ", NULL },
-		{ "/bin/a", "/x\\", NULL }, { "/bin/a", NULL, "1A=x" }, { "/bin/a", NULL, "A" }, { "/bin/a", NULL, "=x" },
-		{ "/bin/a", NULL, "A=\x01" }, { "/bin/a", NULL, "A=\xff" }, { "/bin/a", NULL, "A B=1" },
+		{ "/bin/\xff", NULL, NULL },
+		{ "/bin/a\nb", NULL, NULL },
+		{ "/bin/a", "/x\n", NULL },
+		{ "/bin/a", "/x ", NULL },
+		{ "/bin/a", "/x\\", NULL },
+		{ "/bin/a", NULL, "1A=x" },
+		{ "/bin/a", NULL, "A" },
+		{ "/bin/a", NULL, "=x" },
+		{ "/bin/a", NULL, "A=\x01" },
+		{ "/bin/a", NULL, "A=\xff" },
+		{ "/bin/a", NULL, "A B=1" },
 	};
 	char why[256];
 
@@ -238,9 +261,18 @@ static void test_status(void **state)
 		const char *answer;
 		int status;
 	} rows[] = {
-		{ "HTTP/1.1 200 OK\r\n", 200 }, { "HTTP/1.0 503 ", 503 }, { "HTTP/1.1 404\r\n", 404 }, { "HTTP/1.1 20", 0 }, { "HTT", 0 },
-		{ "", 0 }, { "HTTP/1.1 200", 0 }, { "HTTP/1.1 2000", -EBADMSG }, { "HTTP/1.1 999 ", -EBADMSG }, { "SSH-2.0", -EBADMSG },
-		{ "HTTP/2 200 OK", -EBADMSG }, { "HTTP/1.1 abc ", -EBADMSG },
+		{ "HTTP/1.1 200 OK\r\n", 200 },
+		{ "HTTP/1.0 503 ", 503 },
+		{ "HTTP/1.1 404\r\n", 404 },
+		{ "HTTP/1.1 20", 0 },
+		{ "HTT", 0 },
+		{ "", 0 },
+		{ "HTTP/1.1 200", 0 },
+		{ "HTTP/1.1 2000", -EBADMSG },
+		{ "HTTP/1.1 999 ", -EBADMSG },
+		{ "SSH-2.0", -EBADMSG },
+		{ "HTTP/2 200 OK", -EBADMSG },
+		{ "HTTP/1.1 abc ", -EBADMSG },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++)
@@ -254,14 +286,17 @@ static void test_status(void **state)
 
 static void test_routes(void **state)
 {
-	static const char four[] = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
-				   "eth1\t00000000\t0202000A\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
-				   "eth0\t00000000\t0202000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"
-				   "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
-	static const char six[] =
-		"00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n"
-		"00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
-		"fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n";
+	static const char four[] =
+		"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+		"eth1\t00000000\t0202000A\t0003\t0\t0\t200\t00000000\t0\t0\t0\n"
+		"eth0\t00000000\t0202000A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n"
+		"eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+	static const char six[] = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+				  "00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n"
+				  "00000000000000000000000000000000 00 00000000000000000000000000000000 00 "
+				  "fe800000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n"
+				  "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 "
+				  "00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth0\n";
 	char name[16] = "", url[ADDRESS_URL];
 
 	assert_true(address_route4(four, name, sizeof(name)));
@@ -299,7 +334,8 @@ static void test_listeners(void **state)
 		const char *host;
 		int only6;
 		bool loopback, wildcard;
-	} rows[] = { { "::", 1, false, true }, { "::", 0, false, true }, { "::1", 1, true, false }, { "::ffff:127.0.0.1", 0, true, false } };
+	} rows[] = { { "::", 1, false, true }, { "::", 0, false, true }, { "::1", 1, true, false },
+		{ "::ffff:127.0.0.1", 0, true, false } };
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
 		_cleanup_close_ int fd = -EBADF;
