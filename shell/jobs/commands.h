@@ -17,3 +17,4 @@ int job_main(int argc, char **argv);
 int ps_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int screen_main(int argc, char **argv);
+int logs_main(int argc, char **argv);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that files give to processes: screen's sockets, and ~/pids. */
 #include "shell/jobs/gather.h"
-#include "shell/base/file.h"
 #include "shell/base/str.h"
-#include "shell/jobs/folders.h"
-#include "shell/jobs/pid-file.h"
+#include "shell/jobs/pids-folder.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -72,20 +70,20 @@ static bool says_enough(const Process *process)
 
 int gather_pid_files(Gathered *gathered)
 {
-	_cleanup_pid_files_ PidFiles files = { 0 };
-	int r = pid_files_read(&gathered->processes, &files);
+	_cleanup_named_pids_ NamedPids pids = { 0 };
+	int r = named_pids_read(&pids);
 
-	for (size_t i = 0; r == 0 && i < files.n; i++) {
-		const PidFile *file = &files.items[i];
-		const Process *process = processes_find(&gathered->processes, file->pid);
+	for (size_t i = 0; r == 0 && i < pids.n; i++) {
+		const NamedPid *one = &pids.items[i];
+		const Process *process = processes_find(&gathered->processes, one->pid);
 
-		if (file->fate != PID_RUNS || !process || says_enough(process) ||
+		if (one->is != PIDFILE_ALIVE || !process || says_enough(process) ||
 			gathered->owner[process - gathered->processes.items] != SIZE_MAX)
 			continue;
-		if (!rows_add(&gathered->rows, ROW_PROCESS, file->name))
+		if (!rows_add(&gathered->rows, ROW_PROCESS, one->name))
 			return -ENOMEM;
-		gathered->rows.items[gathered->rows.n - 1].pid = file->pid;
-		r = gather_take(gathered, gathered->rows.n - 1, file->pid);
+		gathered->rows.items[gathered->rows.n - 1].pid = one->pid;
+		r = gather_take(gathered, gathered->rows.n - 1, one->pid);
 	}
 	return r;
 }

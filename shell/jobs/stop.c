@@ -8,6 +8,7 @@
 #include "shell/jobs/end.h"
 #include "shell/jobs/manager.h"
 #include "shell/jobs/options.h"
+#include "shell/jobs/pidfile.h"
 #include "shell/jobs/select.h"
 #include "shell/jobs/span.h"
 
@@ -102,6 +103,8 @@ static int stop_screen(const Gathered *gathered, const Row *row, uint64_t grace_
 
 static int stop_row(const Gathered *gathered, const Row *row, uint64_t grace_usec, Reason *ret_reason)
 {
+	int r;
+
 	switch (row->kind) {
 	case ROW_JOB:
 	case ROW_SERVICE:
@@ -128,7 +131,10 @@ static int stop_row(const Gathered *gathered, const Row *row, uint64_t grace_use
 	if (!row->n_pids)
 		return reason_set(ret_reason, -EPERM,
 			"whose it is cannot be told from here: the strays and logins of creel ps may hold it");
-	return end_pids(gathered, row->pids, row->n_pids, row->kind == ROW_SESSION, grace_usec, ret_reason);
+	r = end_pids(gathered, row->pids, row->n_pids, row->kind == ROW_SESSION, grace_usec, ret_reason);
+	if (r == 0 && row->kind == ROW_PROCESS)
+		pidfile_remove(row->name);
+	return r;
 }
 
 static void tell(const Row *row, pid_t pid, bool json)
