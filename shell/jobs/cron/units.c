@@ -146,12 +146,12 @@ static void put_change(FILE *file, const CronSpec *spec, const Zone *zone, const
 {
 	uint64_t minutes = 0;
 
-	for (int64_t minute = change->at - AROUND; minute <= change->at + AROUND; minute++) {
+	for (int64_t minute = change->at - AROUND; minute < change->at + AROUND; minute++) {
 		if (minute % 60 == 0)
 			minutes = 0;
 		if (schedule_starts(spec, zone, minute))
 			minutes |= UINT64_C(1) << (minute % 60);
-		if (minute % 60 == 59 || minute == change->at + AROUND)
+		if (minute % 60 == 59 || minute == change->at + AROUND - 1)
 			put_hour(file, minute / 60, minutes);
 	}
 }
