@@ -93,6 +93,9 @@ mcp_src := $(foreach f,call files message resources tools version,shell/tools/mc
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
+jobs_base_src := $(foreach f,folders manager name options reason span table unit,shell/jobs/$(f).c)
+# what is built upon it, a line a verb
+jobs_src := $(jobs_base_src)
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
@@ -183,7 +186,7 @@ pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
 creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(policy_src) $(base_src)
-creel_src += $(render_command_src) $(render_src)
+creel_src += $(render_command_src) $(render_src) $(jobs_src)
 creel_libs := libsystemd jansson inih
 creel_ldlibs := -lm
 creel_dir := $(bindir)
@@ -196,7 +199,7 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_package test_shelf
+unit_tests += test_package test_shelf test_jobs
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -264,6 +267,8 @@ test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
 test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
 test_collect_libs := libsystemd libcrypto
+test_jobs_src := $(jobs_src) shell/tools/clean.c shell/tools/unicode.c $(base_src)
+test_jobs_libs := libsystemd
 test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
@@ -313,7 +318,7 @@ fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator shell/enforce shell/tools shell/collect tests
+	  shell/keeper shell/operator shell/enforce shell/tools shell/jobs shell/collect tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -326,18 +331,19 @@ may_shell/collect := shell/base shell/bus
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell/enforce := shell/base shell/policy
 may_shell/tools := shell/base shell/bus
-may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
+may_shell/jobs := shell/base shell/bus shell/policy shell/session shell/run shell/tools
+may_shell := shell/enforce shell/tools shell/jobs shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
 may_units := shell/base shell/policy
-may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
+may_tests := shell/enforce shell/tools shell/jobs shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 # outside libraries: header prefix -> the folders that own it
 owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
-owner_jansson.h := shell/tools tests
+owner_jansson.h := shell/tools shell/jobs tests
 owner_libssh/ := sshd-sub tests
 owner_ini.h := shell/policy
 owner_security/ := shell/session shell
-owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
-owner_systemd/sd-journal.h := shell/audit
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell/jobs shell sshd-sub tests
+owner_systemd/sd-journal.h := shell/audit shell/jobs
 owner_openssl/ := sshd-sub shell/collect tests
 owner_bpf/ := shell/enforce
 

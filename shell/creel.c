@@ -2,6 +2,7 @@
 /* creel: the agent's command. It holds no privilege: what it shows and does, the agent's keeper told it and does. */
 #include "shell/bus/limit.h"
 #include "shell/bus/run.h"
+#include "shell/jobs/commands.h"
 #include "shell/policy/policy.h"
 #include "shell/tools/commands.h"
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* creel's commands about what lives on. Each gets the words behind its name, and returns the exit status. */
+#pragma once
+
+#include "shell/base/cleanup.h"
+
+/* As systemctl(1) and timeout(1) have them; 128 and a signal's number: ended by that signal. */
+#define EXIT_WRONG_USAGE 2
+#define EXIT_NOT_RUNNING 3
+#define EXIT_TIME_OVER 124
+#define EXIT_BY_SIGNAL 128
