@@ -93,9 +93,10 @@ mcp_src := $(foreach f,call files message resources tools version,shell/tools/mc
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
-jobs_base_src := $(foreach f,folders manager name options reason span table unit,shell/jobs/$(f).c)
+jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
@@ -267,8 +268,8 @@ test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
 test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
 test_collect_libs := libsystemd libcrypto
-test_jobs_src := $(jobs_src) shell/tools/clean.c shell/tools/unicode.c $(base_src)
-test_jobs_libs := libsystemd
+test_jobs_src := $(jobs_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+test_jobs_libs := libsystemd jansson
 test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih

@@ -9,3 +9,6 @@
 #define EXIT_NOT_RUNNING 3
 #define EXIT_TIME_OVER 124
 #define EXIT_BY_SIGNAL 128
+
+int job_main(int argc, char **argv);
+int screen_main(int argc, char **argv);
