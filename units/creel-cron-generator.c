@@ -96,7 +96,9 @@ static int generate_entry(int dir_fd, const CronEntry *entry, const CronPlace *p
 
 static int generate(int dir_fd, const Crontab *crontab, const char *source, bool booted)
 {
-	CronPlace place = { .home = home_folder(), .source = source, .program = CREEL_BINDIR "/creel", .now = time(NULL) };
+	CronPlace place = {
+		.home = home_folder(), .source = source, .program = CREEL_BINDIR "/creel", .now = time(NULL)
+	};
 	Zones zones = { .n = 0 };
 	int failed = 0;
 
@@ -107,7 +109,8 @@ static int generate(int dir_fd, const Crontab *crontab, const char *source, bool
 		if (r >= 0)
 			r = generate_entry(dir_fd, entry, &place, booted);
 		if (r < 0) {
-			syslog(LOG_ERR, "%s: line %u: its units cannot be written: %s", source, entry->line, strerror(-r));
+			syslog(LOG_ERR, "%s: line %u: its units cannot be written: %s", source, entry->line,
+				strerror(-r));
 			failed = r;
 		}
 	}

@@ -12,3 +12,6 @@
 
 int job_main(int argc, char **argv);
 int screen_main(int argc, char **argv);
+int cron_main(int argc, char **argv);
+/* The program crontab: all words, with its name before them. */
+int crontab_main(int argc, char **argv);

@@ -84,8 +84,8 @@ static int added_check(Added *added, const Crontab *crontab, Reason *ret_reason)
 	other = crontab_find(crontab, added->name);
 	if (other)
 		return reason_set(ret_reason, -EEXIST,
-			"line %u of the crontab has that name already: give another --name, or creel cron rm %s first", other->line,
-			added->name);
+			"line %u of the crontab has that name already: give another --name, or creel cron rm %s first",
+			other->line, added->name);
 	return 0;
 }
 
@@ -119,7 +119,8 @@ static int tell(const Added *added, bool json)
 		(void)printf("; next %s, at %s%s%s", cron_distance(next, distance, sizeof(distance)),
 			when_text(next, when, sizeof(when)), *entry->zone ? " of the machine; by the clocks of " : "",
 			entry->zone);
-	(void)printf("\ncron: %s\ncron: what it writes: creel cron logs %s (%s)\n", added->line, added->name, log ? log : "");
+	(void)printf("\ncron: %s\ncron: what it writes: creel cron logs %s (%s)\n", added->line, added->name,
+		log ? log : "");
 	return EXIT_SUCCESS;
 }
 
@@ -149,7 +150,8 @@ static int install(const Added *added, const char *before)
 	case CRON_INSTALLED:
 		return EXIT_SUCCESS;
 	case CRON_REFUSED:
-		reason_tell("cron add", added->name, "it cannot be added to the crontab, see above; crontab -e mends what is there");
+		reason_tell("cron add", added->name,
+			"it cannot be added to the crontab, see above; crontab -e mends what is there");
 		return EXIT_FAILURE;
 	case CRON_CHANGED:
 		reason_tell("cron add", added->name, "the crontab was changed meanwhile: try again");
@@ -168,7 +170,7 @@ int cron_add_main(int argc, char **argv)
 		{ "--json", NULL, .flag = &json }, { 0 } };
 	_cleanup_(crontab_freep) Crontab *crontab = NULL;
 	_cleanup_free_ char *before = NULL, *path = NULL, *line = NULL;
-	Added added = { NULL };
+	Added added = { .name = NULL };
 	Reason reason;
 	int r;
 

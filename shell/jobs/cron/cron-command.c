@@ -68,7 +68,8 @@ char *cron_log(const CronEntry *entry)
 	return strndup(found, (size_t)(end - found));
 }
 
-static int next_minutes(const CronSpec *spec, const char *zone_name, int64_t from, size_t n, int64_t *ret, size_t *ret_n)
+static int next_minutes(
+	const CronSpec *spec, const char *zone_name, int64_t from, size_t n, int64_t *ret, size_t *ret_n)
 {
 	_cleanup_(zone_freep) Zone *zone = NULL;
 	int64_t minute = from / 60;
@@ -262,7 +263,8 @@ static int help(FILE *file)
 		"  creel cron run NAME                 now, with its output and exit status\n"
 		"  creel cron logs NAME [-f] [-n 50]   what it wrote\n"
 		"  creel cron rm NAME                  takes its line away\n"
-		"a schedule: five fields (minute, hour, day of month, month, day of week), or @hourly, @daily, @weekly, @monthly,\n"
+		"a schedule: five fields (minute, hour, day of month, month, day of week), or @hourly, @daily, "
+		"@weekly, @monthly,\n"
 		"@yearly, @reboot. crontab -l, -e, -r and crontab FILE work, too; see creel-cron(1)\n");
 	return file == stdout ? EXIT_SUCCESS : EXIT_WRONG_USAGE;
 }
@@ -272,8 +274,8 @@ int cron_main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*main)(int argc, char **argv);
-	} verbs[] = { { "add", cron_add_main }, { "list", cron_list_main }, { "next", next_main }, { "run", cron_run_main },
-		{ "logs", cron_logs_main }, { "rm", rm_main }, { "due", due_main } };
+	} verbs[] = { { "add", cron_add_main }, { "list", cron_list_main }, { "next", next_main },
+		{ "run", cron_run_main }, { "logs", cron_logs_main }, { "rm", rm_main }, { "due", due_main } };
 
 	if (argc == 0)
 		return help(stderr);

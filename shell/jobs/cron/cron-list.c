@@ -65,7 +65,8 @@ static void print_json(const CronEntry *entry, const Last *last, const char *com
 	json_text(stdout, &first, "next", next == USEC_UNKNOWN ? NULL : when_json(next, when, sizeof(when)));
 	json_bool(stdout, &first, "running", last->runs);
 	json_text(stdout, &first, "last_start", last->known ? when_json(last->started, when, sizeof(when)) : NULL);
-	json_text(stdout, &first, "last_end", last->known && last->ended ? when_json(last->ended, when, sizeof(when)) : NULL);
+	json_text(stdout, &first, "last_end",
+		last->known && last->ended ? when_json(last->ended, when, sizeof(when)) : NULL);
 	json_text(stdout, &first, "last_result", *last->result ? last->result : NULL);
 	json_number(stdout, &first, "last_exit", last->code < 0 ? UINT64_MAX : (uint64_t)last->code);
 	json_text(stdout, &first, "log", log);
@@ -98,8 +99,8 @@ static int add_row(Table *table, const CronEntry *entry, const Last *last)
 
 int cron_list_main(int argc, char **argv)
 {
-	static const TableColumn columns[] = { { "NAME", false, false }, { "WHEN", false, true }, { "NEXT", false, false },
-		{ "LAST", false, false }, { "COMMAND", false, true } };
+	static const TableColumn columns[] = { { "NAME", false, false }, { "WHEN", false, true },
+		{ "NEXT", false, false }, { "LAST", false, false }, { "COMMAND", false, true } };
 	_cleanup_(table_freep) Table *table = table_new(columns, ELEMENTSOF(columns));
 	_cleanup_(crontab_freep) Crontab *crontab = NULL;
 	_cleanup_(manager_freep) Manager *manager = NULL;

@@ -53,8 +53,8 @@ static void show_journal(Manager *manager, const char *unit)
 	pid_t pid;
 
 	if (sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0 ||
-		sd_bus_get_property(manager_bus(manager), MANAGER_NAME, path, UNIT_INTERFACE, "InvocationID", NULL, &reply,
-			"ay") < 0 ||
+		sd_bus_get_property(manager_bus(manager), MANAGER_NAME, path, UNIT_INTERFACE, "InvocationID", NULL,
+			&reply, "ay") < 0 ||
 		sd_bus_message_read_array(reply, 'y', (const void **)&id, &n) < 0 || n != 16)
 		return;
 	for (size_t i = 0; i < n; i++)
@@ -105,10 +105,12 @@ int cron_run(const char *verb, const CronEntry *entry)
 	if (r >= 0) {
 		r = manager_unit(manager, unit, &before, &reason);
 		if (r == -ENOENT)
-			(void)reason_set(&reason, r, "the user manager does not know it yet: systemctl --user daemon-reload");
+			(void)reason_set(
+				&reason, r, "the user manager does not know it yet: systemctl --user daemon-reload");
 	}
 	if (r >= 0 && unit_lives(&before))
-		r = reason_set(&reason, -EBUSY, "it runs now; wait for its end, or end it: systemctl --user stop %s", unit);
+		r = reason_set(
+			&reason, -EBUSY, "it runs now; wait for its end, or end it: systemctl --user stop %s", unit);
 	if (r >= 0)
 		r = manager_change(manager, "StartUnit", unit, START_USEC, &reason);
 	if (r >= 0 || r == -EREMOTEIO)

@@ -47,7 +47,7 @@ static int list(const char *user)
 	return fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int delete(const char *user, bool ask)
+static int delete (const char *user, bool ask)
 {
 	_cleanup_free_ char *text = NULL;
 	Reason reason;

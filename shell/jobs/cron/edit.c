@@ -55,7 +55,8 @@ static int copy_make(Edit *edit)
 	size_t n = strlen(edit->before);
 	int fd, length;
 
-	length = snprintf(edit->folder, sizeof(edit->folder), "%s/crontab.XXXXXX", place && *place == '/' ? place : "/tmp");
+	length = snprintf(
+		edit->folder, sizeof(edit->folder), "%s/crontab.XXXXXX", place && *place == '/' ? place : "/tmp");
 	if ((size_t)length >= sizeof(edit->folder))
 		return -ENAMETOOLONG;
 	if (!mkdtemp(edit->folder))
@@ -161,7 +162,8 @@ static int edit_loop(const Edit *edit)
 				return keep(edit);
 			break;
 		case CRON_CHANGED:
-			(void)fprintf(stderr, "crontab: the crontab was changed by somebody else meanwhile, and stays so\n");
+			(void)fprintf(
+				stderr, "crontab: the crontab was changed by somebody else meanwhile, and stays so\n");
 			return keep(edit);
 		default:
 			return keep(edit);
@@ -172,7 +174,7 @@ static int edit_loop(const Edit *edit)
 int edit_main(const char *user)
 {
 	_cleanup_free_ char *before = NULL;
-	Edit edit = { "" };
+	Edit edit = { .before = NULL };
 	Reason reason;
 	size_t n;
 	int r;

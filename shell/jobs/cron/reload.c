@@ -100,8 +100,9 @@ CronInstalled cron_install(const char *verb, const char *label, const char *text
 			(void)fprintf(stderr, "note: line %u: %s is a day that never comes\n", crontab->entries[i].line,
 				crontab->entries[i].expression);
 	if (crontab->mail)
-		(void)fprintf(stderr, "note: MAILTO is set, but nobody is sent anything: what an entry writes is in the "
-				      "journal: creel cron logs NAME\n");
+		(void)fprintf(stderr,
+			"note: MAILTO is set, but nobody is sent anything: what an entry writes is in the "
+			"journal: creel cron logs NAME\n");
 	return CRON_INSTALLED;
 }
 

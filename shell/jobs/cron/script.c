@@ -61,7 +61,8 @@ static Kind kind_of(const char *path, const char *head)
 	if (slash)
 		word = slash + 1;
 	for (size_t i = 0; word && i < ELEMENTSOF(rows); i++)
-		if (strcmp(rows[i].program, word) == 0 || (rows[i].kind == KIND_PYTHON && strncmp(word, "python", 6) == 0))
+		if (strcmp(rows[i].program, word) == 0 ||
+			(rows[i].kind == KIND_PYTHON && strncmp(word, "python", 6) == 0))
 			return rows[i].kind;
 	return KIND_PROGRAM;
 }
@@ -174,7 +175,8 @@ int script_command(const char *path, char **ret, Reason *ret_reason)
 	interpreter = interpreter_of(kind, is_strict(head), executable);
 	if (!interpreter)
 		return reason_set(ret_reason, -EACCES,
-			"%s is not executable, and nothing says what runs it: chmod +x %s, or name it .sh, .py or .js", path, path);
+			"%s is not executable, and nothing says what runs it: chmod +x %s, or name it .sh, .py or .js",
+			path, path);
 	r = syntax_check(kind, path, ret_reason);
 	if (r < 0)
 		return r;
