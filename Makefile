@@ -41,6 +41,9 @@ mandir := $(PREFIX)/share/man
 completionsdir := $(PREFIX)/share/bash-completion/completions
 unitdir := $(PREFIX)/lib/systemd/system
 generatordir := $(PREFIX)/lib/systemd/system-generators
+usergeneratordir := $(PREFIX)/lib/systemd/user-generators
+# before /usr/bin in everybody's PATH; who is no agent gets the crontab that is there
+crontabdir := /usr/local/bin
 sysusersdir := $(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(PREFIX)/lib/tmpfiles.d
 
@@ -59,7 +62,7 @@ hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 	     $(if $(findstring address,$(SANITIZE)),-DCREEL_ADDRESS_SANITIZER)
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility=hidden \
 	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' \
-	      -DCREEL_BPF_DIR='"$(abspath $(BUILD))/shell/enforce"' -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
+	      -DCREEL_BPF_DIR='"$(abspath $(BUILD))/shell/enforce"' -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_BINDIR='"$(bindir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
 # a sanitizer needs its shared library
 static_ldflags = $(if $(SANITIZE),,-static-pie) $(if $(SANITIZE),$(all_ldflags),$(filter-out -pie,$(all_ldflags)))
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
@@ -97,6 +100,12 @@ tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c
 jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
+# what a crontab says: pure, and its file
+cron_text_src := $(foreach f,crontab schedule spec units zone,shell/jobs/cron/$(f).c) shell/jobs/name.c shell/jobs/reason.c \
+		 shell/tools/clean.c shell/tools/unicode.c
+cron_store_src := shell/jobs/cron/store.c shell/jobs/folders.c
+cron_src := $(foreach f,cron-add cron-command cron-list cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
+jobs_src += $(cron_src)
 jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
 service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
@@ -142,7 +151,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
+programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -177,6 +186,9 @@ creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base
 creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
 
+creel-cron-generator_src := units/creel-cron-generator.c units/unit-dir.c $(sort $(cron_text_src) $(cron_store_src)) $(base_src)
+creel-cron-generator_dir := $(usergeneratordir)
+
 creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 creelctl_libs := libsystemd inih
 creelctl_dir := $(sbindir)
@@ -209,6 +221,8 @@ test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
 unit_tests += test_package test_shelf test_jobs test_service
 unit_tests += test_child
+unit_tests += test_cron
+test_cron_src := $(cron_text_src) $(base_src)
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -287,8 +301,9 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit crontab
 fuzz_unit_src := $(service_pure_src) $(base_src)
+fuzz_crontab_src := $(cron_text_src) $(base_src)
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
@@ -347,7 +362,7 @@ may_shell/tools := shell/base shell/bus
 may_shell/jobs := shell/base shell/bus shell/policy shell/session shell/run shell/tools
 may_shell := shell/enforce shell/tools shell/jobs shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
-may_units := shell/base shell/policy
+may_units := shell/base shell/policy shell/jobs
 may_tests := shell/enforce shell/tools shell/jobs shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 # outside libraries: header prefix -> the folders that own it
 owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
@@ -523,6 +538,7 @@ endef
 install: all
 	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
 	$(call put,0644,$(BUILD)/pam_creel.so:$(securitydir)/pam_creel.so)
+	$(Q)install -d '$(DESTDIR)$(crontabdir)' && ln -sf $(bindir)/creel '$(DESTDIR)$(crontabdir)/crontab'
 	$(foreach f,$(script_files),$(call put,0755,$(f))$(newline)	)
 	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
@@ -589,7 +605,7 @@ clean:
 	rm -rf $(BUILD)
 
 # ---- checks of the sources -------------------------------------------------------------------------------------------
-c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
+c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] shell/*/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
 shell_scripts := shell/completion/creel.bash shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 

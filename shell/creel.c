@@ -36,6 +36,8 @@ static const struct {
 		"a run's result (creel run --json) as a message" },
 	{ "job", job_main, "start NAME -- COMMAND... | list | status | logs | stop | wait | rm",
 		"commands that outlive the session; its options: creel job --help" },
+	{ "cron", cron_main, "add 'SCHEDULE' SCRIPT | list | next | run | logs | rm",
+		"entries of the crontab; its options: creel cron --help" },
 	{ "screen", screen_main, "start NAME [-- COMMAND...] | list | attach | stop",
 		"terminals that outlive the session: screen(1); its options: creel screen --help" },
 	{ "mcp", mcp_command, "", "a server of the Model Context Protocol, on stdin and stdout" },
@@ -156,10 +158,20 @@ static int command_run(const char *name, int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* Called by that name, it is crontab. */
+static bool is_crontab(const char *name)
+{
+	const char *slash = name ? strrchr(name, '/') : NULL;
+
+	return name && strcmp(slash ? slash + 1 : name, "crontab") == 0;
+}
+
 int main(int argc, char **argv)
 {
 	char *help[] = { (char *)"--help", NULL };
 
+	if (is_crontab(argv[0]))
+		return crontab_main(argc, argv);
 	if (argc == 3 && strcmp(argv[1], "help") == 0)
 		return command_run(argv[2], 1, help);
 	if (argc == 2 && (strcmp(argv[1], "help") == 0 || asks_for_help(argv[1]))) {

@@ -18,3 +18,6 @@ int ps_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int screen_main(int argc, char **argv);
 int logs_main(int argc, char **argv);
+int cron_main(int argc, char **argv);
+/* The program crontab: all words, with its name before them. */
+int crontab_main(int argc, char **argv);
