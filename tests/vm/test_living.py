@@ -13,14 +13,23 @@ from harness import Terminal, manager_is_up, wait_until
 from living_blocks import SLOW, answers, block, get, node, put, typed
 
 
+LINE = "/home/agent/scripts/check-health.sh >> /home/agent/logs/health.log 2>&1"
+CRONTAB = f"""(crontab -l 2>/dev/null; echo "PATH=/usr/local/bin:/usr/bin:/bin"; echo "*/30 * * * * {LINE}") | crontab -
+(crontab -l; echo "* * * * * {LINE}") | crontab -
+"""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def project(vm):
     """`cd ~/project && npm init -y && npm install express`: literally, from npm's own cache."""
     with node(vm):
         put(vm, project="server.js")
         done = typed(vm, "cd ~/project && npm init -y && npm install express\n")
+        vm.agent.sh("cat > ~/scripts/check-health.sh && chmod +x ~/scripts/check-health.sh", "#!/bin/bash\nset -euo pipefail\ndate\n")
+        typed(vm, CRONTAB).ok()  # its first minute passes while other things are tried
         assert done.ok() and vm.agent("test -f ~/project/node_modules/express/package.json").rc == 0, done
         yield
+        vm.agent("crontab -r")
         vm.agent("systemctl --user disable --now my-api; rm -rf ~/.config/systemd/user/my-api.service ~/project; "
                  "systemctl --user daemon-reload", timeout=SLOW)
 
@@ -94,10 +103,18 @@ def test_service(vm):
     assert vm.agent("systemctl --user is-enabled my-api").text == "enabled"
 
 
+def test_cron(vm):
+    """The document's line as it is, and each minute, so that a test sees it run."""
+    assert vm.agent.sh("crontab -l").splitlines() == ["PATH=/usr/local/bin:/usr/bin:/bin", f"*/30 * * * * {LINE}", f"* * * * * {LINE}"]
+    wait_until(lambda: vm.agent("cat ~/logs/health.log").text, 240, "a minute begins", 2)
+
+
 def test_what_is_enabled_comes_back_with_the_machine(vm):
     """The last of this module: lingering starts it, and nobody has logged in."""
+    vm.agent.sh("rm ~/logs/health.log; sync")
     vm.disconnect()
     machine.vm_command(vm.name, "reboot")
     assert '"status":"ok"' in answers(vm, 3000, "/health")
     manager_is_up(vm)
     assert vm.agent.sh("systemctl --user is-active my-api") == "active"
+    wait_until(lambda: vm.agent("cat ~/logs/health.log").text, 240, "a minute begins", 2)
