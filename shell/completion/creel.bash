@@ -31,14 +31,12 @@ _creel_files()
 
 _creel_names()
 {
-	local units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
 	case $1 in
-	job | logs | stop) _creel_files "$HOME/pids" '' .pid ;;&
-	job | logs | stop) _creel_files "${XDG_RUNTIME_DIR:-/nonexistent}/systemd/transient" creel-job- .service ;;&
-	service | logs | stop) _creel_files "$units" '' .service ;;&
+	job | logs | stop) _creel_files "$HOME/.creel/jobs" '' .json ;;&
+	service | logs | stop) _creel_files "${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user" '' .service ;;&
 	screen | logs | stop) screen -ls 2>/dev/null | sed -nE 's/^\t[0-9]+\.([^\t]*)\t.*/\1/p' ;;&
-	cron | logs) sed -nE 's/^# creel: ([A-Za-z0-9._-]+)$/\1/p' "${XDG_CONFIG_HOME:-$HOME/.config}/creel/crontab" 2>/dev/null ;;
-	esac
+	cron | logs) sed -nE 's/^# creel: ([A-Za-z0-9._-]+)$/\1/p' "$HOME/.config/creel/crontab" 2>/dev/null ;;
+	esac | sort -u
 }
 
 _creel()

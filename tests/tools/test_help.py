@@ -55,8 +55,11 @@ def test_each_verb_says_how_it_is_used(verb):
 def test_each_verb_stands_in_a_manual_page(verb):
     main = (MAN / "creel.1").read_text()
     assert re.search(rf"^\.It Cm {verb}\b", main, re.M), "creel(1) has it"
-    for page, section in re.findall(r"^\.Xr (creel[a-z-]*) ([0-9])", main, re.M):
-        assert (MAN / f"{page}.{section}").exists(), f"{page}({section}) is there"
+
+
+def test_pages_that_are_named_are_there():
+    named = set(re.findall(r"^\.Xr (creel[a-z-]*) ([0-9])", (MAN / "creel.1").read_text(), re.M))
+    assert [f"{page}({section})" for page, section in sorted(named) if not (MAN / f"{page}.{section}").exists()] == []
 
 
 def test_unknown_words_are_refused():
@@ -85,3 +88,17 @@ def test_completion_of_files(tmp_path):
     (tmp_path / "script one.py").touch()
     assert complete(tmp_path, "creel", "run", "scr") == ["script one.py"]
     assert complete(tmp_path, "creel", "run", "x.py", "--", "script o") == ["script one.py"]
+
+
+def test_completion_of_names(tmp_path):
+    for path, text in ((".creel/jobs/build.json", "{}"), (".config/systemd/user/api.service", ""),
+                       (".config/creel/crontab", "# creel: tidy\n@daily x\n# a remark\n")):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert complete(tmp_path, "creel", "job", "stop", "") == ["build"]
+    assert "build" not in complete(tmp_path, "creel", "job", "start", ""), "a new name"
+    assert complete(tmp_path, "creel", "service", "start", "") == complete(tmp_path, "creel", "service", "rm", "a") == ["api"]
+    assert complete(tmp_path, "creel", "cron", "run", "") == ["tidy"]
+    assert complete(tmp_path, "creel", "logs", "") == ["api", "build", "tidy"]
+    assert complete(tmp_path, "creel", "stop", "") == ["api", "build"]
+    assert complete(tmp_path, "creel", "job", "st") == ["start", "status", "stop"]
