@@ -47,8 +47,8 @@ static int row_add(Table *table, const Service *service, const ServiceState *sta
 		(void)span_text(now_realtime() - state->unit.active_usec, up, sizeof(up));
 		(void)str_size(state->unit.memory, memory, sizeof(memory));
 	}
-	r = table_add(table, (const char *[]){ service->name, state_word(state), pid, memory, up, state->url, words,
-				     state->unit.enabled });
+	r = table_add(table, (const char *[]){ service->name, state_word(state), pid, memory, up,
+				     runs ? state->url : "", words, state->unit.enabled });
 	if (r == 0)
 		table_colour(table, 1, !runs ? COLOUR_DIM : healthy ? COLOUR_GOOD : COLOUR_BAD);
 	return r;

@@ -16,9 +16,11 @@
 /* The first of PATH, or the path itself: absolute. NULL: there is none. */
 static char *program_find(const char *word, const char *directory)
 {
-	const char *path = getenv("PATH");
+	const char *path = getenv("PATH"), *said = word;
 
-	if (strchr(word, '/')) {
+	while (strncmp(word, "./", 2) == 0 && word[2])
+		word += 2 + (word[2] == '/');
+	if (strchr(said, '/')) {
 		char *found = *word == '/' ? strdup(word) : str_format("%s/%s", directory, word);
 
 		if (found && access(found, F_OK) == 0)
@@ -171,6 +173,7 @@ static void give_up(Manager *manager, const Service *service)
 
 	(void)!manager_change(manager, "StopUnit", service->unit, SERVICE_JOB_TIMEOUT, &ignored);
 	(void)!manager_disable(manager, service->unit, &ignored);
+	(void)!manager_reload(manager, &ignored);
 	manager_reset(manager, service->unit);
 }
 
@@ -186,6 +189,8 @@ static int start(Manager *manager, const ServiceOrder *order, const Service *ser
 	r = service_start(manager, service, "RestartUnit", &wait, &state, &reason);
 	if (r == 0)
 		r = manager_enable(manager, service->unit, &reason);
+	if (r == 0) /* what is enabled is read with the files */
+		r = manager_reload(manager, &reason);
 	if (r < 0)
 		give_up(manager, service);
 	if (order->json && (r == 0 || r == -EPROTO)) {

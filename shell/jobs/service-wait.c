@@ -13,8 +13,9 @@
 #include <string.h>
 
 #define ROUND_USEC (200 * UINT64_C(1000))
-#define SETTLE_USEC USEC_PER_SEC     /* what has neither port nor line to wait for runs that long */
-#define LATE_USEC (2 * USEC_PER_SEC) /* the journal may come behind the end of the program that wrote it */
+#define ASK_USEC USEC_PER_SEC          /* between questions to a server that answers: each is a line of its log */
+#define SETTLE_USEC (2 * USEC_PER_SEC) /* what has neither port nor line to wait for runs that long */
+#define LATE_USEC (2 * USEC_PER_SEC)   /* the journal may come behind the end of the program that wrote it */
 #define PROBE_MSEC 2000
 #define TAIL_LINES 20U
 
@@ -146,22 +147,28 @@ static int look(Watch *watch, Manager *manager, ServiceState *ret, Reason *ret_r
 
 static int watch_go(Watch *watch, Manager *manager, ServiceState *ret, Reason *ret_reason)
 {
-	int r;
+	uint64_t next = 0, now;
+	int r = -EAGAIN;
 
 	for (;;) {
+		now = now_monotonic();
 		(void)log_read(watch);
-		r = look(watch, manager, ret, ret_reason);
+		if (now >= next || watch->is_ready) {
+			r = look(watch, manager, ret, ret_reason);
+			next = now + (ret->asked ? ASK_USEC : 0);
+		}
 		if (r != -EAGAIN)
 			break;
-		if (now_monotonic() - watch->began_usec >= watch->wait->timeout_usec) {
+		if (now - watch->began_usec >= watch->wait->timeout_usec) {
 			r = -EPROTO;
 			break;
 		}
 		pause_for(watch);
 	}
 	if (r == -EPROTO) {
-		log_read_late(watch);
-		service_why(watch->service, ret, &watch->wait->tail, now_monotonic() - watch->began_usec, ret_reason);
+		if (!service_runs(ret))
+			log_read_late(watch);
+		service_why(watch->service, ret, &watch->wait->tail, now - watch->began_usec, ret_reason);
 	}
 	return r;
 }
