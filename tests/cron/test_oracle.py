@@ -183,7 +183,8 @@ def test_calendars_elapse_when_cron_starts():
         theirs = set()
         for calendar in told.get(line, []):
             theirs.update(elapses(calendar, begin, 40, "UTC"))
-        assert sorted(minute for minute in theirs if not ours or minute <= ours[-1])[:40] == ours, (line, told.get(line))
+        until = ours[-1] if len(ours) == 40 else begin + 366 * 1440
+        assert sorted(minute for minute in theirs if minute <= until) == ours, (line, told.get(line))
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Santiago", "Australia/Lord_Howe"])
