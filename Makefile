@@ -14,6 +14,7 @@
 #   make runs        runs by the keeper's own sources, on a cgroup tree of this machine; as root
 #   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make cron        when entries of a crontab start, beside Debian's cron and others; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
@@ -474,6 +475,13 @@ $(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
 # what it costs to execute code, one way beside the other
 bench-runs_src := tests/bench/bench-ways.c $(bus_client_src) shell/bus/run.c $(base_src)
 $(eval $(call test_rules,bench-runs,tests/bench/bench-runs.c,libsystemd))
+# what creel makes of a crontab, for oracles; and the clock that one of them lives by
+starts_src := $(cron_text_src) $(base_src)
+$(eval $(call test_rules,starts,tests/cron/starts.c,libsystemd))
+$(BUILD)/tests/clock.so: tests/cron/clock.c Makefile $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE -O2 $(warnings) -fPIC -shared -o $@ $<
 # what the VM's tests run through each door; static, so that it starts wherever it is copied to
 probe_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/vm/probe/*.c)))
 $(BUILD)/tests/probe: $(probe_obj)
@@ -544,7 +552,11 @@ install: all
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front runs tools drivers
+.PHONY: unit fuzz-corpora front runs tools drivers cron
+# when entries of a crontab start, beside Debian's cron under a clock of its own, croniter and systemd-analyze; as root
+cron: $(BUILD)/tests/starts $(BUILD)/tests/clock.so
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/cron
+
 # the drivers of runs and sessions, with the interpreters of this machine
 drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers

@@ -3,6 +3,7 @@
  * Says for the oracles what creel makes of a crontab: starts, or what the service manager is told.
  *
  *   starts FROM TO [ZONE]     lines of stdin are schedules; prints "LINE MINUTE" for each start, minutes since the epoch
+ *   starts commands 0         stdin is a crontab; prints the command of each entry
  *   starts calendar NOW       stdin is a crontab; prints "LINE OnCalendar=..." for each entry
  */
 #include "shell/base/file.h"
@@ -24,6 +25,16 @@ static void print_starts(char *text, const Zone *zone, int64_t from, int64_t to)
 		for (minute = from - 1; schedule_next(&spec, zone, minute, to, &minute) == 0;)
 			(void)printf("%s\t%lld\n", line, (long long)minute);
 	}
+}
+
+static void print_commands(const char *text, size_t n)
+{
+	_cleanup_(crontab_freep) Crontab *crontab = NULL;
+
+	if (crontab_parse(text, n, &crontab) < 0 || crontab->n_faults)
+		errx(1, "the crontab");
+	for (size_t i = 0; i < crontab->n; i++)
+		(void)printf("%s\n", crontab->entries[i].command);
 }
 
 static void print_calendars(const char *text, size_t n, int64_t now)
@@ -56,7 +67,11 @@ int main(int argc, char **argv)
 	size_t n;
 
 	if (argc < 3 || argc > 4 || file_read_fd(STDIN_FILENO, CRONTAB_BYTES_MAX, &text, &n) < 0)
-		errx(2, "usage: starts FROM TO [ZONE] | starts calendar NOW");
+		errx(2, "usage: starts FROM TO [ZONE] | starts commands 0 | starts calendar NOW");
+	if (strcmp(argv[1], "commands") == 0) {
+		print_commands(text, n);
+		return 0;
+	}
 	if (strcmp(argv[1], "calendar") == 0) {
 		print_calendars(text, n, atoll(argv[2]));
 		return 0;
