@@ -27,6 +27,7 @@ static const struct {
 		"all that runs: logins, jobs, screens, services, cron, strays; creel ps --help" },
 	{ "stop", stop_main, "[--kind KIND] NAME|PID", "ends one of them" },
 	{ "logs", logs_main, "[-f] [-n LINES] NAME|PID", "what one of them wrote" },
+	{ "status", status_main, "[--json]", "what you use of what you may use, who uses most, what is nearly full" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
 	{ "service", service_main, "create|list|status|logs|start|restart|stop|rm ...",
 		"servers that stay: creel service --help" },

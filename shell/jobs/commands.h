@@ -17,3 +17,4 @@ int serve_main(int argc, char **argv);
 int ps_main(int argc, char **argv);
 int stop_main(int argc, char **argv);
 int logs_main(int argc, char **argv);
+int status_main(int argc, char **argv);
