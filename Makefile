@@ -93,15 +93,15 @@ mcp_src := $(foreach f,call files message resources tools version,shell/tools/mc
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
-jobs_base_src := $(foreach f,folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
+jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
-jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog,shell/jobs/$(f).c)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
 service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
 		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(service_src))
-ps_src := $(foreach f,end meters status gather gather-files gather-ports gather-units listeners logs pids-folder process ps row row-show select stop where,shell/jobs/$(f).c)
+ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters pids-folder process ps row row-show select status stop where,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
