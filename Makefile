@@ -14,6 +14,7 @@
 #   make runs        runs by the keeper's own sources, on a cgroup tree of this machine; as root
 #   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make cron        when entries of a crontab start, beside Debian's cron and others; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
@@ -40,6 +41,9 @@ datadir := $(PREFIX)/share/creel
 mandir := $(PREFIX)/share/man
 unitdir := $(PREFIX)/lib/systemd/system
 generatordir := $(PREFIX)/lib/systemd/system-generators
+usergeneratordir := $(PREFIX)/lib/systemd/user-generators
+# before /usr/bin in everybody's PATH; who is no agent gets the crontab that is there
+crontabdir := /usr/local/bin
 sysusersdir := $(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(PREFIX)/lib/tmpfiles.d
 
@@ -58,7 +62,7 @@ hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 	     $(if $(findstring address,$(SANITIZE)),-DCREEL_ADDRESS_SANITIZER)
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility=hidden \
 	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' \
-	      -DCREEL_BPF_DIR='"$(abspath $(BUILD))/shell/enforce"' -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
+	      -DCREEL_BPF_DIR='"$(abspath $(BUILD))/shell/enforce"' -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_BINDIR='"$(bindir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
 # a sanitizer needs its shared library
 static_ldflags = $(if $(SANITIZE),,-static-pie) $(if $(SANITIZE),$(all_ldflags),$(filter-out -pie,$(all_ldflags)))
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
@@ -96,6 +100,12 @@ tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-se
 jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
+# what a crontab says: pure, and its file
+cron_text_src := $(foreach f,crontab schedule spec units zone,shell/jobs/cron/$(f).c) shell/jobs/name.c shell/jobs/reason.c \
+		 shell/tools/clean.c shell/tools/unicode.c
+cron_store_src := shell/jobs/cron/store.c shell/jobs/folders.c
+cron_src := $(foreach f,cron-add cron-command cron-list cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
+jobs_src += $(cron_src)
 jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
 service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
@@ -141,7 +151,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
+programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -176,6 +186,9 @@ creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base
 creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
 
+creel-cron-generator_src := units/creel-cron-generator.c units/unit-dir.c $(sort $(cron_text_src) $(cron_store_src)) $(base_src)
+creel-cron-generator_dir := $(usergeneratordir)
+
 creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 creelctl_libs := libsystemd inih
 creelctl_dir := $(sbindir)
@@ -206,7 +219,8 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_package test_shelf test_jobs test_service
+unit_tests += test_cron test_package test_shelf test_jobs test_service
+test_cron_src := $(cron_text_src) $(base_src)
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -283,7 +297,8 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit
+fuzz_tests := crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit
+fuzz_crontab_src := $(cron_text_src) $(base_src)
 fuzz_unit_src := $(service_pure_src) $(base_src)
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
@@ -343,7 +358,7 @@ may_shell/tools := shell/base shell/bus
 may_shell/jobs := shell/base shell/bus shell/policy shell/session shell/run shell/tools
 may_shell := shell/enforce shell/tools shell/jobs shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
-may_units := shell/base shell/policy
+may_units := shell/base shell/policy shell/jobs
 may_tests := shell/enforce shell/tools shell/jobs shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 # outside libraries: header prefix -> the folders that own it
 owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
@@ -454,6 +469,13 @@ $(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
 # what it costs to execute code, one way beside the other
 bench-runs_src := tests/bench/bench-ways.c $(bus_client_src) shell/bus/run.c $(base_src)
 $(eval $(call test_rules,bench-runs,tests/bench/bench-runs.c,libsystemd))
+# what creel makes of a crontab, for oracles; and the clock that one of them lives by
+starts_src := $(cron_text_src) $(base_src)
+$(eval $(call test_rules,starts,tests/cron/starts.c,libsystemd))
+$(BUILD)/tests/clock.so: tests/cron/clock.c Makefile $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE -O2 $(warnings) -fPIC -shared -o $@ $<
 # what the VM's tests run through each door; static, so that it starts wherever it is copied to
 probe_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/vm/probe/*.c)))
 $(BUILD)/tests/probe: $(probe_obj)
@@ -518,12 +540,17 @@ endef
 install: all
 	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
 	$(call put,0644,$(BUILD)/pam_creel.so:$(securitydir)/pam_creel.so)
+	$(Q)install -d '$(DESTDIR)$(crontabdir)' && ln -sf $(bindir)/creel '$(DESTDIR)$(crontabdir)/crontab'
 	$(foreach f,$(script_files),$(call put,0755,$(f))$(newline)	)
 	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front runs tools drivers
+.PHONY: unit fuzz-corpora front runs tools drivers cron
+# when entries of a crontab start, beside Debian's cron under a clock of its own, croniter and systemd-analyze; as root
+cron: $(BUILD)/tests/starts $(BUILD)/tests/clock.so
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/cron
+
 # the drivers of runs and sessions, with the interpreters of this machine
 drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
@@ -584,7 +611,7 @@ clean:
 	rm -rf $(BUILD)
 
 # ---- checks of the sources -------------------------------------------------------------------------------------------
-c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
+c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] shell/*/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
 shell_scripts := shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 

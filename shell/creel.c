@@ -37,6 +37,8 @@ static const struct {
 		"a run's result (creel run --json) as a message" },
 	{ "job", job_main, "start NAME -- COMMAND... | list | status | logs | stop | wait | rm",
 		"commands that outlive the session; its options: creel job --help" },
+	{ "cron", cron_main, "add 'SCHEDULE' SCRIPT | list | next | run | logs | rm",
+		"entries of the crontab; its options: creel cron --help" },
 	{ "screen", screen_main, "start NAME [-- COMMAND...] | list | attach | stop",
 		"terminals that outlive the session: screen(1); its options: creel screen --help" },
 	{ "mcp", mcp_command, "", "a server of the Model Context Protocol, on stdin and stdout" },
@@ -107,8 +109,18 @@ static int mcp_command(int argc, char **argv)
 	return mcp_main(policy ? policy->workspace : "workspace", policy ? policy->output_dir : "workspace/output");
 }
 
+/* Called by that name, it is crontab. */
+static bool is_crontab(const char *name)
+{
+	const char *slash = name ? strrchr(name, '/') : NULL;
+
+	return name && strcmp(slash ? slash + 1 : name, "crontab") == 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (is_crontab(argv[0]))
+		return crontab_main(argc, argv);
 	for (size_t i = 0; argc >= 2 && i < ELEMENTSOF(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 2, argv + 2);

@@ -12,6 +12,9 @@
 
 int job_main(int argc, char **argv);
 int screen_main(int argc, char **argv);
+int cron_main(int argc, char **argv);
+/* The program crontab: all words, with its name before them. */
+int crontab_main(int argc, char **argv);
 int service_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 /* what runs, of whatever kind */
