@@ -111,7 +111,7 @@ service_pure_src := $(foreach f,address listeners probe service-spec unit-text u
 service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
 		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(service_src))
-ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters pids-folder process ps row row-show select status stop where,shell/jobs/$(f).c)
+ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \

@@ -19,6 +19,8 @@ int service_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 /* what runs, of whatever kind */
 int ps_main(int argc, char **argv);
-int stop_main(int argc, char **argv);
-int logs_main(int argc, char **argv);
-int status_main(int argc, char **argv);
+int ps_stop_main(int argc, char **argv);
+int ps_logs_main(int argc, char **argv);
+int resource_status_main(int argc, char **argv);
+/* the agent's own usual mistakes */
+int mistakes_main(int argc, char **argv);

@@ -2,6 +2,7 @@
 /* What the user manager has loaded and is alive or failed, a row each; the entries of the crontab, timer and service in one. */
 #include "shell/jobs/gather.h"
 #include "shell/base/str.h"
+#include "shell/jobs/cron/units.h"
 #include "shell/jobs/manager.h"
 #include "shell/jobs/service.h"
 

@@ -299,7 +299,7 @@ static void write_status(const Status *status)
 	(void)puts("]}");
 }
 
-int status_main(int argc, char **argv)
+int resource_status_main(int argc, char **argv)
 {
 	_cleanup_(status_done) Status status = { 0 };
 	bool json = false;
