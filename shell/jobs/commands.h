@@ -10,14 +10,17 @@
 #define EXIT_TIME_OVER 124
 #define EXIT_BY_SIGNAL 128
 
-int service_main(int argc, char **argv);
-int serve_main(int argc, char **argv);
 int job_main(int argc, char **argv);
-/* what runs, of whatever kind */
-int ps_main(int argc, char **argv);
-int stop_main(int argc, char **argv);
 int screen_main(int argc, char **argv);
-int logs_main(int argc, char **argv);
 int cron_main(int argc, char **argv);
 /* The program crontab: all words, with its name before them. */
 int crontab_main(int argc, char **argv);
+int service_main(int argc, char **argv);
+int serve_main(int argc, char **argv);
+/* what runs, of whatever kind */
+int ps_main(int argc, char **argv);
+int ps_stop_main(int argc, char **argv);
+int ps_logs_main(int argc, char **argv);
+int resource_status_main(int argc, char **argv);
+/* the agent's own usual mistakes */
+int mistakes_main(int argc, char **argv);

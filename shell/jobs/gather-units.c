@@ -2,9 +2,13 @@
 /* What the user manager has loaded and is alive or failed, a row each; the entries of the crontab, timer and service in one. */
 #include "shell/jobs/gather.h"
 #include "shell/base/str.h"
+#include "shell/jobs/cron/units.h"
 #include "shell/jobs/manager.h"
+#include "shell/jobs/service.h"
 
 #include <string.h>
+
+#define PROBE_MSEC 500 /* for a server's answer: the table is looked at while it hangs, too */
 
 static const char *const patterns[] = { "*.service", "*.scope", "*.timer", NULL };
 
@@ -81,6 +85,23 @@ static int set_failure(Row *row, const Unit *unit)
 	return str_set(&row->health, text);
 }
 
+/* Of what creel service create made: asked of the server itself. */
+static int set_health(Row *row, Manager *manager)
+{
+	_cleanup_state_ ServiceState state = { 0 };
+	_cleanup_service_ Service service = { 0 };
+	char words[256];
+	Reason reason;
+
+	if (row->bad || row->kind != ROW_SERVICE || service_load(row->name, &service, &reason) < 0)
+		return 0;
+	if (!service.own || service.spec.health == HEALTH_RUNNING ||
+		service_look(manager, &service, PROBE_MSEC, &state, &reason) < 0)
+		return 0;
+	row->bad = !service_is_healthy(&service, &state);
+	return str_set(&row->health, service_health_words(&service, &state, words, sizeof(words)));
+}
+
 static int fill(Row *row, const Unit *unit)
 {
 	bool timer = has_suffix(unit->name, ".timer");
@@ -128,7 +149,8 @@ static int add_unit(Gathered *gathered, Manager *manager, const char *name)
 			row = &gathered->rows.items[i];
 	if (!row)
 		row = rows_add(&gathered->rows, kind, text);
-	return row ? fill(row, &unit) : -ENOMEM;
+	r = row ? fill(row, &unit) : -ENOMEM;
+	return r < 0 ? r : set_health(row, manager);
 }
 
 int gather_units(Gathered *gathered)

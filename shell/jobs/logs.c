@@ -4,6 +4,7 @@
  * journal of a unit, then the files in which the keeper keeps what a run wrote. What is over may have left a log, too.
  */
 #include "shell/jobs/commands.h"
+#include "shell/jobs/cron/units.h"
 #include "shell/jobs/folders.h"
 #include "shell/jobs/journal.h"
 #include "shell/jobs/name.h"
@@ -198,7 +199,7 @@ static int find_and_show(const char *word, int kind, const LogOrder *order, Reas
 	return r;
 }
 
-int logs_main(int argc, char **argv)
+int ps_logs_main(int argc, char **argv)
 {
 	const char *kind = NULL, *lines = NULL, *word = NULL;
 	LogOrder order = { 0 };

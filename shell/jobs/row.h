@@ -10,7 +10,6 @@
 #include <sys/types.h>
 
 #define JOB_UNIT_PREFIX "creel-job-"
-#define CRON_UNIT_PREFIX "creel-cron-"
 
 /* In the order of the table. */
 typedef enum RowKind {

@@ -234,7 +234,7 @@ static int attach_main(int argc, char **argv)
 	return complain(name, &reason);
 }
 
-static int screen_stop(int argc, char **argv)
+static int stop_main(int argc, char **argv)
 {
 	_cleanup_screens_ Screens screens = { 0 };
 	const char *name = NULL;
@@ -265,7 +265,7 @@ int screen_main(int argc, char **argv)
 		{ "start", start_main },
 		{ "list", list_main },
 		{ "attach", attach_main },
-		{ "stop", screen_stop },
+		{ "stop", stop_main },
 	};
 
 	if (options_help(argc, argv) || (argc == 1 && strcmp(argv[0], "help") == 0)) {

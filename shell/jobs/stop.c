@@ -6,6 +6,7 @@
 #include "shell/base/str.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/end.h"
+#include "shell/jobs/cron/units.h"
 #include "shell/jobs/manager.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/pidfile.h"
@@ -156,7 +157,7 @@ static void tell(const Row *row, pid_t pid, bool json)
 	(void)puts("}");
 }
 
-int stop_main(int argc, char **argv)
+int ps_stop_main(int argc, char **argv)
 {
 	_cleanup_gathered_ Gathered gathered = { 0 };
 	const char *kind = NULL, *grace = NULL, *word = NULL;
