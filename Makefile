@@ -93,9 +93,10 @@ mcp_src := $(foreach f,call files message resources tools version,shell/tools/mc
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
-jobs_base_src := $(foreach f,folders manager name options reason span table unit,shell/jobs/$(f).c)
+jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
 service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
 		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
@@ -271,8 +272,8 @@ test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
 test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
 test_collect_libs := libsystemd libcrypto
-test_jobs_src := $(jobs_src) $(policy_src) shell/tools/clean.c shell/tools/unicode.c $(base_src)
-test_jobs_libs := libsystemd inih
+test_jobs_src := $(jobs_src) $(policy_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+test_jobs_libs := libsystemd jansson inih
 test_service_src := $(service_pure_src) $(base_src)
 test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
@@ -390,7 +391,7 @@ data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------

@@ -30,6 +30,10 @@ static const struct {
 	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
 	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",
 		"a run's result (creel run --json) as a message" },
+	{ "job", job_main, "start NAME -- COMMAND... | list | status | logs | stop | wait | rm",
+		"commands that outlive the session; its options: creel job --help" },
+	{ "screen", screen_main, "start NAME [-- COMMAND...] | list | attach | stop",
+		"terminals that outlive the session: screen(1); its options: creel screen --help" },
 	{ "mcp", mcp_command, "", "a server of the Model Context Protocol, on stdin and stdout" },
 };
 

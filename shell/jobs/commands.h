@@ -10,5 +10,7 @@
 #define EXIT_TIME_OVER 124
 #define EXIT_BY_SIGNAL 128
 
+int job_main(int argc, char **argv);
+int screen_main(int argc, char **argv);
 int service_main(int argc, char **argv);
 int serve_main(int argc, char **argv);

@@ -109,7 +109,7 @@ int folder_log(int folder_fd, const char *name, bool keep)
 	char old_name[NAME_MAX + 1];
 	struct stat st;
 
-	(void)snprintf(old_name, sizeof(old_name), "%.200s.1", name);
+	(void)snprintf(old_name, sizeof(old_name), "%.200s.old", name);
 	if (keep && fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
 		renameat(folder_fd, name, folder_fd, old_name) < 0)
 		return -errno;

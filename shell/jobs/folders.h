@@ -36,7 +36,7 @@ _must_check_ int folder_put(int folder_fd, const char *below, const char *name, 
 	Reason *ret_reason);
 
 /*
- * Opens a log to be appended to, for its owner: no link, and a regular file. `keep`: what is in it becomes NAME.1 first.
+ * Opens a log to be appended to, for its owner: no link, and a regular file. `keep`: what is in it becomes NAME.old first.
  * Returns a descriptor or a negative errno.
  */
 _must_check_ int folder_log(int folder_fd, const char *name, bool keep);

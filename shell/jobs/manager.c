@@ -18,6 +18,7 @@ struct Manager {
 	bool changed; /* since the last manager_wait() */
 	/* the systemd job that is waited for, and how it ended */
 	char *job, *job_result;
+	char *unit_path, *status; /* of the unit that was started last */
 };
 
 sd_bus *manager_bus(Manager *manager)
@@ -32,6 +33,8 @@ Manager *manager_free(Manager *manager)
 	sd_bus_flush_close_unref(manager->bus);
 	free(manager->job);
 	free(manager->job_result);
+	free(manager->unit_path);
+	free(manager->status);
 	free(manager);
 	return NULL;
 }
@@ -141,6 +144,40 @@ static int on_change(sd_bus_message *message, void *userdata, sd_bus_error *ret_
 	return 0;
 }
 
+/* A unit that failed is forgotten before anybody could ask it: its words are kept as they come. */
+static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)
+{
+	Manager *manager = userdata;
+	const char *interface, *name, *text;
+	int r;
+
+	manager->changed = true;
+	if (!str_equal(sd_bus_message_get_path(message), manager->unit_path))
+		return 0;
+	r = sd_bus_message_read(message, "s", &interface);
+	if (r >= 0)
+		r = sd_bus_message_enter_container(message, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(message, "s", &name);
+		if (r >= 0 && strcmp(name, "StatusText") == 0)
+			r = sd_bus_message_read(message, "v", "s", &text) < 0 ? -EBADMSG
+									      : str_set(&manager->status, text);
+		else if (r >= 0)
+			r = sd_bus_message_skip(message, "v");
+		if (r >= 0)
+			r = sd_bus_message_exit_container(message);
+	}
+	return 0;
+}
+
+const char *manager_status(Manager *manager)
+{
+	/* what came with the answers to calls waits to be looked at */
+	while (sd_bus_process(manager->bus, NULL) > 0)
+		continue;
+	return manager->status ? manager->status : "";
+}
+
 static int subscribe(Manager *manager, Reason *ret_reason)
 {
 	int r;
@@ -154,7 +191,7 @@ static int subscribe(Manager *manager, Reason *ret_reason)
 			manager->bus, NULL, NULL, MANAGER_OBJECT, MANAGER_INTERFACE, "UnitRemoved", on_change, manager);
 	if (r >= 0)
 		r = sd_bus_match_signal(manager->bus, NULL, NULL, NULL, "org.freedesktop.DBus.Properties",
-			"PropertiesChanged", on_change, manager);
+			"PropertiesChanged", on_properties, manager);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s", strerror(-r));
 	r = CALL(manager, "Subscribe", NULL, ret_reason, "");
@@ -243,11 +280,18 @@ static int job_wait(
 	return 0;
 }
 
-static void job_forget(Manager *manager)
+/* What is told from now on is of another one. */
+static int job_expect(Manager *manager, const char *name, Reason *ret_reason)
 {
+	int r;
+
 	free(manager->job);
 	free(manager->job_result);
-	manager->job = manager->job_result = NULL;
+	free(manager->status);
+	free(manager->unit_path);
+	manager->job = manager->job_result = manager->status = manager->unit_path = NULL;
+	r = sd_bus_path_encode(MANAGER_OBJECT "/unit", name, &manager->unit_path);
+	return r < 0 ? reason_set(ret_reason, r, "%s", strerror(-r)) : 0;
 }
 
 /* ---- changes ---- */
@@ -260,9 +304,10 @@ int manager_start_transient(Manager *manager, const char *name, ManagerPropertie
 	int r;
 
 	r = subscribe(manager, ret_reason);
+	if (r >= 0)
+		r = job_expect(manager, name, ret_reason);
 	if (r < 0)
 		return r;
-	job_forget(manager);
 	r = sd_bus_message_new_method_call(
 		manager->bus, &message, MANAGER_NAME, MANAGER_OBJECT, MANAGER_INTERFACE, "StartTransientUnit");
 	if (r >= 0)
@@ -288,9 +333,10 @@ int manager_change(Manager *manager, const char *method, const char *name, uint6
 	int r;
 
 	r = subscribe(manager, ret_reason);
+	if (r >= 0)
+		r = job_expect(manager, name, ret_reason);
 	if (r < 0)
 		return r;
-	job_forget(manager);
 	r = CALL(manager, method, &reply, ret_reason, "ss", name, "replace");
 	return r < 0 ? r : job_wait(manager, reply, name, timeout_usec, ret_reason);
 }

@@ -97,6 +97,9 @@ _must_check_ int manager_start_transient(Manager *manager, const char *name, Man
 _must_check_ int manager_change(
 	Manager *manager, const char *method, const char *name, uint64_t timeout_usec, Reason *ret_reason);
 
+/* What the unit that was started last told of itself (sd_notify(3), STATUS=); "": nothing. Good until the next call. */
+const char *manager_status(Manager *manager);
+
 /* A signal to all its processes. */
 _must_check_ int manager_kill(Manager *manager, const char *name, int signal, Reason *ret_reason);
 /* Forgets that it failed; one that did not, or is not there, is no error. */

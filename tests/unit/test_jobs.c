@@ -161,7 +161,7 @@ static void test_folders(void **state)
 	assert_true(log_fd >= 0);
 	assert_int_equal(write(log_fd, "2", 1), 1);
 	fd_close(log_fd);
-	log_fd = openat(fd, "c.1", O_RDONLY | O_CLOEXEC);
+	log_fd = openat(fd, "c.old", O_RDONLY | O_CLOEXEC);
 	assert_int_equal(read(log_fd, text, sizeof(text)), 3);
 	fd_close(log_fd);
 	log_fd = folder_log(fd, "c", false);
@@ -172,7 +172,7 @@ static void test_folders(void **state)
 	assert_true(folder_open("a/b/c/d", true, &reason) < 0);
 	assert_non_null(strstr(reason.text, "~/a/b/c"));
 	for (size_t i = 0; i < 3; i++)
-		(void)unlinkat(fd, (const char *[]){ "c", "c.1", "link" }[i], 0);
+		(void)unlinkat(fd, (const char *[]){ "c", "c.old", "link" }[i], 0);
 	(void)unlinkat(home_fd, "a/b", AT_REMOVEDIR);
 	(void)unlinkat(home_fd, "a", AT_REMOVEDIR);
 	assert_int_equal(rmdir(home), 0);
