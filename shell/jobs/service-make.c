@@ -7,59 +7,33 @@
  */
 #include "shell/jobs/commands.h"
 #include "shell/jobs/folders.h"
+#include "shell/jobs/program.h"
 #include "shell/jobs/service.h"
 #include "shell/jobs/unit-text.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
-/* The first of PATH, or the path itself: absolute. NULL: there is none. */
-static char *program_find(const char *word, const char *directory)
-{
-	const char *path = getenv("PATH"), *said = word;
-
-	while (strncmp(word, "./", 2) == 0 && word[2])
-		word += 2 + (word[2] == '/');
-	if (strchr(said, '/')) {
-		char *found = *word == '/' ? strdup(word) : str_format("%s/%s", directory, word);
-
-		if (found && access(found, F_OK) == 0)
-			return found;
-		free(found);
-		return NULL;
-	}
-	for (const char *folder = path ? path : "/usr/local/bin:/usr/bin:/bin"; *folder;) {
-		size_t n = strcspn(folder, ":");
-		char *found = *folder == '/' ? str_format("%.*s/%s", (int)n, folder, word) : NULL;
-		struct stat st;
-
-		if (found && stat(found, &st) == 0 && S_ISREG(st.st_mode) && access(found, X_OK) == 0)
-			return found;
-		free(found);
-		folder += n + (folder[n] == ':');
-	}
-	return NULL;
-}
-
-/* The program becomes an absolute path of something that can be executed. */
+/* The program becomes an absolute path of something that can be executed: from the folder that it will run in. */
 static int program_check(ServiceSpec *spec, Reason *ret_reason)
 {
-	char **word = &spec->command.items[0], *found = **word ? program_find(*word, spec->directory) : NULL;
-	struct stat st;
+	char **word = &spec->command.items[0], *found;
+	int r;
 
-	if (!found)
-		return reason_set(ret_reason, -ENOENT, "command not found: %s%s", *word,
-			strchr(*word, '/') ? ""
-					   : "; it is in none of the folders of PATH: say its path, or install it");
+	if (strchr(*word, '/') && **word != '/') {
+		const char *below = *word + (strncmp(*word, "./", 2) == 0 ? 2 : 0);
+		char *path = str_format("%s/%s", spec->directory, below);
+
+		if (!path)
+			return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+		free(*word);
+		*word = path;
+	}
+	r = program_find(*word, &found, ret_reason);
+	if (r < 0)
+		return r;
 	free(*word);
 	*word = found;
-	if (stat(found, &st) < 0)
-		return reason_set(ret_reason, -errno, "%s: %s", found, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return reason_set(ret_reason, -EACCES, "%s is no program", found);
-	if (access(found, X_OK) < 0)
-		return reason_set(ret_reason, -EACCES,
-			"%s cannot be executed: chmod +x %s, or name its interpreter before it", found, found);
 	return 0;
 }
 

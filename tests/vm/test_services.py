@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from harness import marker, wait_until
+from harness import Result, marker, python, wait_until
 from machine import forwarded
 
 UNITS = ".config/systemd/user"
@@ -34,12 +34,27 @@ server.serve_forever()
 def project(vm):
     vm.agent.sh("mkdir -p project && cat > project/server.py", SERVER)
     yield
-    vm.agent.sh(f"cd {UNITS} && for u in *.service; do systemctl --user disable --now \"$u\"; rm -f \"$u\"; done; "
+    vm.agent.sh(f"cd {UNITS} && systemctl --user disable --now *.service; rm -f *.service; "
                 "systemctl --user daemon-reload; systemctl --user reset-failed; rm -r ~/project", timeout=TIME)
 
 
 def service(vm, *words, verb="service"):
     return vm.agent("cd project && creel " + " ".join(map(shlex.quote, (verb, *words))), timeout=TIME)
+
+
+# Several at a time: a list of words each, as JSON on stdin; what came of each, in that order.
+MANY = """import concurrent.futures, json, subprocess, sys
+def run(words):
+    done = subprocess.run(["creel", *words], cwd="project", capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+with concurrent.futures.ThreadPoolExecutor(5) as pool:
+    print(json.dumps(list(pool.map(run, json.load(sys.stdin)))))
+"""
+
+
+def many(vm, rows):
+    out = vm.agent(python(MANY), json.dumps([list(row) for row in rows]), timeout=TIME).ok().out
+    return [Result(rc, out.encode(), err.encode()) for rc, out, err in json.loads(out)]
 
 
 def create(vm, name, *words):
@@ -161,49 +176,52 @@ def test_broken_file(vm):
 
 # ---- refusals --------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("name", ["../x", "a b", "", "x" * 300, ".x", "a\nb", "\u00e9"])
-def test_names_that_are_none(vm, name):
-    refused(create(vm, name, "--", "true"), rc=2)
+def test_names_that_are_none(vm):
+    names = ["../x", "a b", "", "x" * 300, ".x", "a\nb", "\u00e9"]
+    for done in many(vm, [("service", "create", name, "--", "true") for name in names]):
+        refused(done, "name", rc=2)
 
 
-@pytest.mark.parametrize("words, text, rc", [
-    (("--port", "80", "--", "sleep", "9"), "3000-9000", 1),
-    (("--port", "70000", "--", "sleep", "9"), "65535", 2),
-    (("--port", "0", "--", "sleep", "9"), "65535", 2),
-    (("--", "no-such-command"), "command not found: no-such-command", 1),
-    (("--", "./server.py"), "cannot be executed", 1),
-    (("--dir", "/nope", "--", "sleep", "9"), "/nope", 1),
-    (("--health", "x", "--port", "3005", "--", "sleep", "9"), "begins with /", 2),
-    (("--ready-log", "(", "--", "sleep", "9"), "--ready-log", 2),
-    (("--restart", "maybe", "--", "sleep", "9"), "on-failure", 2),
-    (("--env", "1=2", "--", "sleep", "9"), "NAME=VALUE", 1),
-    (("--nope",), "no option", 2),
-    (("--",), "behind --", 2),
-    ((), "no such service yet", 1),
-])
-def test_refused_before_anything_is_written(vm, words, text, rc):
-    refused(create(vm, "never", *words), text, rc=rc)
+def test_refused_before_anything_is_written(vm):
+    rows = [
+        (("--port", "80", "--", "sleep", "9"), "3000-9000", 1),
+        (("--port", "70000", "--", "sleep", "9"), "65535", 2),
+        (("--port", "0", "--", "sleep", "9"), "65535", 2),
+        (("--", "no-such-command"), "no-such-command: command not found", 1),
+        (("--", "./server.py"), "cannot be executed", 1),
+        (("--dir", "/nope", "--", "sleep", "9"), "/nope", 1),
+        (("--health", "x", "--port", "3005", "--", "sleep", "9"), "begins with /", 2),
+        (("--ready-log", "(", "--", "sleep", "9"), "--ready-log", 2),
+        (("--restart", "maybe", "--", "sleep", "9"), "on-failure", 2),
+        (("--env", "1=2", "--", "sleep", "9"), "NAME=VALUE", 1),
+        (("--nope",), "no option", 2),
+        (("--",), "behind --", 2),
+        ((), "no such service yet", 1),
+    ]
+    for row, done in zip(rows, many(vm, [("service", "create", "never", *row[0]) for row in rows])):
+        refused(done, row[1], rc=row[2])
     assert vm.agent(f"ls {UNITS}/never.service").rc != 0
 
 
-@pytest.mark.parametrize("words, texts", [
-    (("--port", "3006", "--", "python3", "server.py", "127.0.0.1"), ("listens on 127.0.0.1 only", "0.0.0.0")),
-    (("--port", "3006", "--", "python3", "server.py", "0.0.0.0", "3007"), ("listens on port 3007 and not on 3006",)),
-    (("--port", "3006", "--health", "/bad", "--", "python3", "server.py"), ("GET /bad: answered 500",)),
-    (("--port", "3006", "--", "sleep", "1000"), ("did not listen on port 3006", "wrote nothing")),
-    (("--port", "3006", "--", "sh", "-c", "echo a last word; exit 7"), ("| a last word", "status 7")),
-    (("--port", "3006", "--", "sh", "-c", "kill -SEGV $$"), ("SIGSEGV",)),
-    (("--port", "3006", "--", "sh", "-c", "no-such-command"), ("status 127", "command not found")),
-    (("--port", "3006", "--", "python3", "server.py", "0.0.0.0", "80"), ("PermissionError", "3000-9000")),
-    (("--ready-log", "never said", "--", "sleep", "1000"), ("no line of its log matches never said",)),
-])
-def test_why_it_is_not_healthy(vm, words, texts):
+def test_why_it_is_not_healthy(vm):
     """Each is told, stopped, and not enabled."""
-    timeout = "8s" if "sleep" in words or "/bad" in words else "60s"
-    refused(service(vm, "create", "fails", "--timeout", timeout, *words), *texts)
-    assert vm.agent("systemctl --user is-active fails").text in ("inactive", "failed")
-    assert vm.agent("systemctl --user is-enabled fails").text == "disabled"
-    service(vm, "rm", "fails").ok()
+    rows = [
+        (("--port", "3011", "--", "python3", "server.py", "127.0.0.1"), ("listens on 127.0.0.1 only", "0.0.0.0")),
+        (("--port", "3012", "--timeout", "15s", "--", "python3", "server.py", "0.0.0.0", "3013"),
+         ("listens on port 3013 and not on 3012",)),
+        (("--port", "3014", "--timeout", "15s", "--health", "/bad", "--", "python3", "server.py"), ("GET /bad: answered 500",)),
+        (("--port", "3015", "--timeout", "3s", "--", "sleep", "1000"), ("did not listen on port 3015", "wrote nothing")),
+        (("--port", "3016", "--", "sh", "-c", "echo a last word; exit 7"), ("| a last word", "status 7")),
+        (("--port", "3017", "--", "sh", "-c", "kill -SEGV $$"), ("SIGSEGV",)),
+        (("--port", "3018", "--", "sh", "-c", "no-such-command"), ("status 127", "command not found")),
+        (("--port", "3019", "--", "python3", "server.py", "0.0.0.0", "80"), ("PermissionError", "3000-9000")),
+        (("--timeout", "3s", "--ready-log", "never said", "--", "sleep", "1000"), ("no line of its log matches never said",)),
+    ]
+    names = [f"fails{i}" for i in range(len(rows))]
+    for row, done in zip(rows, many(vm, [("service", "create", name, "--timeout", "60s", *row[0]) for name, row in zip(names, rows)])):
+        refused(done, *row[1])
+    assert not vm.agent("systemctl --user --no-legend list-units 'fails*' --state=active,activating").text
+    assert set(vm.agent(f"systemctl --user is-enabled {' '.join(names)}").text.split()) == {"disabled"}
 
 
 def test_port_that_is_taken(vm):
@@ -260,9 +278,8 @@ def test_serve_until_it_is_ended(vm, shared):
     wait_until(lambda: vm.agent(f"kill -0 {said['pid']}").rc != 0)
 
 
-@pytest.mark.parametrize("words, text, rc", [
-    (("nope",), "nope", 1), (("server.py",), "no folder", 1), ((), "which folder", 2), (("shared", "--port", "80"), "3000-9000", 1),
-    (("shared", "--port", "x"), "65535", 2), (("shared", "--background", "../x"), "slash", 2),
-])
-def test_serve_refuses(vm, shared, words, text, rc):
-    refused(service(vm, *words, verb="serve"), text, rc=rc)
+def test_serve_refuses(vm, shared):
+    rows = [(("nope",), "nope", 1), (("server.py",), "no folder", 1), ((), "which folder", 2), (("shared", "--port", "80"), "3000-9000", 1),
+            (("shared", "--port", "x"), "65535", 2), (("shared", "--background", "../x"), "slash", 2)]
+    for row, done in zip(rows, many(vm, [("serve", *row[0]) for row in rows])):
+        refused(done, row[1], rc=row[2])
