@@ -215,14 +215,17 @@ static int refuse_living(Manager *manager, const Start *start, Reason *ret_reaso
 {
 	_cleanup_job_ Job job = { 0 };
 	_cleanup_close_ int folder_fd = -EBADF;
-	char file[NAME_MAX_BYTES + 8];
+	char file[NAME_MAX_BYTES + 8], living[128];
 	Reason ignored;
 	pid_t pid;
 
-	if (job_find(manager, start->name, &job, &ignored) == 0 && !job_state_over(job.state))
+	if (job_find(manager, start->name, &job, &ignored) == 0 && !job_state_over(job.state)) {
+		if (job.unit.main_pid)
+			(void)snprintf(living, sizeof(living), "PID %d", (int)job.unit.main_pid);
 		return reason_set(ret_reason, -EEXIST,
-			"a job of that name is %s (PID %d); `creel job stop %s` ends it, or take another name",
-			job_state_name(job.state), (int)job.unit.main_pid, start->name);
+			"there is a job of that name (%s); `creel job stop %s` ends it, or take another name",
+			job.unit.main_pid ? living : job_words(&job, living, sizeof(living)), start->name);
+	}
 	folder_fd = folder_open(FOLDER_PIDS, false, &ignored);
 	(void)snprintf(file, sizeof(file), "%s.pid", start->name);
 	if (folder_fd >= 0 && pidfile_look(folder_fd, file, &pid) == PIDFILE_ALIVE)

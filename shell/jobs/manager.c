@@ -172,6 +172,9 @@ static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *
 
 const char *manager_status(Manager *manager)
 {
+	/* what came with the answers to calls waits to be looked at */
+	while (sd_bus_process(manager->bus, NULL) > 0)
+		continue;
 	return manager->status ? manager->status : "";
 }
 

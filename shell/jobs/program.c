@@ -36,6 +36,8 @@ static int here(const char *word, char **ret, Reason *ret_reason)
 		if (!folder)
 			return reason_set(ret_reason, -errno, "the folder that this is called in: %s", strerror(errno));
 	}
+	if (folder && strncmp(word, "./", 2) == 0)
+		word += 2;
 	*ret = folder ? str_format("%s/%s", folder, word) : strdup(word);
 	return *ret ? 0 : reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 }
