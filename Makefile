@@ -532,7 +532,7 @@ endef
 install: all
 	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
 	$(call put,0644,$(BUILD)/pam_creel.so:$(securitydir)/pam_creel.so)
-	$(Q)install -d '$(DESTDIR)$(crontabdir)' && ln -sf $(bindir)/creel '$(DESTDIR)$(crontabdir)/crontab'
+	$(Q)install -d '$(DESTDIR)$(crontabdir)' && ln -sf "$$(realpath -m --relative-to='$(crontabdir)' '$(bindir)/creel')" '$(DESTDIR)$(crontabdir)/crontab'
 	$(foreach f,$(script_files),$(call put,0755,$(f))$(newline)	)
 	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
