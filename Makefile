@@ -413,7 +413,7 @@ data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
@@ -545,7 +545,7 @@ endef
 install: all
 	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
 	$(call put,0644,$(BUILD)/pam_creel.so:$(securitydir)/pam_creel.so)
-	$(Q)install -d '$(DESTDIR)$(crontabdir)' && ln -sf $(bindir)/creel '$(DESTDIR)$(crontabdir)/crontab'
+	$(Q)install -d '$(DESTDIR)$(crontabdir)' && ln -sf "$$(realpath -m --relative-to='$(crontabdir)' '$(bindir)/creel')" '$(DESTDIR)$(crontabdir)/crontab'
 	$(foreach f,$(script_files),$(call put,0755,$(f))$(newline)	)
 	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)

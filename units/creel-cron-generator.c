@@ -81,7 +81,7 @@ static int generate_entry(int dir_fd, const CronEntry *entry, const CronPlace *p
 	int r;
 
 	r = cron_service_text(entry, place, &service);
-	if (r >= 0)
+	if (service)
 		r = put_file(dir_fd, cron_unit_name(entry->id, "service", name), service);
 	if (r >= 0 && entry->spec.reboot)
 		return booted ? want(dir_fd, "default.target", name) : 0;
@@ -89,7 +89,7 @@ static int generate_entry(int dir_fd, const CronEntry *entry, const CronPlace *p
 		r = cron_timer_text(entry, place, &timer);
 	if (r == -ENOENT)
 		return 0; /* a day that never comes */
-	if (r >= 0)
+	if (timer)
 		r = put_file(dir_fd, cron_unit_name(entry->id, "timer", name), timer);
 	return r < 0 ? r : want(dir_fd, "timers.target", name);
 }

@@ -231,7 +231,7 @@ static int rm_main(int argc, char **argv)
 		reason_tell("cron rm", argv[0], reason.text);
 		return EXIT_FAILURE;
 	}
-	after = without_lines(before, entry->name_line, entry->line);
+	after = before ? without_lines(before, entry->name_line, entry->line) : NULL;
 	if (!after) {
 		reason_tell("cron rm", argv[0], strerror(ENOMEM));
 		return EXIT_FAILURE;

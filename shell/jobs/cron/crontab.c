@@ -168,8 +168,9 @@ static int read_assignment(Reader *reader, const char *name, size_t n, const cha
 		return set_zone(reader, plain);
 	if (strcmp(shown, "LOGNAME") == 0 || strcmp(shown, "USER") == 0)
 		return 0; /* cron sets them itself */
-	if ((strcmp(shown, "SHELL") == 0 || strcmp(shown, "HOME") == 0) && *plain != '/') {
-		fault(reader, "%s: it must be an absolute path", shown);
+	if ((strcmp(shown, "SHELL") == 0 || strcmp(shown, "HOME") == 0) &&
+		(*plain != '/' || plain[strlen(plain) - 1] == '\\')) {
+		fault(reader, "%s: it must be an absolute path without a backslash at its end", shown);
 		return 0;
 	}
 	if (strcmp(shown, "MAILTO") == 0) {

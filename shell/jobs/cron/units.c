@@ -67,11 +67,12 @@ static void put_head(FILE *file, const CronEntry *entry, const CronPlace *place)
 	(void)fprintf(file,
 		"# made by creel-cron-generator from line %u of the crontab; crontab -e changes it\n[Unit]\n",
 		entry->line);
+	/* in parentheses: a backslash at its end would go on in the next line */
 	(void)fputs("Description=cron: ", file);
 	put_value(file, entry->expression);
-	(void)fputs("  ", file);
+	(void)fputs(" (", file);
 	put_value(file, entry->raw);
-	(void)fputs("\nDocumentation=man:creel-cron(1)\nSourcePath=", file);
+	(void)fputs(")\nDocumentation=man:creel-cron(1)\nSourcePath=", file);
 	put_value(file, place->source);
 	(void)fputs("\n", file);
 }
