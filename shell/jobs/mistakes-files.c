@@ -59,10 +59,8 @@ int mistakes_logs(const Scene *scene, Mistakes *ret)
 		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
 			(uint64_t)st.st_size <= most)
 			continue;
-		way_out = str_format(
-			"tail -n 1000 ~/logs/%s > ~/logs/%s.new && cat ~/logs/%s.new > ~/logs/%s; logs of creel job "
-			"keep a bound by themselves",
-			entry->d_name, entry->d_name, entry->d_name, entry->d_name);
+		way_out = str_format("truncate -s 0 ~/logs/%s empties it; logs of creel job keep a bound by themselves",
+			entry->d_name);
 		if (!way_out || mistakes_add(ret, way_out, "~/logs/%s has %s, and nothing bounds it", entry->d_name,
 					str_size((uint64_t)st.st_size, size, sizeof(size))) < 0)
 			return -ENOMEM;
@@ -102,17 +100,16 @@ static int look_at_version(int lib_fd, const char *version, Mistakes *ret)
 	if (!path)
 		return -ENOMEM;
 	while (dir && system_fd >= 0 && (entry = readdir(dir))) {
-		_cleanup_free_ char *way_out = NULL;
 		struct stat st;
 
 		if (!is_module(entry->d_name) || fstatat(system_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
-		way_out = str_format("pip uninstall it, and install it in the project: python3 -m venv .venv && . "
-				     ".venv/bin/activate");
-		if (!way_out || mistakes_add(ret, way_out,
-					"~/.local/lib/%s/site-packages/%s takes the place of the system's package for "
-					"every script",
-					version, entry->d_name) < 0)
+		if (mistakes_add(ret,
+			    "pip uninstall it, and install it in the project: python3 -m venv .venv && . "
+			    ".venv/bin/activate",
+			    "~/.local/lib/%s/site-packages/%s takes the place of the system's package for "
+			    "every script",
+			    version, entry->d_name) < 0)
 			return -ENOMEM;
 	}
 	return 0;
