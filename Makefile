@@ -276,7 +276,7 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp
+fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp jobs
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
@@ -315,6 +315,8 @@ fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_mcp_src := $(mcp_src) shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/result.c shell/bus/run.c $(base_src)
 fuzz_mcp_libs := jansson
 fuzz_mcp_ldlibs := -lm
+fuzz_jobs_src := $(jobs_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+fuzz_jobs_libs := jansson
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
