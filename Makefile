@@ -303,7 +303,7 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps
+fuzz_tests := crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
 fuzz_ps_src := shell/jobs/process.c shell/jobs/script-scan.c shell/jobs/where.c $(base_src)
 fuzz_crontab_src := $(cron_text_src) $(base_src)
 fuzz_unit_src := $(service_pure_src) $(base_src)
@@ -345,6 +345,8 @@ fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_mcp_src := $(mcp_src) shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/result.c shell/bus/run.c $(base_src)
 fuzz_mcp_libs := jansson
 fuzz_mcp_ldlibs := -lm
+fuzz_jobs_src := $(jobs_src) $(policy_src) shell/bus/run.c $(bus_client_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+fuzz_jobs_libs := jansson inih
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
@@ -416,7 +418,7 @@ data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel-job.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------

@@ -64,7 +64,9 @@ static JobState state_of_unit(const Unit *unit)
 
 static JobState state_of_record(const JobRecord *record)
 {
-	if (strcmp(record->result, "timeout") == 0)
+	/* systemd says the same of one that had to be killed because it did not heed `stop` */
+	if (strcmp(record->result, "timeout") == 0 && record->timeout_usec != UINT64_MAX &&
+		record->ended_usec - record->started_usec >= record->timeout_usec)
 		return JOB_TIMEOUT;
 	if (strcmp(record->result, "oom-kill") == 0)
 		return JOB_MEMORY;

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/jobs/folders.h"
+#include "shell/jobs/job.h"
+#include "shell/jobs/joblog.h"
 #include "shell/jobs/name.h"
 #include "shell/jobs/options.h"
+#include "shell/jobs/pidfile.h"
+#include "shell/jobs/program.h"
+#include "shell/jobs/screens.h"
 #include "shell/jobs/span.h"
 #include "shell/jobs/table.h"
 #include "tests/unit/unit.h"
@@ -212,6 +217,211 @@ static void test_tables(void **state)
 				    "longer-~    -  \xc3\xa4\n");
 }
 
+/* ---- jobs ---- */
+
+static void test_records(void **state)
+{
+	static const char *const bad[] = { "", "{", "[]", "{}", "{\"name\":\"\"}", "{\"name\":7,\"started_usec\":1}",
+		"{\"name\":\"a\",\"started_usec\":-1}", "{\"name\":\"a\",\"started_usec\":\"1\"}" };
+	_cleanup_job_record_ JobRecord record = { .name = "a",
+		.id = "17",
+		.restart = true,
+		.timeout_usec = UINT64_MAX,
+		.started_usec = 5,
+		.restarts = 2,
+		.pid = 99,
+		.result = "signal",
+		.exit_code = -1,
+		.signal = 9,
+		.memory_peak = 4096,
+		.cpu_usec = UINT64_MAX };
+	_cleanup_job_record_ JobRecord read = { 0 };
+	_cleanup_free_ char *text = NULL;
+	Reason reason;
+	size_t n;
+
+	assert_int_equal(strlist_add(&record.command, "sh"), 0);
+	assert_int_equal(strlist_add(&record.command, "\"\n\xc3\xa4"), 0);
+	text = job_record_text(&record, &n);
+	assert_non_null(text);
+	assert_int_equal(job_record_parse(text, n, &read, &reason), 0);
+	assert_string_equal(read.id, "17");
+	assert_int_equal(read.command.n, 2);
+	assert_string_equal(read.command.items[1], "\"\n\xc3\xa4");
+	assert_true(read.restart);
+	assert_true(read.timeout_usec == UINT64_MAX && read.cpu_usec == UINT64_MAX && read.memory_peak == 4096);
+	assert_int_equal(read.ended_usec, 0);
+	assert_int_equal(read.exit_code, -1);
+	assert_int_equal(read.signal, 9);
+	assert_int_equal(read.pid, 99);
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+		assert_int_equal(job_record_parse(bad[i], strlen(bad[i]), &read, &reason), -EINVAL);
+}
+
+static void test_statuses(void **state)
+{
+	Job job = { .record = { .exit_code = 7 }, .state = JOB_FAILED };
+	char words[128];
+
+	assert_int_equal(job_exit_status(&job), 7);
+	assert_string_equal(job_words(&job, words, sizeof(words)), "exit 7");
+	job.state = JOB_KILLED;
+	job.record.exit_code = -1;
+	job.record.signal = 9;
+	assert_int_equal(job_exit_status(&job), 137);
+	assert_string_equal(job_words(&job, words, sizeof(words)), "SIGKILL");
+	job.state = JOB_MEMORY;
+	assert_string_equal(job_words(&job, words, sizeof(words)), "out of memory");
+	job.state = JOB_TIMEOUT;
+	job.record.timeout_usec = 90 * USEC_PER_SEC;
+	assert_int_equal(job_exit_status(&job), 124);
+	assert_string_equal(job_words(&job, words, sizeof(words)), "time limit of 1m 30s");
+	job.state = JOB_LOST;
+	job.record.signal = 0;
+	assert_int_equal(job_exit_status(&job), 1);
+}
+
+static size_t size_of(int fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : (size_t)st.st_size;
+}
+
+static void test_logs(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX", line[] = "0123456789\n", bytes[64];
+	_cleanup_close_ int fd = -EBADF, read_fd = -EBADF;
+	Log log;
+
+	home_make(home, &fd);
+	assert_int_equal(log_begin(fd, "x.log", true, 100, &log), 0);
+	for (size_t i = 0; i < 100; i++) {
+		log_add(&log, line, sizeof(line) - 1);
+		assert_true(size_of(fd, "x.log") <= 100 && size_of(fd, "x.log.1") <= 100);
+	}
+	/* whole lines: nine of them are what fits */
+	assert_int_equal(size_of(fd, "x.log.1"), 99);
+	assert_int_equal(size_of(fd, "x.log"), 11);
+
+	/* one that fits nowhere is cut */
+	memset(bytes, 'a', sizeof(bytes));
+	for (size_t i = 0; i < 10; i++)
+		log_add(&log, bytes, sizeof(bytes));
+	assert_true(size_of(fd, "x.log") <= 100 && size_of(fd, "x.log.1") <= 100);
+
+	/* taken away: it is made again */
+	assert_int_equal(unlinkat(fd, "x.log", 0), 0);
+	log_add(&log, line, sizeof(line) - 1);
+	assert_int_equal(size_of(fd, "x.log"), 11);
+
+	/* nothing can be written: it is counted, and told when it can be again */
+	fd_close(log.fd);
+	log.fd = openat(fd, "x.log", O_RDONLY | O_CLOEXEC);
+	log_add(&log, bytes, 20);
+	assert_int_equal(log.lost, 20);
+	assert_int_equal(log.error, EBADF);
+	fd_close(log.fd);
+	log.fd = openat(fd, "x.log", O_WRONLY | O_APPEND | O_CLOEXEC);
+	log.max = 1000;
+	log_add(&log, line, sizeof(line) - 1);
+	assert_int_equal(log.lost, 0);
+	read_fd = openat(fd, "x.log", O_RDONLY | O_CLOEXEC);
+	assert_true(lseek(read_fd, 11, SEEK_SET) == 11);
+	assert_true(read(read_fd, bytes, 40) == 40);
+	assert_memory_equal(bytes, "\n[creel: 20 bytes were not written: ", 36);
+	log_end(&log);
+
+	/* the next job of that name */
+	assert_int_equal(log_begin(fd, "x.log", true, 100, &log), 0);
+	assert_true(size_of(fd, "x.log") == 0 && size_of(fd, "x.log.old") > 0 && size_of(fd, "x.log.1") == 0);
+	log_end(&log);
+	(void)unlinkat(fd, "x.log", 0);
+	(void)unlinkat(fd, "x.log.old", 0);
+	assert_int_equal(rmdir(home), 0);
+}
+
+static void pidfile_make(int fd, const char *text)
+{
+	_cleanup_close_ int file_fd = openat(fd, "x.pid", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(write(file_fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+static void test_pidfiles(void **state)
+{
+	static const char *const broken[] = { "", "x", "-1", "0", "99999999999", "1x" };
+	const struct timespec long_ago[] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char home[] = "/tmp/creel-jobs-XXXXXX", own[16];
+	_cleanup_close_ int fd = -EBADF;
+	pid_t pid;
+
+	home_make(home, &fd);
+	assert_int_equal(pidfile_look(fd, "x.pid", &pid), PIDFILE_NONE);
+	for (size_t i = 0; i < ELEMENTSOF(broken); i++) {
+		pidfile_make(fd, broken[i]);
+		assert_int_equal(pidfile_look(fd, "x.pid", &pid), PIDFILE_BROKEN);
+		assert_int_equal(pid, 0);
+	}
+	pidfile_make(fd, "2147483646\n");
+	assert_int_equal(pidfile_look(fd, "x.pid", &pid), PIDFILE_DEAD);
+	(void)snprintf(own, sizeof(own), "%d\n", (int)getpid());
+	pidfile_make(fd, own);
+	assert_int_equal(pidfile_look(fd, "x.pid", &pid), PIDFILE_ALIVE);
+	assert_int_equal(pid, getpid());
+	assert_int_equal(utimensat(fd, "x.pid", long_ago, 0), 0);
+	assert_int_equal(pidfile_look(fd, "x.pid", &pid), PIDFILE_REUSED);
+	(void)unlinkat(fd, "x.pid", 0);
+	assert_int_equal(rmdir(home), 0);
+}
+
+static void test_programs(void **state)
+{
+	_cleanup_free_ char *path = NULL, *self = NULL;
+	Reason reason;
+
+	assert_int_equal(setenv("PATH", "/nowhere::/usr/bin:/bin", 1), 0);
+	assert_int_equal(program_find("sh", &path, &reason), 0);
+	assert_non_null(strstr(path, "/bin/sh"));
+	assert_int_equal(program_find("no-such-program", &self, &reason), -ENOENT);
+	assert_non_null(strstr(reason.text, "no-such-program: command not found"));
+	assert_int_equal(program_find("/etc/passwd", &self, &reason), -EACCES);
+	assert_non_null(strstr(reason.text, "chmod +x"));
+	assert_int_equal(program_find("/etc", &self, &reason), -EISDIR);
+	assert_int_equal(program_find("", &self, &reason), -EINVAL);
+	assert_int_equal(program_self(&self, &reason), 0);
+	assert_true(self[0] == '/');
+}
+
+static void test_screens(void **state)
+{
+	static const char text[] =
+		"There are screens on:\r\n"
+		"\t1234.work\t(02/22/26 13:05:00)\t(Detached)\r\n"
+		"\t99.a.b\t(Attached)\n"
+		"\t7.gone\t(02/22/26 13:05:00)\t(Dead ?\?\?)\n"
+		"\t.x\t(Detached)\n\t12.\t(Detached)\n\t12345678901.x\t(Detached)\n\tx.y\t(Detached)\n"
+		"Remove dead screens with 'screen -wipe'.\n3 Sockets in /run/screen/S-agent.\n";
+	_cleanup_screens_ Screens screens = { 0 }, none = { 0 };
+	Reason reason;
+
+	assert_int_equal(screens_parse("No Sockets found in /run/screen/S-agent.\n\n", &none), 0);
+	assert_int_equal(none.n, 0);
+	assert_int_equal(screens_parse(text, &screens), 0);
+	assert_int_equal(screens.n, 3);
+	assert_string_equal(screens.items[0].name, "work");
+	assert_int_equal(screens.items[0].pid, 1234);
+	assert_int_equal(screens.items[0].state, SCREEN_DETACHED);
+	assert_string_equal(screens.items[1].name, "a.b");
+	assert_string_equal(screens.items[1].socket, "99.a.b");
+	assert_int_equal(screens.items[1].state, SCREEN_ATTACHED);
+	assert_int_equal(screens.items[2].state, SCREEN_DEAD);
+	assert_ptr_equal(screens_find(&screens, "work", &reason), &screens.items[0]);
+	assert_ptr_equal(screens_find(&screens, "99", &reason), &screens.items[1]);
+	assert_ptr_equal(screens_find(&screens, "7.gone", &reason), &screens.items[2]);
+	assert_null(screens_find(&screens, "wor", &reason));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +430,12 @@ int main(void)
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_statuses),
+		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_pidfiles),
+		cmocka_unit_test(test_programs),
+		cmocka_unit_test(test_screens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

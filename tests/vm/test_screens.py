@@ -19,7 +19,7 @@ def test_start_list_attach_stop(vm):
     assert set(found) == {"work", "hand", "workshop"} and {s["state"] for s in found.values()} == {"detached"}, found
     assert found["work"] == one and str(one["pid"]) in vm.agent.sh("screen -ls | cat")
     with Terminal(vm.agent.argv("creel screen attach workshop", options=["-tt"])) as terminal:
-        terminal.expect(r"\$ ")
+        terminal.expect(r"\$")
         terminal.line("echo in-$((40+2))")
         terminal.expect("in-42")
         assert screens(vm)["workshop"]["state"] == "attached"
