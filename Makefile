@@ -14,6 +14,7 @@
 #   make runs        runs by the keeper's own sources, on a cgroup tree of this machine; as root
 #   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make cron        when entries of a crontab start, beside Debian's cron and others; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
@@ -38,8 +39,12 @@ sbindir := $(PREFIX)/sbin
 libexecdir := $(PREFIX)/libexec/creel
 datadir := $(PREFIX)/share/creel
 mandir := $(PREFIX)/share/man
+completionsdir := $(PREFIX)/share/bash-completion/completions
 unitdir := $(PREFIX)/lib/systemd/system
 generatordir := $(PREFIX)/lib/systemd/system-generators
+usergeneratordir := $(PREFIX)/lib/systemd/user-generators
+# before /usr/bin in everybody's PATH; who is no agent gets the crontab that is there
+crontabdir := /usr/local/bin
 sysusersdir := $(PREFIX)/lib/sysusers.d
 tmpfilesdir := $(PREFIX)/lib/tmpfiles.d
 
@@ -58,7 +63,7 @@ hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 	     $(if $(findstring address,$(SANITIZE)),-DCREEL_ADDRESS_SANITIZER)
 all_cflags := -std=gnu17 -D_GNU_SOURCE -I. $(warnings) $(hardening) -fvisibility=hidden \
 	      -DCREEL_LIBEXECDIR='"$(libexecdir)"' -DCREEL_DATADIR='"$(datadir)"' \
-	      -DCREEL_BPF_DIR='"$(abspath $(BUILD))/shell/enforce"' -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
+	      -DCREEL_BPF_DIR='"$(abspath $(BUILD))/shell/enforce"' -DCREEL_UNITDIR='"$(unitdir)"' -DCREEL_BINDIR='"$(bindir)"' -DCREEL_VERSION='"$(VERSION)"' $(CFLAGS)
 # a sanitizer needs its shared library
 static_ldflags = $(if $(SANITIZE),,-static-pie) $(if $(SANITIZE),$(all_ldflags),$(filter-out -pie,$(all_ldflags)))
 all_ldflags := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
@@ -89,10 +94,26 @@ run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/lang
 audit_src := shell/audit/record.c
 audit_read_src := shell/audit/read.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
-mcp_src := $(foreach f,call files message resources tools version,shell/tools/mcp-$(f).c)
-tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
+mcp_src := $(foreach f,call files living message resources tools version,shell/tools/mcp-$(f).c)
+tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
+jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
+# what is built upon it, a line a verb
+jobs_src := $(jobs_base_src)
+# what a crontab says: pure, and its file
+cron_text_src := $(foreach f,crontab schedule spec units zone,shell/jobs/cron/$(f).c) shell/jobs/name.c shell/jobs/reason.c \
+		 shell/tools/clean.c shell/tools/unicode.c
+cron_store_src := shell/jobs/cron/store.c shell/jobs/folders.c
+cron_src := $(foreach f,cron-add cron-command cron-list cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
+jobs_src += $(cron_src)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
+service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
+service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
+		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
+jobs_src += $(filter-out $(jobs_src),$(service_src))
+ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)
+jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
@@ -131,7 +152,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
+programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -166,6 +187,9 @@ creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base
 creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
 
+creel-cron-generator_src := units/creel-cron-generator.c units/unit-dir.c $(sort $(cron_text_src) $(cron_store_src)) $(base_src)
+creel-cron-generator_dir := $(usergeneratordir)
+
 creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 creelctl_libs := libsystemd inih
 creelctl_dir := $(sbindir)
@@ -183,7 +207,7 @@ pam_creel_ldlibs := -lpam
 securitydir := $(PREFIX)/lib/$(shell gcc -print-multiarch)/security
 
 creel_src := shell/creel.c $(tools_src) shell/bus/run.c $(bus_client_src) $(policy_src) $(base_src)
-creel_src += $(render_command_src) $(render_src)
+creel_src += $(render_command_src) $(render_src) $(jobs_src)
 creel_libs := libsystemd jansson inih
 creel_ldlibs := -lm
 creel_dir := $(bindir)
@@ -196,7 +220,8 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_package test_shelf
+unit_tests += test_cron test_package test_shelf test_jobs test_service test_ps
+test_cron_src := $(cron_text_src) $(base_src)
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -258,19 +283,30 @@ test_run_libs := libsystemd
 test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
+unit_tests += test_child
+test_child_src := shell/tools/child.c $(base_src)
+test_child_libs := libsystemd
 test_tools_src := $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
 test_tools_libs := libsystemd jansson
 test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
 test_collect_src := $(collect_src) shell/bus/run.c $(base_src)
 test_collect_libs := libsystemd libcrypto
+test_jobs_src := $(jobs_src) $(policy_src) shell/bus/run.c $(bus_client_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+test_jobs_libs := libsystemd inih jansson
+test_service_src := $(service_pure_src) $(base_src)
+test_ps_src := $(test_jobs_src)
+test_ps_libs := libsystemd jansson inih
 test_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 test_calls_src := $(confine_src) $(policy_src) $(base_src)
 test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp
+fuzz_tests := crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
+fuzz_ps_src := shell/jobs/process.c shell/jobs/script-scan.c shell/jobs/where.c $(base_src)
+fuzz_crontab_src := $(cron_text_src) $(base_src)
+fuzz_unit_src := $(service_pure_src) $(base_src)
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
@@ -309,11 +345,13 @@ fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_mcp_src := $(mcp_src) shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/result.c shell/bus/run.c $(base_src)
 fuzz_mcp_libs := jansson
 fuzz_mcp_ldlibs := -lm
+fuzz_jobs_src := $(jobs_src) $(policy_src) shell/bus/run.c $(bus_client_src) shell/tools/clean.c shell/tools/jsontext.c shell/tools/unicode.c $(base_src)
+fuzz_jobs_libs := jansson inih
 fuzz_sftp_src := sshd-sub/sftp-window.c $(base_src)
 
 # ---- layers: who may include whom; `make check-layers` reads this ------------------------------------------------
 layers := sshd-sub units shell shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run \
-	  shell/keeper shell/operator shell/enforce shell/tools shell/collect tests
+	  shell/keeper shell/operator shell/enforce shell/tools shell/jobs shell/collect tests
 may_shell/base :=
 may_shell/policy := shell/base
 may_shell/bus := shell/base
@@ -326,18 +364,19 @@ may_shell/collect := shell/base shell/bus
 may_shell/operator := shell/base shell/policy shell/bus shell/audit
 may_shell/enforce := shell/base shell/policy
 may_shell/tools := shell/base shell/bus
-may_shell := shell/enforce shell/tools shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
+may_shell/jobs := shell/base shell/bus shell/policy shell/session shell/run shell/tools
+may_shell := shell/enforce shell/tools shell/jobs shell/operator shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 may_sshd-sub := shell/base shell/bus shell/confine shell/audit
-may_units := shell/base shell/policy
-may_tests := shell/enforce shell/tools shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
+may_units := shell/base shell/policy shell/jobs
+may_tests := shell/enforce shell/tools shell/jobs shell/operator sshd-sub units shell shell/keeper shell/base shell/policy shell/bus shell/audit shell/session shell/confine shell/run shell/collect
 # outside libraries: header prefix -> the folders that own it
 owned_headers := jansson.h libssh/ ini.h security/ systemd/sd-bus.h systemd/sd-journal.h openssl/ bpf/
-owner_jansson.h := shell/tools tests
+owner_jansson.h := shell/tools shell/jobs tests
 owner_libssh/ := sshd-sub tests
 owner_ini.h := shell/policy
 owner_security/ := shell/session shell
-owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
-owner_systemd/sd-journal.h := shell/audit
+owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell/jobs shell sshd-sub tests
+owner_systemd/sd-journal.h := shell/audit shell/jobs
 owner_openssl/ := sshd-sub shell/collect tests
 owner_bpf/ := shell/enforce
 
@@ -373,12 +412,13 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
+data_files += $(foreach f,creel crontab,shell/completion/creel.bash:$(completionsdir)/$(f))
 # what is handed to pip and npm, and who fetches for them
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
-data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
+man_pages := $(foreach p,creel.1 creel-job.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
@@ -439,6 +479,13 @@ $(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
 # what it costs to execute code, one way beside the other
 bench-runs_src := tests/bench/bench-ways.c $(bus_client_src) shell/bus/run.c $(base_src)
 $(eval $(call test_rules,bench-runs,tests/bench/bench-runs.c,libsystemd))
+# what creel makes of a crontab, for oracles; and the clock that one of them lives by
+starts_src := $(cron_text_src) $(base_src)
+$(eval $(call test_rules,starts,tests/cron/starts.c,libsystemd))
+$(BUILD)/tests/clock.so: tests/cron/clock.c Makefile $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE -O2 $(warnings) -fPIC -shared -o $@ $<
 # what the VM's tests run through each door; static, so that it starts wherever it is copied to
 probe_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/vm/probe/*.c)))
 $(BUILD)/tests/probe: $(probe_obj)
@@ -503,12 +550,17 @@ endef
 install: all
 	$(foreach p,$(programs),$(call put,0755,$(BUILD)/$(p):$($(p)_dir)/$(p))$(newline)	)
 	$(call put,0644,$(BUILD)/pam_creel.so:$(securitydir)/pam_creel.so)
+	$(Q)install -d '$(DESTDIR)$(crontabdir)' && ln -sf "$$(realpath -m --relative-to='$(crontabdir)' '$(bindir)/creel')" '$(DESTDIR)$(crontabdir)/crontab'
 	$(foreach f,$(script_files),$(call put,0755,$(f))$(newline)	)
 	$(foreach f,$(unit_files),$(call put,0644,$(BUILD)/units/$(f))$(newline)	)
 	$(foreach f,$(data_files) $(man_pages),$(call put,0644,$(f))$(newline)	)
 
 # ---- tests that run here -------------------------------------------------------------------------------------------
-.PHONY: unit fuzz-corpora front runs tools drivers
+.PHONY: unit fuzz-corpora front runs tools drivers cron
+# when entries of a crontab start, beside Debian's cron under a clock of its own, croniter and systemd-analyze; as root
+cron: $(BUILD)/tests/starts $(BUILD)/tests/clock.so
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/cron
+
 # the drivers of runs and sessions, with the interpreters of this machine
 drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
@@ -569,9 +621,9 @@ clean:
 	rm -rf $(BUILD)
 
 # ---- checks of the sources -------------------------------------------------------------------------------------------
-c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
+c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] shell/*/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
-shell_scripts := shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := shell/completion/creel.bash shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers

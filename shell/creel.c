@@ -2,6 +2,7 @@
 /* creel: the agent's command. It holds no privilege: what it shows and does, the agent's keeper told it and does. */
 #include "shell/bus/limit.h"
 #include "shell/bus/run.h"
+#include "shell/jobs/commands.h"
 #include "shell/policy/policy.h"
 #include "shell/tools/commands.h"
 
@@ -22,11 +23,49 @@ static const struct {
 	{ "run", run_command, "FILE|- [OPTIONS] [-- ARGUMENTS]",
 		"runs a script: Python, JavaScript, TypeScript or Bash; its options: creel run --help" },
 	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
+	{ "ps", ps_main, "[--json] [--watch]",
+		"all that runs: logins, jobs, screens, services, cron, strays; creel ps --help" },
+	{ "stop", ps_stop_main, "[--kind KIND] NAME|PID", "ends one of them" },
+	{ "logs", ps_logs_main, "[-f] [-n LINES] NAME|PID", "what one of them wrote" },
+	{ "status", resource_status_main, "[--json]",
+		"what you use of what you may use, who uses most, what is nearly full" },
+	{ "doctor", mistakes_main, "[--json]",
+		"usual mistakes: servers that nobody reaches, dead PID files, logs that grow, ..." },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
+	{ "service", service_main, "create|list|status|logs|start|restart|stop|rm ...",
+		"servers that stay: creel service --help" },
+	{ "serve", serve_main, "DIR [--port P] [--background NAME]", "shares a folder for download" },
 	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
 	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",
 		"a run's result (creel run --json) as a message" },
+	{ "job", job_main, "start NAME -- COMMAND... | list | status | logs | stop | wait | rm",
+		"commands that outlive the session; its options: creel job --help" },
+	{ "cron", cron_main, "add 'SCHEDULE' SCRIPT | list | next | run | logs | rm",
+		"entries of the crontab; its options: creel cron --help" },
+	{ "screen", screen_main, "start NAME [-- COMMAND...] | list | attach | stop",
+		"terminals that outlive the session: screen(1); its options: creel screen --help" },
 	{ "mcp", mcp_command, "", "a server of the Model Context Protocol, on stdin and stdout" },
+};
+
+/* creel COMMAND --help, of commands that do not say it themselves. Completion reads the lines that begin with "creel". */
+static const struct {
+	const char *name, *text;
+} details[] = {
+	{ "sessions", "usage: creel sessions [--json]\n"
+		      "       creel sessions reset [LANGUAGE] NAME\n"
+		      "  --json   an array of objects: name, language, state, since, idle_ms, memory\n"
+		      "  reset    ends one; LANGUAGE is python where none is named\n" },
+	{ "limits", "usage: creel limits [--json]\n"
+		    "  --json   an array of objects: name, unit, limit, used, origin\n" },
+	{ "exec-server", "usage: creel exec-server\n"
+			 "creel-exec-server(7) has its messages\n" },
+	{ "render", "usage: creel render --channel discord|telegram|slack|whatsapp|plain [OPTIONS] [FILE|-]\n"
+		    "  --channel      what it is written for: one message, within its limit\n"
+		    "  --code FILE    shows the code, too\n"
+		    "  --lang NAME    what the code is written in\n"
+		    "  --full FILE    where all of an output is written that is too long\n" },
+	{ "mcp", "usage: creel mcp\n"
+		 "creel-mcp(7) has its tools and resources\n" },
 };
 
 static void print_help(FILE *file)
@@ -35,8 +74,13 @@ static void print_help(FILE *file)
 	for (size_t i = 0; i < ELEMENTSOF(commands); i++)
 		(void)fprintf(file, "  creel %s%s%s\n      %s\n", commands[i].name, *commands[i].words ? " " : "",
 			commands[i].words, commands[i].help);
-	(void)fprintf(file, "  creel help | --version\n"
-			    "see creel(1)\n");
+	(void)fprintf(file, "  creel help [COMMAND] | --version\n"
+			    "`creel COMMAND --help` says more of each; see creel(1)\n");
+}
+
+static bool asks_for_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 static int limits_main(int argc, char **argv)
@@ -94,21 +138,56 @@ static int mcp_command(int argc, char **argv)
 	return mcp_main(policy ? policy->workspace : "workspace", policy ? policy->output_dir : "workspace/output");
 }
 
+static const char *details_of(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTSOF(details); i++)
+		if (strcmp(name, details[i].name) == 0)
+			return details[i].text;
+	return NULL;
+}
+
+/* The command of that name, with the words behind it. */
+static int command_run(const char *name, int argc, char **argv)
+{
+	const char *text = argc > 0 && asks_for_help(argv[0]) ? details_of(name) : NULL;
+
+	if (text) {
+		(void)fputs(text, stdout);
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	for (size_t i = 0; i < ELEMENTSOF(commands); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].main(argc, argv);
+	(void)fprintf(stderr, "creel: unknown command; `creel help` lists them all\n");
+	return EXIT_USAGE;
+}
+
+/* Called by that name, it is crontab. */
+static bool is_crontab(const char *name)
+{
+	const char *slash = name ? strrchr(name, '/') : NULL;
+
+	return name && strcmp(slash ? slash + 1 : name, "crontab") == 0;
+}
+
 int main(int argc, char **argv)
 {
-	for (size_t i = 0; argc >= 2 && i < ELEMENTSOF(commands); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].main(argc - 2, argv + 2);
-	if (argc == 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)) {
+	char *help[] = { (char *)"--help", NULL };
+
+	if (is_crontab(argv[0]))
+		return crontab_main(argc, argv);
+	if (argc == 3 && strcmp(argv[1], "help") == 0)
+		return command_run(argv[2], 1, help);
+	if (argc == 2 && (strcmp(argv[1], "help") == 0 || asks_for_help(argv[1]))) {
 		print_help(stdout);
-		return EXIT_SUCCESS;
+		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		(void)printf("creel %s\n", CREEL_VERSION);
 		return EXIT_SUCCESS;
 	}
-	if (argc >= 2)
-		(void)fprintf(stderr, "creel: unknown command\n");
+	if (argc > 1)
+		return command_run(argv[1], argc - 2, argv + 2);
 	print_help(stderr);
 	return EXIT_USAGE;
 }

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
@@ -322,6 +323,24 @@ static int remove_user(Add *add, Reason *ret_reason)
 	return r && getpwnam(add->agent.name) ? r : 0;
 }
 
+/* What agents redirect into and write to without making it first. */
+static const char *const home_folders[] = { "data", "logs", "output", "pids", "scripts" };
+
+/* git commits nothing for a user without a name and an address. What /etc/skel brought stays. */
+static int write_gitconfig(const Add *add, int home_fd)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char host[HOST_NAME_MAX + 1] = "";
+
+	if (gethostname(host, sizeof(host)) < 0)
+		return errno;
+	fd = openat(home_fd, ".gitconfig", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? 0 : errno;
+	return dprintf(fd, "[user]\n\tname = %s\n\temail = %s@%s\n", add->agent.name, add->agent.name, host) < 0 ? errno
+														 : 0;
+}
+
 /* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights.
  */
 static int write_home(const Add *add)
@@ -348,7 +367,10 @@ static int write_home(const Add *add)
 	if (add->policy->workspace[0] != '/' && !strchr(add->policy->workspace, '/') &&
 		mkdirat(home_fd, add->policy->workspace, 0755) < 0 && errno != EEXIST)
 		return errno;
-	return 0;
+	for (size_t i = 0; i < ELEMENTSOF(home_folders); i++)
+		if (mkdirat(home_fd, home_folders[i], 0755) < 0 && errno != EEXIST)
+			return errno;
+	return write_gitconfig(add, home_fd);
 }
 
 static int fill_home(Add *add, Reason *ret_reason)

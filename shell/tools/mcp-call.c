@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A call of a tool, or NULL: memory is out. */
-static McpCall *tool_call_new(McpRequest *request, const McpTool *tool)
+McpCall *tool_call_new(McpRequest *request, const McpTool *tool)
 {
 	McpCall *call = call_new(request);
 
@@ -21,7 +21,7 @@ static McpCall *tool_call_new(McpRequest *request, const McpTool *tool)
 }
 
 /* What was asked of the program failed at once: answered now. */
-static json_t *tool_call_refused(McpRequest *request, McpCall *call, const char *why)
+json_t *tool_call_refused(McpRequest *request, McpCall *call, const char *why)
 {
 	const McpTool *tool = call->tool;
 
@@ -184,8 +184,7 @@ void mcp_call_output(McpCall *call, const char *bytes, size_t n)
 	}
 }
 
-/* Consumes both. */
-static int call_answer(McpCall *call, json_t *result)
+int call_answer(McpCall *call, json_t *result)
 {
 	Mcp *mcp = call->mcp;
 

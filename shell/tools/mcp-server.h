@@ -100,6 +100,7 @@ json_t *tool_failure(const McpTool *tool, McpVersion version, const char *why);
 
 /* mcp-call.c */
 json_t *method_tools_call(McpRequest *request);
+int call_answer(McpCall *call, json_t *result); /* consumes both; 0 or -ENOMEM */
 
 /* mcp-resources.c */
 json_t *method_resources_list(McpRequest *request);

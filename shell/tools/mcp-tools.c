@@ -6,14 +6,6 @@
 
 #include <string.h>
 
-#define ARGUMENT(key, kind, member, ...)                                         \
-	{                                                                        \
-		.field = { key, kind, offsetof(ToolInput, member) }, __VA_ARGS__ \
-	}
-#define REQUIRED(key, kind, member, ...)                                               \
-	{                                                                              \
-		.field = { key, kind, offsetof(ToolInput, member), true }, __VA_ARGS__ \
-	}
 #define TIMEOUT                                                                                                       \
 	ARGUMENT("timeout", FIELD_TIME, timeout_usec,                                                                 \
 		.description = "Timeout in seconds (default 30, max 120, unless the agent's policy says otherwise). " \
@@ -24,9 +16,6 @@
 			       "a new one.")
 #define LANGUAGES "python javascript typescript bash"
 #define FOLDERS "workspace output runs"
-
-#define STRING_OR_NULL "{\"type\": [\"string\", \"null\"]}"
-#define COUNT "{\"type\": \"integer\", \"minimum\": 0}"
 
 static const char run_schema[] =
 	"{\"type\": \"object\", \"properties\": {"
@@ -175,11 +164,22 @@ static const McpTool tools[] = {
 		.call = tool_sessions },
 };
 
+/* NULL behind the last. */
+static const McpTool *tool_at(size_t i)
+{
+	if (i < ELEMENTSOF(tools))
+		return &tools[i];
+	i -= ELEMENTSOF(tools);
+	return i < living_tools_n ? &living_tools[i] : NULL;
+}
+
 const McpTool *tool_find(const char *name)
 {
-	for (size_t i = 0; i < ELEMENTSOF(tools); i++)
-		if (strcmp(tools[i].name, name) == 0)
-			return &tools[i];
+	const McpTool *tool;
+
+	for (size_t i = 0; (tool = tool_at(i)); i++)
+		if (strcmp(tool->name, name) == 0)
+			return tool;
 	return NULL;
 }
 
@@ -287,12 +287,13 @@ static json_t *tool_json(const McpTool *tool, McpVersion version)
 json_t *method_tools_list(McpRequest *request)
 {
 	_cleanup_json_ json_t *list = NULL;
+	const McpTool *tool;
 
 	if (json_object_get(request->params, "cursor"))
 		return request_fail(request, MCP_INVALID_PARAMS, NULL, "tools/list: there is one page, and no cursor");
 	list = json_array();
-	for (size_t i = 0; i < ELEMENTSOF(tools); i++)
-		if (json_array_append_new(list, tool_json(&tools[i], request->version)) < 0)
+	for (size_t i = 0; (tool = tool_at(i)); i++)
+		if (json_array_append_new(list, tool_json(tool, request->version)) < 0)
 			return NULL;
 	return json_pack("{s:O}", "tools", list);
 }
@@ -337,6 +338,7 @@ int input_read(const McpTool *tool, const json_t *arguments, ToolInput *ret, cha
 void input_done(ToolInput *input)
 {
 	free(TAKE_PTR(input->arguments));
+	free(TAKE_PTR(input->environment));
 }
 
 /* The same as text, for clients that know no structured content, and for models that are shown only the text. */

@@ -25,12 +25,13 @@
 
 typedef struct Server Server;
 
-/* What the keeper does for a call. It outlives the call where that was cancelled. */
+/* What is done for a call, mostly by the keeper. It outlives the call where that was cancelled. */
 typedef struct Job {
 	struct Job *next;
 	Server *server;
 	McpCall *call;  /* NULL: nobody waits */
-	ClientRun *run; /* NULL: another call of the keeper's */
+	ClientRun *run; /* NULL: another call of the keeper's, or a verb */
+	Child *child;   /* a verb of creel's own: no keeper's affair */
 } Job;
 
 struct Server {
@@ -136,15 +137,30 @@ static void on_reset(void *userdata, sd_bus_message *reply, const char *why)
 		server_fail(server, reply ? mcp_call_reset(call) : mcp_call_failed(call, why));
 }
 
-/* Runs were told before; calls of other kinds are not. */
+static void on_verb(void *userdata, const ChildEnd *end)
+{
+	Job *job = userdata;
+	Server *server = job->server;
+	McpCall *call = job_end(job);
+
+	if (call)
+		server_fail(server, mcp_call_verb(call, end));
+}
+
+/* Runs were told before; calls of other kinds are not, and verbs go on. */
 static void on_gone(void *userdata)
 {
 	Server *server = userdata;
+	Job *next;
 
 	server->client = client_free(server->client);
-	while (server->jobs) {
-		McpCall *call = job_end(server->jobs);
+	for (Job *job = server->jobs; job; job = next) {
+		McpCall *call;
 
+		next = job->next;
+		if (job->child)
+			continue;
+		call = job_end(job);
 		if (call)
 			server_fail(server, mcp_call_failed(call, "the keeper ended the connection"));
 	}
@@ -232,6 +248,27 @@ static int hook_reset(void *userdata, McpCall *call, const char *language, const
 	return hook_failed(job, r, why, why_size);
 }
 
+/* This program again: a verb is tried and tested alone, and what goes wrong in it ends with it. */
+static int hook_verb(
+	void *userdata, McpCall *call, const StrList *words, uint64_t timeout_usec, char *why, size_t why_size)
+{
+	Server *server = userdata;
+	_cleanup_free_ char **argv = calloc(words->n + 2, sizeof(*argv));
+	Job *job = NULL;
+	int r;
+
+	if (!argv)
+		return hook_failed(NULL, -ENOMEM, why, why_size);
+	argv[0] = program_invocation_short_name;
+	memcpy(argv + 1, words->items, words->n * sizeof(*argv));
+	r = job_new(server, call, &job);
+	if (r >= 0)
+		r = child_start(server->event, "/proc/self/exe", argv, timeout_usec, on_verb, job, &job->child);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->timer, SD_EVENT_ON);
+	return hook_failed(job, r, why, why_size);
+}
+
 static void hook_stop(void *userdata, McpCall *call)
 {
 	Job *job = mcp_call_get(call);
@@ -241,10 +278,17 @@ static void hook_stop(void *userdata, McpCall *call)
 	job->call = NULL;
 	if (job->run)
 		client_stop(job->run);
+	if (job->child)
+		child_stop(job->child);
 }
 
 static const McpHooks hooks = {
-	.send = hook_send, .run = hook_run, .sessions = hook_sessions, .reset = hook_reset, .stop = hook_stop
+	.send = hook_send,
+	.run = hook_run,
+	.sessions = hook_sessions,
+	.reset = hook_reset,
+	.verb = hook_verb,
+	.stop = hook_stop,
 };
 
 /* ---- input and output ---- */
@@ -371,8 +415,10 @@ static void server_done(Server *server)
 {
 	server->mcp = mcp_free(server->mcp);
 	server->client = client_free(server->client);
-	while (server->jobs)
+	while (server->jobs) {
+		server->jobs->child = child_free(server->jobs->child);
 		(void)job_end(server->jobs);
+	}
 	server->writer = line_writer_free(server->writer);
 	line_reader_done(&server->reader);
 	sd_event_source_disable_unref(server->input);

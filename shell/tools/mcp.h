@@ -12,7 +12,9 @@
  */
 #pragma once
 
+#include "shell/base/str.h"
 #include "shell/bus/run.h"
+#include "shell/tools/child.h"
 #include "shell/tools/jsontext.h"
 
 #define MCP_CALLS_MAX RUNS_MAX           /* calls of tools that are not answered yet */
@@ -26,8 +28,8 @@ typedef struct McpCall McpCall;
 
 /*
  * What is asked of the program. A call that was handed out is answered once, by one of the mcp_call_ functions below, unless
- * stop() took it back; it must not be touched after that. run(), sessions() and reset() return 0, or a negative errno with
- * the reason in `why`: then nothing was asked for.
+ * stop() took it back; it must not be touched after that. run(), sessions(), reset() and verb() return 0, or a negative errno
+ * with the reason in `why`: then nothing was asked for.
  */
 typedef struct McpHooks {
 	void (*send)(void *userdata, const json_t *message);
@@ -35,6 +37,9 @@ typedef struct McpHooks {
 		size_t why_size);
 	int (*sessions)(void *userdata, McpCall *call, char *why, size_t why_size);
 	int (*reset)(void *userdata, McpCall *call, const char *language, const char *name, char *why, size_t why_size);
+	/* one of creel's own verbs, with its words behind the program's name; the call has its time limit */
+	int (*verb)(
+		void *userdata, McpCall *call, const StrList *words, uint64_t timeout_usec, char *why, size_t why_size);
 	void (*stop)(void *userdata, McpCall *call); /* what it does ends; nothing more is told of it */
 } McpHooks;
 
@@ -73,4 +78,5 @@ void mcp_call_output(McpCall *call, const char *bytes, size_t n);
 _must_check_ int mcp_call_result(McpCall *call, json_t *result);
 _must_check_ int mcp_call_sessions(McpCall *call, json_t *sessions); /* an array */
 _must_check_ int mcp_call_reset(McpCall *call);
+_must_check_ int mcp_call_verb(McpCall *call, const ChildEnd *end);
 _must_check_ int mcp_call_failed(McpCall *call, const char *why); /* a sentence */

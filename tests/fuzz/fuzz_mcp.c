@@ -76,6 +76,15 @@ static int hook_reset(void *userdata, McpCall *call, const char *language, const
 	return wait_for(call, why, why_size);
 }
 
+/* Words of the client's are values of options, or stand behind "--". */
+static int hook_verb(
+	void *userdata, McpCall *call, const StrList *words, uint64_t timeout_usec, char *why, size_t why_size)
+{
+	if (!words->n || !timeout_usec)
+		__builtin_trap();
+	return wait_for(call, why, why_size);
+}
+
 static void hook_stop(void *userdata, McpCall *call)
 {
 	for (size_t i = 0; i < waiting.n; i++)
@@ -104,6 +113,15 @@ static void finish_one(char how)
 		return;
 	call = waiting.calls[0];
 	memmove(&waiting.calls[0], &waiting.calls[1], --waiting.n * sizeof(*waiting.calls));
+	if (how == '3' || how == '4') {
+		const ChildEnd end = {
+			.status = how == '4', .out = "[1]\n", .out_n = 4, .err = "x: \xff\n", .err_n = 5
+		};
+
+		if (mcp_call_verb(call, &end) != 0)
+			__builtin_trap();
+		return;
+	}
 	if (how == '2') {
 		if (mcp_call_failed(call, "gone") != 0)
 			__builtin_trap();
@@ -115,7 +133,7 @@ static void finish_one(char how)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static const McpHooks hooks = { hook_send, hook_run, hook_sessions, hook_reset, hook_stop };
+	static const McpHooks hooks = { hook_send, hook_run, hook_sessions, hook_reset, hook_verb, hook_stop };
 	static const McpFolders folders = { "/nonexistent", "/nonexistent/output", "/nonexistent/runs" };
 	const char *line = (const char *)data;
 	Mcp *mcp = NULL;

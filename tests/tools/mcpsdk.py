@@ -12,7 +12,10 @@ import subprocess
 SOURCE = pathlib.Path(__file__).resolve().parent / "sdk"
 GENERATIONS = ("1", "2", "auto")
 REVISIONS = {"2": "2026-07-28", "auto": "2026-07-28"}
-TOOLS = ("execute_python execute_shell execute_node reset_repl run_file list_files read_output list_sessions").split()
+TOOLS = (
+    "execute_python execute_shell execute_node reset_repl run_file list_files read_output list_sessions "
+    "service_create service_list job_start job_logs cron_add cron_list ps status"
+).split()
 
 
 def install(build):

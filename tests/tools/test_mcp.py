@@ -17,7 +17,10 @@ STATELESS = "2026-07-28"
 FIELDS = (
     "stdout stderr error exit_code signal reason duration_ms cpu_ms memory_peak truncated files state"  # in this order
 ).split()
-TOOLS = ("execute_python execute_shell execute_node reset_repl run_file list_files read_output list_sessions").split()
+TOOLS = (
+    "execute_python execute_shell execute_node reset_repl run_file list_files read_output list_sessions "
+    "service_create service_list job_start job_logs cron_add cron_list ps status"
+).split()
 META = {
     "io.modelcontextprotocol/protocolVersion": STATELESS,
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -59,13 +62,13 @@ class Client:
         assert answer["jsonrpc"] == "2.0" and answer["id"] == number, answer
         return answer
 
-    def call(self, name, meta=None, **arguments):
+    def call(self, tool, /, meta=None, **arguments):
         """The result of a tool that must not be a protocol error."""
-        return self.request("tools/call", meta=meta, name=name, arguments=arguments)["result"]
+        return self.request("tools/call", meta=meta, name=tool, arguments=arguments)["result"]
 
-    def data(self, name, **arguments):
+    def data(self, tool, /, **arguments):
         """The object that it gives as text."""
-        result = self.call(name, **arguments)
+        result = self.call(tool, **arguments)
         return json.loads(result["content"][0]["text"])
 
     def error(self, method, **params):
@@ -521,3 +524,39 @@ def test_without_a_keeper(agent):
 
 def test_wrong_usage(agent):
     assert agent.creel("mcp", "x").returncode == 2
+
+
+# ---- tools that are creel's verbs ----
+
+
+def verb(client, tool, **arguments):
+    result = client.call(tool, **arguments)
+    return result["isError"], json.loads(result["content"][0]["text"])
+
+
+def test_verbs_are_executed(one, agent):
+    """No user manager here: what comes is what the verb says of that, with its status."""
+    failed, data = verb(one, "job_start", name="x", command=["sleep", "1"])
+    assert failed and list(data) == ["result", "error", "exit_code"] and data["exit_code"] == 1 and data["result"] is None
+    assert data["error"].startswith("creel") and "manager" in data["error"]
+    failed, data = verb(one, "job_start", name="a/b", command=["--json"])
+    assert failed and data["exit_code"] in (1, 2) and "slash" in data["error"], "it is judged by the verb"
+
+
+@pytest.mark.parametrize("tool, arguments, word", [
+    ("job_start", {"name": "--restart", "command": ["true"]}, "`name`"),
+    ("job_start", {"name": "x", "command": []}, "`command`"),
+    ("job_start", {"name": "x", "command": "true"}, "`command`"),
+    ("job_start", {"name": "x"}, "`command`"),
+    ("job_logs", {"name": "", "lines": 5}, "`name`"),
+    ("job_logs", {"name": "x", "lines": 10001}, "`lines`"),
+    ("service_create", {"name": "x", "command": ["true"]}, "`port`"),
+    ("service_create", {"name": "x", "command": ["true"], "port": 3000, "restart": "never"}, "`restart`"),
+    ("service_create", {"name": "x", "command": ["true"], "port": 3000, "timeout": 0}, "`timeout`"),
+    ("cron_add", {"schedule": "-r", "script": "x"}, "`schedule`"),
+    ("cron_add", {"schedule": "@daily", "script": "-"}, "`script`"),
+    ("ps", {"all": True}, "`all`"),
+])
+def test_arguments_of_verbs_are_judged(one, tool, arguments, word):
+    result = one.call(tool, **arguments)
+    assert result["isError"] and word in result["content"][0]["text"], result

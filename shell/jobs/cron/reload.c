@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The manager is connected to before anything is written, so that a manager that is down leaves everything as it was. What fails after
+ * that leaves the new file and says so: it holds from the manager's next start on.
+ *
+ * A reload makes the units of new lines known and those of changed lines new; it neither starts the former nor stops those of lines
+ * that are gone. Starting timers.target once more starts what it wants now and did not before.
+ */
+#include "shell/jobs/cron/reload.h"
+#include "shell/jobs/cron/store.h"
+#include "shell/jobs/cron/units.h"
+#include "shell/jobs/span.h"
+
+#include <string.h>
+
+#define CHANGE_USEC (60 * USEC_PER_SEC)
+
+static int stop_gone(Manager *manager, Reason *ret_reason)
+{
+	static const char *const patterns[] = { CRON_UNIT_PREFIX "*.timer", NULL };
+	_cleanup_unit_rows_ UnitRows rows = { 0 };
+	int r;
+
+	r = manager_list(manager, patterns, &rows, ret_reason);
+	for (size_t i = 0; r >= 0 && i < rows.n; i++)
+		if (strcmp(rows.items[i].load, "not-found") == 0) {
+			r = manager_change(manager, "StopUnit", rows.items[i].name, CHANGE_USEC, ret_reason);
+			if (r == -ENOENT)
+				r = 0; /* it went by itself */
+		}
+	return r;
+}
+
+static int reload(Manager *manager, Reason *ret_reason)
+{
+	int r;
+
+	r = manager_reload(manager, ret_reason);
+	if (r >= 0)
+		r = manager_change(manager, "StartUnit", "timers.target", CHANGE_USEC, ret_reason);
+	return r < 0 ? r : stop_gone(manager, ret_reason);
+}
+
+void cron_tell_faults(const Crontab *crontab, const char *label)
+{
+	for (size_t i = 0; i < crontab->n_faults && i < CRONTAB_FAULTS_MAX; i++)
+		(void)fprintf(stderr, "\"%s\":%u: %s\n", label, crontab->faults[i].line, crontab->faults[i].text);
+	if (crontab->n_faults > CRONTAB_FAULTS_MAX)
+		(void)fprintf(stderr, "and %zu more lines\n", crontab->n_faults - CRONTAB_FAULTS_MAX);
+}
+
+static bool is_unchanged(const char *before)
+{
+	_cleanup_free_ char *now = NULL;
+	Reason reason;
+	size_t n;
+	int r = store_read(&now, &n, &reason);
+
+	return r == -ENOENT ? !*before : r >= 0 && strcmp(now, before) == 0;
+}
+
+static CronInstalled failed(const char *verb, const Reason *reason)
+{
+	if (verb)
+		reason_tell(verb, NULL, reason->text);
+	else
+		(void)fprintf(stderr, "crontab: %s\n", reason->text);
+	return CRON_NOT_STORED;
+}
+
+CronInstalled cron_install(const char *verb, const char *label, const char *text, size_t n, const char *before)
+{
+	_cleanup_(crontab_freep) Crontab *crontab = NULL;
+	_cleanup_(manager_freep) Manager *manager = NULL;
+	_cleanup_close_ int folder_fd = -EBADF;
+	Reason reason = { "out of memory" };
+
+	if (crontab_parse(text, n, &crontab) < 0)
+		return failed(verb, &reason);
+	if (crontab->n_faults) {
+		cron_tell_faults(crontab, label);
+		return CRON_REFUSED;
+	}
+	if (manager_connect(&manager, &reason) < 0)
+		return failed(verb, &reason);
+	folder_fd = store_lock(&reason);
+	if (folder_fd < 0)
+		return failed(verb, &reason);
+	if (before && !is_unchanged(before))
+		return CRON_CHANGED;
+	(void)store_boot();
+	if (store_write(folder_fd, text, n, &reason) < 0)
+		return failed(verb, &reason);
+	if (reload(manager, &reason) < 0) {
+		(void)fprintf(stderr, "the crontab is stored, and will hold when the user manager is started next\n");
+		return failed(verb, &reason);
+	}
+	for (size_t i = 0; i < crontab->n; i++)
+		if (!crontab->entries[i].spec.reboot && !cron_spec_ever(&crontab->entries[i].spec))
+			(void)fprintf(stderr, "note: line %u: %s is a day that never comes\n", crontab->entries[i].line,
+				crontab->entries[i].expression);
+	if (crontab->mail)
+		(void)fprintf(stderr,
+			"note: MAILTO is set, but nobody is sent anything: what an entry writes is in the "
+			"journal: creel cron logs NAME\n");
+	return CRON_INSTALLED;
+}
+
+int cron_uninstall(Reason *ret_reason)
+{
+	_cleanup_(manager_freep) Manager *manager = NULL;
+	_cleanup_close_ int folder_fd = -EBADF;
+	int r;
+
+	r = manager_connect(&manager, ret_reason);
+	if (r < 0)
+		return r;
+	folder_fd = store_lock(ret_reason);
+	if (folder_fd < 0)
+		return folder_fd;
+	r = store_remove(folder_fd, ret_reason);
+	return r < 0 ? r : reload(manager, ret_reason);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/jobs/tail.h"
+#include "shell/base/str.h"
+#include "shell/base/utf8.h"
+#include "shell/jobs/folders.h"
+#include "shell/tools/clean.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#define BLOCK 65536U
+#define LOOK_MSEC 1000 /* whether it is over; a log is told of at once */
+
+int tail_lines_parse(const char *text, uint64_t *ret)
+{
+	if (!text)
+		*ret = TAIL_LINES;
+	else if (strcmp(text, "all") == 0)
+		*ret = TAIL_ALL;
+	else
+		return str_to_u64(text, TAIL_ALL - 1, ret) < 0 ? -EINVAL : 0;
+	return 0;
+}
+
+void tail_end(Tail *tail)
+{
+	tail->fd = fd_close(tail->fd);
+	tail->folder_fd = fd_close(tail->folder_fd);
+}
+
+static int open_log(int folder_fd, const char *name)
+{
+	int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		fd_close(fd);
+		return -ENOTSUP;
+	}
+	return fd;
+}
+
+/* ---- writing ---- */
+
+static int put_clean(Tail *tail, const char *bytes, size_t n)
+{
+	_cleanup_free_ char *whole = malloc(tail->part_n + n), *clean = NULL;
+	size_t all = tail->part_n + n, clean_n;
+	int r;
+
+	if (!whole)
+		return -ENOMEM;
+	memcpy(whole, tail->part, tail->part_n);
+	memcpy(whole + tail->part_n, bytes, n);
+	tail->part_n = utf8_cut(whole, all);
+	memcpy(tail->part, whole + all - tail->part_n, tail->part_n);
+	r = text_clean(whole, all - tail->part_n, false, &clean, &clean_n);
+	if (r < 0)
+		return r;
+	return fwrite(clean, 1, clean_n, stdout) == clean_n ? 0 : -EPIPE;
+}
+
+static int put(Tail *tail, const char *bytes, size_t n)
+{
+	if (tail->clean)
+		return put_clean(tail, bytes, n);
+	return fwrite(bytes, 1, n, stdout) == n ? 0 : -EPIPE;
+}
+
+/* From where the file stands to its end. Returns 1, 0 or a negative errno. */
+static int put_rest(Tail *tail, int fd)
+{
+	char bytes[BLOCK];
+	ssize_t n;
+	int r, some = 0;
+
+	while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
+		r = put(tail, bytes, (size_t)n);
+		if (r < 0)
+			return r;
+		some = 1;
+	}
+	if (some && fflush(stdout) != 0)
+		return -EPIPE;
+	return n < 0 ? -errno : some;
+}
+
+/* ---- the last lines ---- */
+
+/* Leaves the file where its last `lines` begin. Returns how many there are from there on. */
+static uint64_t seek_lines(int fd, uint64_t lines)
+{
+	off_t end = lseek(fd, 0, SEEK_END), at = end;
+	char bytes[BLOCK];
+	uint64_t found = 0;
+
+	if (lines == 0)
+		return 0;
+	while (at > 0) {
+		size_t want = at < (off_t)sizeof(bytes) ? (size_t)at : sizeof(bytes);
+		ssize_t n = pread(fd, bytes, want, at - (off_t)want);
+
+		if (n != (ssize_t)want)
+			break;
+		for (size_t i = want; i; i--) {
+			/* the last one's own end does not begin another */
+			if (bytes[i - 1] != '\n' || at - (off_t)want + (off_t)i == end)
+				continue;
+			if (++found == lines) {
+				(void)lseek(fd, at - (off_t)want + (off_t)i, SEEK_SET);
+				return found;
+			}
+		}
+		at -= (off_t)want;
+	}
+	(void)lseek(fd, 0, SEEK_SET);
+	return found + (end > 0);
+}
+
+int tail_begin(const char *below, const char *name, uint64_t lines, bool clean, Tail *ret, Reason *ret_reason)
+{
+	_cleanup_tail_ Tail tail = { .folder_fd = folder_open(below, false, ret_reason), .fd = -EBADF, .clean = clean };
+	_cleanup_close_ int before_fd = -EBADF;
+	char before[112];
+	uint64_t here;
+	int r = 0;
+
+	if (tail.folder_fd < 0)
+		return tail.folder_fd;
+	(void)snprintf(tail.name, sizeof(tail.name), "%s", name);
+	(void)snprintf(before, sizeof(before), "%s.1", tail.name);
+	tail.fd = open_log(tail.folder_fd, tail.name);
+	if (tail.fd < 0)
+		return reason_set(ret_reason, tail.fd, "~/%s/%s: %s", below, name,
+			tail.fd == -ELOOP ? "it is a symbolic link, which a log never is" : strerror(-tail.fd));
+	here = seek_lines(tail.fd, lines);
+	if (here < lines)
+		before_fd = open_log(tail.folder_fd, before);
+	if (before_fd >= 0) {
+		(void)seek_lines(before_fd, lines == TAIL_ALL ? lines : lines - here);
+		r = put_rest(&tail, before_fd);
+	}
+	if (r >= 0)
+		r = put_rest(&tail, tail.fd);
+	if (r < 0)
+		return reason_set(ret_reason, r, "~/%s/%s: %s", below, name, strerror(-r));
+	*ret = tail;
+	tail.fd = tail.folder_fd = -EBADF;
+	return 0;
+}
+
+/* ---- what follows ---- */
+
+int tail_more(Tail *tail)
+{
+	struct stat here, there;
+	int r, fd;
+
+	if (fstat(tail->fd, &here) == 0 && here.st_size < lseek(tail->fd, 0, SEEK_CUR))
+		(void)lseek(tail->fd, 0, SEEK_SET); /* somebody emptied it */
+	r = put_rest(tail, tail->fd);
+	if (r != 0)
+		return r;
+	if (fstatat(tail->folder_fd, tail->name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+		(here.st_ino == there.st_ino && here.st_dev == there.st_dev))
+		return 0;
+	/* what came between the end of the old one and the new one */
+	r = put_rest(tail, tail->fd);
+	if (r < 0)
+		return r;
+	fd = open_log(tail->folder_fd, tail->name);
+	if (fd < 0)
+		return r;
+	fd_close(tail->fd);
+	tail->fd = fd;
+	return 1;
+}
+
+int tail_follow(Tail *tail, bool (*over)(void *userdata), void *userdata, Reason *ret_reason)
+{
+	_cleanup_close_ int watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[64], events[4096];
+	struct pollfd fds[] = { { .fd = watch_fd, .events = POLLIN }, { .fd = STDOUT_FILENO } };
+	bool ended = false;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", tail->folder_fd);
+	if (watch_fd < 0 || inotify_add_watch(watch_fd, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+		return reason_set(ret_reason, -errno, "the log cannot be watched: %s", strerror(errno));
+	for (;;) {
+		while ((r = tail_more(tail)) > 0)
+			continue;
+		if (r == -EPIPE || (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)))
+			return 0;
+		if (r < 0)
+			return reason_set(ret_reason, r, "~/%s: %s", tail->name, strerror(-r));
+		if (ended)
+			return 0;
+		r = poll(fds, ELEMENTSOF(fds), LOOK_MSEC);
+		if (r < 0 && errno != EINTR)
+			return reason_set(ret_reason, -errno, "poll: %s", strerror(errno));
+		if (r > 0 && fds[0].revents)
+			while (read(watch_fd, events, sizeof(events)) > 0)
+				continue;
+		else
+			ended = over(userdata);
+	}
+}
