@@ -45,8 +45,10 @@ static int open_log(Journal **ret, Reason *ret_reason)
 
 	if (r >= 0)
 		r = sd_journal_set_data_threshold(journal->log, JOURNAL_LINE_MAX);
-	if (r < 0)
-		return reason_set(ret_reason, r, "the journal cannot be read: %s", strerror(-r));
+	if (r < 0) {
+		(void)reason_set(ret_reason, r, "the journal cannot be read: %s", strerror(-r));
+		return r;
+	}
 	*ret = TAKE_PTR(journal);
 	return 0;
 }

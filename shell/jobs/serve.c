@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 
 #define PYTHON "/usr/bin/python3"
-#define DRIVER CREEL_DATADIR "/drivers/serve.py"
 #define PORT_FIRST 8000U
 
 typedef struct ServeWords {
@@ -19,6 +18,7 @@ typedef struct ServeWords {
 	bool json;
 } ServeWords;
 
+static const char driver[] = CREEL_DATADIR "/drivers/serve.py";
 static const char help[] = "usage: creel serve DIR [--port P] [--background NAME] [--json]\n"
 			   "    shares a folder for download, read-only, until Ctrl-C; --background: as a service\n"
 			   "see creel-service(1)\n";
@@ -78,7 +78,7 @@ static int words_read(int argc, char **argv, ServeWords *ret, Reason *ret_reason
 static int background(const ServeWords *said, const char *directory, uint16_t port, const char *url)
 {
 	char number[8];
-	const char *const command[] = { PYTHON, "-IB", DRIVER, number, directory, url };
+	const char *const command[] = { PYTHON, "-IB", driver, number, directory, url };
 	ServiceOrder order = {
 		.verb = "serve",
 		.name = said->background,
@@ -107,7 +107,7 @@ static int foreground(const ServeWords *said, const char *directory, uint16_t po
 	char number[8];
 
 	(void)snprintf(number, sizeof(number), "%u", port);
-	(void)execl(PYTHON, PYTHON, "-IB", DRIVER, number, directory, url, said->json ? "--json" : NULL, (char *)NULL);
+	(void)execl(PYTHON, PYTHON, "-IB", driver, number, directory, url, said->json ? "--json" : NULL, (char *)NULL);
 	reason_tell("serve", NULL, strerror(errno));
 	return EXIT_FAILURE;
 }

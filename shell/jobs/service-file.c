@@ -32,7 +32,7 @@ static size_t name_length(const char *name)
 
 static int file_read(Service *service, Reason *ret_reason)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	size_t n;
 	int r = file_read_at(AT_FDCWD, service->path, 0, UNIT_TEXT_MAX, &service->text, &n);
 

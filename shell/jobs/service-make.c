@@ -99,18 +99,22 @@ static int old_load(const ServiceOrder *order, Service *ret, Reason *ret_reason)
 		ret->path, order->name);
 }
 
-/* The file that is asked for. A file of ours that nobody edited is written whole. */
-static char *text_make(const ServiceOrder *order, const Service *old)
+/* The file that is asked for. One of ours that nobody edited is written whole, so that it goes on being one. */
+static char *text_make(const ServiceOrder *order, Service *old)
 {
 	ServiceChange change = order->change;
 
 	if (!old->text || (old->own && !old->edited && order->change.command))
 		return service_spec_text(&order->spec, order->name);
+	if (old->own && !old->edited)
+		return service_spec_merge(&old->spec, &order->spec, &change) == 0
+			       ? service_spec_text(&old->spec, order->name)
+			       : NULL;
 	change.mark = !old->own;
 	return service_spec_change(old->text, &order->spec, &change);
 }
 
-static int file_write(const ServiceOrder *order, const Service *old, Reason *ret_reason)
+static int file_write(const ServiceOrder *order, Service *old, Reason *ret_reason)
 {
 	_cleanup_free_ char *text = text_make(order, old), *file = str_format("%s" SERVICE_SUFFIX, order->name);
 	_cleanup_close_ int folder_fd = -EBADF;

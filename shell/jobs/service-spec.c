@@ -348,6 +348,37 @@ static char *mark_set(const char *old, const ServiceSpec *spec)
 	return unit_text_replace(old, 0, 0, mark);
 }
 
+/* The variable takes the place of the one that has its name. */
+static int variable_merge(StrList *environment, const char *variable)
+{
+	for (size_t i = 0; i < environment->n; i++)
+		if (strncmp(environment->items[i], variable, name_length(variable)) == 0)
+			return str_set(&environment->items[i], variable);
+	return strlist_add(environment, variable);
+}
+
+int service_spec_merge(ServiceSpec *spec, const ServiceSpec *more, const ServiceChange *change)
+{
+	int r = change->directory ? str_set(&spec->directory, more->directory) : 0;
+
+	if (change->restart)
+		spec->restart = more->restart;
+	if (change->port)
+		spec->port = more->port;
+	if (change->port && spec->health == HEALTH_RUNNING)
+		spec->health = HEALTH_TCP;
+	for (size_t i = 0; i < more->environment.n && r == 0; i++)
+		r = variable_merge(&spec->environment, more->environment.items[i]);
+	if (!change->health || r < 0)
+		return r;
+	spec->health = more->health;
+	if (more->health_text)
+		return str_set(&spec->health_text, more->health_text);
+	free(spec->health_text);
+	spec->health_text = NULL;
+	return 0;
+}
+
 /* `*text` becomes `next`. */
 static int step(char **text, char *next)
 {

@@ -59,6 +59,9 @@ typedef struct ServiceChange {
 	bool mark; /* it was written by a person, and is a service of creel's from now on */
 } ServiceChange;
 
+/* What was asked for, but for the command, becomes part of `spec`. Returns 0 or -ENOMEM. */
+_must_check_ int service_spec_merge(ServiceSpec *spec, const ServiceSpec *more, const ServiceChange *change);
+
 /*
  * `old` with the lines changed that say what was asked for, variables of spec->environment included; all others stay as they are.
  * NULL when memory is out.

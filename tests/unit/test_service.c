@@ -220,6 +220,29 @@ static void test_change_only_what_is_asked(void **state)
 				  "[Install]\nWantedBy=default.target");
 }
 
+static void test_merge_stays_ours(void **state)
+{
+	_cleanup_spec_ ServiceSpec spec = { 0 }, more = { .port = 4000, .health = HEALTH_TCP }, back = { 0 };
+	ServiceChange change = { .port = true, .health = true };
+	_cleanup_free_ char *text = NULL;
+	bool own, edited;
+
+	assert_int_equal(service_spec_read(document, "my-api", &spec, &own, &edited), 0);
+	assert_int_equal(strlist_add(&spec.environment, "A=1"), 0);
+	assert_int_equal(strlist_add(&more.environment, "A=2"), 0);
+	assert_int_equal(strlist_add(&more.environment, "AB=3"), 0);
+	assert_int_equal(service_spec_merge(&spec, &more, &change), 0);
+	text = service_spec_text(&spec, "my-api");
+	assert_int_equal(service_spec_read(text, "my-api", &back, &own, &edited), 0);
+	assert_true(own && !edited);
+	assert_int_equal(back.port, 4000);
+	assert_int_equal(back.health, HEALTH_TCP);
+	assert_int_equal(back.environment.n, 2);
+	assert_string_equal(back.environment.items[0], "A=2");
+	assert_string_equal(back.environment.items[1], "AB=3");
+	assert_string_equal(back.directory, "/home/agent/project");
+}
+
 static void test_spec_refused(void **state)
 {
 	static const struct {
@@ -372,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_spec_comes_back),
 		cmocka_unit_test(test_spec_by_hand),
 		cmocka_unit_test(test_change_only_what_is_asked),
+		cmocka_unit_test(test_merge_stays_ours),
 		cmocka_unit_test(test_spec_refused),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_routes),

@@ -115,6 +115,8 @@ def test_life(vm):
     assert unit(vm, "api") == text.replace("PORT=3000", "PORT=3001").replace(
         next(line for line in text.splitlines() if "WORD" in line), "Environment=WORD=two")
 
+    assert not seen(vm, "api")["edited"]
+
     service(vm, "stop", "api").ok()
     assert service(vm, "status", "api").rc == 3
     assert "was not running" in service(vm, "stop", "api").ok().text
