@@ -128,7 +128,7 @@ static int next_main(int argc, char **argv)
 	_cleanup_free_ int64_t *minutes = NULL;
 	Reason reason;
 	CronSpec spec;
-	uint64_t wanted;
+	uint64_t wanted = 1;
 	size_t n;
 	int r;
 
@@ -141,7 +141,7 @@ static int next_main(int argc, char **argv)
 		r = reason_set(&reason, -EINVAL, "%s", why);
 	if (r < 0)
 		return wrong_usage("cron next", &reason);
-	minutes = calloc(wanted, sizeof(*minutes));
+	minutes = calloc(NEXT_MAX, sizeof(*minutes));
 	r = minutes ? next_minutes(&spec, zone, time(NULL), wanted, minutes, &n) : -ENOMEM;
 	if (r == -ENOENT || r == -EINVAL)
 		reason_tell("cron next", zone, "there is no such time zone below /usr/share/zoneinfo");

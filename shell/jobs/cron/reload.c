@@ -3,8 +3,9 @@
  * The manager is connected to before anything is written, so that a manager that is down leaves everything as it was. What fails after
  * that leaves the new file and says so: it holds from the manager's next start on.
  *
- * A reload makes the units of new lines known and those of changed lines new; it neither starts the former nor stops those of lines
- * that are gone. Starting timers.target once more starts what it wants now and did not before.
+ * A reload makes the units of new lines known and those of changed lines new; it does not start the former, and timers whose files
+ * are gone fail in it: they are stopped before. Starting timers.target once more starts what it wants now and did not before. A command
+ * that runs goes on, also where its line is gone.
  */
 #include "shell/jobs/cron/reload.h"
 #include "shell/jobs/cron/store.h"
@@ -15,7 +16,18 @@
 
 #define CHANGE_USEC (60 * USEC_PER_SEC)
 
-static int stop_gone(Manager *manager, Reason *ret_reason)
+/* creel-cron-ID.timer of an entry that is there. */
+static bool is_wanted(const Crontab *crontab, const char *unit)
+{
+	char name[CRON_UNIT_MAX];
+
+	for (size_t i = 0; i < crontab->n; i++)
+		if (strcmp(cron_unit_name(crontab->entries[i].id, "timer", name), unit) == 0)
+			return !crontab->entries[i].spec.reboot && cron_spec_ever(&crontab->entries[i].spec);
+	return false;
+}
+
+static int stop_gone(Manager *manager, const Crontab *crontab, Reason *ret_reason)
 {
 	static const char *const patterns[] = { CRON_UNIT_PREFIX "*.timer", NULL };
 	_cleanup_unit_rows_ UnitRows rows = { 0 };
@@ -23,7 +35,7 @@ static int stop_gone(Manager *manager, Reason *ret_reason)
 
 	r = manager_list(manager, patterns, &rows, ret_reason);
 	for (size_t i = 0; r >= 0 && i < rows.n; i++)
-		if (strcmp(rows.items[i].load, "not-found") == 0) {
+		if (!is_wanted(crontab, rows.items[i].name)) {
 			r = manager_change(manager, "StopUnit", rows.items[i].name, CHANGE_USEC, ret_reason);
 			if (r == -ENOENT)
 				r = 0; /* it went by itself */
@@ -31,14 +43,31 @@ static int stop_gone(Manager *manager, Reason *ret_reason)
 	return r;
 }
 
-static int reload(Manager *manager, Reason *ret_reason)
+/* What failed and is gone would be shown as failed until somebody says that it does not matter. */
+static int forget_gone(Manager *manager, Reason *ret_reason)
+{
+	static const char *const patterns[] = { CRON_UNIT_PREFIX "*", NULL };
+	_cleanup_unit_rows_ UnitRows rows = { 0 };
+	int r;
+
+	r = manager_list(manager, patterns, &rows, ret_reason);
+	for (size_t i = 0; r >= 0 && i < rows.n; i++)
+		if (strcmp(rows.items[i].load, "not-found") == 0)
+			manager_reset(manager, rows.items[i].name);
+	return r;
+}
+
+/* `crontab`: as it is stored now. */
+static int reload(Manager *manager, const Crontab *crontab, Reason *ret_reason)
 {
 	int r;
 
-	r = manager_reload(manager, ret_reason);
+	r = stop_gone(manager, crontab, ret_reason);
+	if (r >= 0)
+		r = manager_reload(manager, ret_reason);
 	if (r >= 0)
 		r = manager_change(manager, "StartUnit", "timers.target", CHANGE_USEC, ret_reason);
-	return r < 0 ? r : stop_gone(manager, ret_reason);
+	return r < 0 ? r : forget_gone(manager, ret_reason);
 }
 
 void cron_tell_faults(const Crontab *crontab, const char *label)
@@ -91,7 +120,7 @@ CronInstalled cron_install(const char *verb, const char *label, const char *text
 	(void)store_boot();
 	if (store_write(folder_fd, text, n, &reason) < 0)
 		return failed(verb, &reason);
-	if (reload(manager, &reason) < 0) {
+	if (reload(manager, crontab, &reason) < 0) {
 		(void)fprintf(stderr, "the crontab is stored, and will hold when the user manager is started next\n");
 		return failed(verb, &reason);
 	}
@@ -119,5 +148,5 @@ int cron_uninstall(Reason *ret_reason)
 	if (folder_fd < 0)
 		return folder_fd;
 	r = store_remove(folder_fd, ret_reason);
-	return r < 0 ? r : reload(manager, ret_reason);
+	return r < 0 ? r : reload(manager, &(const Crontab){ .n = 0 }, ret_reason);
 }

@@ -195,8 +195,10 @@ char *script_word(const char *word)
 		return NULL;
 	for (const char *c = word; *c; c++)
 		plain &= isalnum((unsigned char)*c) || strchr("/._-+=:,@", *c);
-	if (plain)
-		return strcpy(text, word);
+	if (plain) {
+		memcpy(text, word, n + 1);
+		return text;
+	}
 	text[used++] = '\'';
 	for (; *word; word++) {
 		/* out of the quotes, a quote, and into them again */
