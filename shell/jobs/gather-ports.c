@@ -177,8 +177,7 @@ int gather_ports(Gathered *gathered)
 	owners = malloc((gathered->n_listeners + 1) * sizeof(*owners));
 	if (!ids || !open || !owners)
 		return -ENOMEM;
-	for (size_t i = 0; i < gathered->n_listeners; i++)
-		owners[i] = SIZE_MAX;
+	memset(owners, 0xff, (gathered->n_listeners + 1) * sizeof(*owners)); /* SIZE_MAX each */
 	for (size_t i = 0; i < gathered->processes.n; i++) {
 		const Process *process = &gathered->processes.items[i];
 

@@ -49,33 +49,43 @@ static int failed_rows(const Scene *scene, Mistakes *ret)
 	return 0;
 }
 
-int mistakes_units(const Scene *scene, Mistakes *ret)
+/* systemd forgets a file that it could not read as soon as nobody asks: the files say which to ask for. */
+static int broken_files(Manager *manager, Mistakes *ret)
 {
-	static const char *const patterns[] = { "*.service", "*.timer", "*.socket", "*.path", NULL };
-	_cleanup_(manager_freep) Manager *manager = NULL;
-	_cleanup_unit_rows_ UnitRows units = { 0 };
+	_cleanup_strlist_ StrList names = { 0 };
 	Reason reason;
-	int r = manager_connect(&manager, &reason);
 
-	if (r == 0)
-		r = manager_list(manager, patterns, &units, &reason);
-	if (r < 0)
-		return mistakes_add(ret, "without it there are no services, jobs and cron entries", "%s", reason.text);
-	for (size_t i = 0; i < units.n; i++) {
-		const UnitRow *unit = &units.items[i];
-		_cleanup_free_ char *way_out = NULL;
+	if (service_names(&names, &reason) < 0)
+		return mistakes_add(ret, "ls -la ~/.config/systemd/user", "%s", reason.text);
+	for (size_t i = 0; i < names.n; i++) {
+		_cleanup_free_ char *unit_name = str_format("%s" SERVICE_SUFFIX, names.items[i]), *way_out = NULL;
+		_cleanup_unit_ Unit unit = { 0 };
 
-		/* not-found is what others name, and is nobody's mistake by itself */
-		if (strcmp(unit->load, "bad-setting") != 0 && strcmp(unit->load, "error") != 0)
+		if (!unit_name)
+			return -ENOMEM;
+		if (manager_unit(manager, unit_name, &unit, &reason) < 0 ||
+			(strcmp(unit.load, "bad-setting") != 0 && strcmp(unit.load, "error") != 0))
 			continue;
 		way_out = str_format(
-			"systemd-analyze --user verify %s names the line; systemctl --user daemon-reload after it",
-			unit->name);
-		if (!way_out ||
-			mistakes_add(ret, way_out, "%s: systemd cannot read it: %s", unit->name, unit->load) < 0)
+			"systemd-analyze --user verify ~/.config/systemd/user/%s names the line; then systemctl --user "
+			"daemon-reload",
+			unit_name);
+		if (!way_out || mistakes_add(ret, way_out, "%s: systemd cannot read it: %s", unit_name, unit.load) < 0)
 			return -ENOMEM;
 	}
-	return failed_rows(scene, ret);
+	return 0;
+}
+
+int mistakes_units(const Scene *scene, Mistakes *ret)
+{
+	_cleanup_(manager_freep) Manager *manager = NULL;
+	Reason reason;
+	int r;
+
+	if (manager_connect(&manager, &reason) < 0)
+		return mistakes_add(ret, "without it there are no services, jobs and cron entries", "%s", reason.text);
+	r = broken_files(manager, ret);
+	return r < 0 ? r : failed_rows(scene, ret);
 }
 
 int mistakes_cron(const Scene *scene, Mistakes *ret)

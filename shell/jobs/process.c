@@ -182,7 +182,7 @@ int process_open(const Process *process)
 {
 	_cleanup_close_ int fd = pidfd_open(process->pid, 0);
 	char path[32], text[4096];
-	ProcessStat stat;
+	ProcessStat stat = { 0 };
 	int r;
 
 	if (fd < 0)

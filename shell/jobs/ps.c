@@ -123,7 +123,7 @@ int ps_main(int argc, char **argv)
 	uint64_t every_usec = WATCH_USEC;
 	Words words = { 0 };
 	Reason reason;
-	RowKind row_kind;
+	RowKind row_kind = ROW_STRAY;
 	int r;
 
 	if (argc == 1 && options_help(argc, argv))

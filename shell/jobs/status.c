@@ -62,39 +62,36 @@ static int status_read(Status *status)
 
 /* ---- who uses most ---- */
 
-static const Status *sorted; /* for qsort(3), which takes no argument of ours */
+typedef struct User {
+	const Row *row;
+	double use; /* bytes, or percent of a processor */
+} User;
 
-static int by_memory(const void *a, const void *b)
+static int by_use(const void *a, const void *b)
 {
-	const Row *x = *(const Row *const *)a, *y = *(const Row *const *)b;
-	uint64_t mine = x->memory == UINT64_MAX ? 0 : x->memory, yours = y->memory == UINT64_MAX ? 0 : y->memory;
+	const User *x = a, *y = b;
 
-	return mine < yours ? 1 : mine > yours ? -1 : 0;
+	return x->use < y->use ? 1 : x->use > y->use ? -1 : 0;
 }
 
-static int by_cpu(const void *a, const void *b)
-{
-	const Row *x = *(const Row *const *)a, *y = *(const Row *const *)b;
-	double mine = row_percent(x, &sorted->before, sorted->now_usec),
-	       yours = row_percent(y, &sorted->before, sorted->now_usec);
-
-	return mine < yours ? 1 : mine > yours ? -1 : 0;
-}
-
-/* Pointers to at most TOP_N rows, the first uses most. Returns how many. */
-static size_t top(const Status *status, bool cpu, const Row *ret[TOP_N])
+/* At most TOP_N, the first uses most. Returns how many. */
+static size_t top(const Status *status, bool cpu, User ret[TOP_N])
 {
 	const Rows *rows = &status->gathered.rows;
-	_cleanup_free_ const Row **all = calloc(rows->n + 1, sizeof(*all));
+	_cleanup_free_ User *all = calloc(rows->n + 1, sizeof(*all));
 	size_t n = 0;
 
-	for (size_t i = 0; all && i < rows->n; i++)
-		if (cpu ? row_percent(&rows->items[i], &status->before, status->now_usec) >= 0.1
-			: rows->items[i].memory != UINT64_MAX && rows->items[i].memory > 0)
-			all[n++] = &rows->items[i];
-	sorted = status;
+	for (size_t i = 0; all && i < rows->n; i++) {
+		const Row *row = &rows->items[i];
+		double use = cpu                         ? row_percent(row, &status->before, status->now_usec)
+			     : row->memory != UINT64_MAX ? (double)row->memory
+							 : 0;
+
+		if (use >= 0.1)
+			all[n++] = (User){ row, use };
+	}
 	if (n)
-		qsort(all, n, sizeof(*all), cpu ? by_cpu : by_memory);
+		qsort(all, n, sizeof(*all), by_use);
 	n = n < TOP_N ? n : TOP_N;
 	for (size_t i = 0; i < n; i++)
 		ret[i] = all[i];
@@ -138,8 +135,8 @@ static void show_network(const Meters *meters)
 
 static void show_top(const Status *status, bool cpu)
 {
-	const Row *rows[TOP_N];
-	size_t n = top(status, cpu, rows);
+	User users[TOP_N];
+	size_t n = top(status, cpu, users);
 
 	if (n)
 		(void)printf("\nmost %s:\n", cpu ? "processor time" : "memory");
@@ -150,11 +147,11 @@ static void show_top(const Status *status, bool cpu)
 
 		if (cpu)
 			(void)snprintf(number, sizeof(number), "%.1f%%",
-				row_percent(rows[i], &status->before, status->now_usec));
+				row_percent(users[i].row, &status->before, status->now_usec));
 		else
-			(void)str_size(rows[i]->memory, number, sizeof(number));
-		if (text_clean(rows[i]->name, strlen(rows[i]->name), true, &name, &name_n) == 0)
-			(void)printf("  %8s  %s %s\n", number, row_kind_name(rows[i]->kind), name);
+			(void)str_size(users[i].row->memory, number, sizeof(number));
+		if (text_clean(users[i].row->name, strlen(users[i].row->name), true, &name, &name_n) == 0)
+			(void)printf("  %8s  %s %s\n", number, row_kind_name(users[i].row->kind), name);
 	}
 }
 
@@ -229,22 +226,22 @@ static void write_meters(const Meters *meters)
 
 static void write_top(const Status *status, bool cpu)
 {
-	const Row *rows[TOP_N];
-	size_t n = top(status, cpu, rows);
+	User users[TOP_N];
+	size_t n = top(status, cpu, users);
 
 	(void)putchar('[');
 	for (size_t i = 0; i < n; i++) {
 		bool first = true;
 
 		(void)fputs(i ? ",{" : "{", stdout);
-		json_text(stdout, &first, "kind", row_kind_name(rows[i]->kind));
-		json_text(stdout, &first, "name", rows[i]->name);
-		json_number(stdout, &first, "pid", rows[i]->pid ? (uint64_t)rows[i]->pid : UINT64_MAX);
+		json_text(stdout, &first, "kind", row_kind_name(users[i].row->kind));
+		json_text(stdout, &first, "name", users[i].row->name);
+		json_number(stdout, &first, "pid", users[i].row->pid ? (uint64_t)users[i].row->pid : UINT64_MAX);
 		if (cpu) {
 			json_key(stdout, &first, "cpu_percent");
-			(void)printf("%.1f", row_percent(rows[i], &status->before, status->now_usec));
+			(void)printf("%.1f", users[i].use);
 		} else {
-			json_number(stdout, &first, "memory", rows[i]->memory);
+			json_number(stdout, &first, "memory", users[i].row->memory);
 		}
 		(void)putchar('}');
 	}

@@ -170,10 +170,10 @@ int ps_stop_main(int argc, char **argv)
 	};
 	Words words = { .items = &word, .max = 1 };
 	uint64_t grace_usec = GRACE_USEC;
-	const Row *row;
+	const Row *row = NULL;
 	Reason reason;
 	RowKind row_kind = ROW_STRAY;
-	pid_t pid;
+	pid_t pid = 0;
 	int r;
 
 	if (argc == 1 && options_help(argc, argv))
@@ -195,12 +195,12 @@ int ps_stop_main(int argc, char **argv)
 		r = row_select(&gathered, word, kind ? (int)row_kind : -1, &row, &pid, &reason);
 	if (r == -ENOENT && *gathered.manager.text)
 		reason_tell("stop", NULL, gathered.manager.text);
-	if (r == 0 && pid && row->kind == ROW_SYSTEM)
+	if (r == 0 && row && pid && row->kind == ROW_SYSTEM)
 		pid = 0;
-	if (r == 0)
+	if (r == 0 && row)
 		r = pid ? end_pids(&gathered, &pid, 1, false, grace_usec, &reason)
 			: stop_row(&gathered, row, grace_usec, &reason);
-	if (r < 0) {
+	if (r < 0 || !row) {
 		reason_tell("stop", word, reason.text);
 		return EXIT_FAILURE;
 	}
