@@ -234,7 +234,10 @@ POLICY = "[exec]\nmemory = 256M\ncpu = 1\nprocesses = 20\noutput = 64K\ntimeout 
     ("processes", 0, "processes: 0 is less than 1"),
     ("directory", "/nonesuch", 'directory: "/nonesuch" cannot be entered: No such file or directory'),
     ("directory", "/root", 'directory: "/root" cannot be entered: Permission denied'),
-    ("session", "../x", "session: "),
+    ("session", "../x", "session: must be at most 64 of A-Z, a-z, 0-9, _, . and -, the first one no ."),
+    ("network", "some", "network: must be full, restricted or none"),
+    ("label", "a\nb", "label: must be at most 255 bytes, no control characters"),
+    ("directory", "x" * 5000, "directory: must be a path of less than 4096 bytes"),
     ("colour", "red", "colour: "),
 ])
 def test_looser_limits_and_odd_options(client, keeper, option, value, said):
