@@ -23,6 +23,7 @@ typedef struct Field {
 	const char *const *words;
 	size_t n_words;
 	bool (*valid)(const char *text); /* of FIELD_TEXT */
+	const char *rule;                /* what that asks for, in words */
 } Field;
 
 static const char *const types[] = {
@@ -101,23 +102,30 @@ static bool path_valid(const char *text)
 #define OPTION(n, t, m) .name = n, .type = t, .offset = offsetof(RunOptions, m)
 
 static const Field option_fields[] = {
-	{ OPTION("language", FIELD_TEXT, language), .valid = language_valid },
-	{ OPTION("label", FIELD_TEXT, label), .valid = label_valid },
-	{ OPTION("arguments", FIELD_TEXTS, arguments) },
+	{ OPTION("language", FIELD_TEXT, language), .valid = language_valid,
+		.rule = "at most 64 bytes, no control characters" },
+	{ OPTION("label", FIELD_TEXT, label), .valid = label_valid,
+		.rule = "at most 255 bytes, no control characters" },
+	{ OPTION("arguments", FIELD_TEXTS, arguments), .rule = "at most 256 strings, with 64K together" },
 	{ OPTION("input", FIELD_FD, input_fd) },
 	{ OPTION("timeout", FIELD_NUMBER, timeout_usec) },
 	{ OPTION("memory", FIELD_NUMBER, memory) },
 	{ OPTION("cpu", FIELD_NUMBER, cpu) },
 	{ OPTION("processes", FIELD_NUMBER, processes) },
 	{ OPTION("output", FIELD_NUMBER, output) },
-	{ OPTION("network", FIELD_TEXT, network), .valid = network_valid },
+	{ OPTION("network", FIELD_TEXT, network), .valid = network_valid, .rule = "full, restricted or none" },
 	{ OPTION("independent", FIELD_FLAG, independent) },
-	{ OPTION("session", FIELD_TEXT, session), .valid = session_valid },
-	{ OPTION("directory", FIELD_TEXT, directory), .valid = path_valid },
+	{ OPTION("session", FIELD_TEXT, session), .valid = session_valid,
+		.rule = "at most 64 of A-Z, a-z, 0-9, _, . and -, the first one no ." },
+	{ OPTION("directory", FIELD_TEXT, directory), .valid = path_valid, .rule = "a path of less than 4096 bytes" },
 	{ OPTION("follow", FIELD_FLAG, follow) },
 	{ OPTION("collect", FIELD_FLAG, collect) },
 	{ OPTION("figures", FIELD_FLAG, figures) },
 };
+
+_Static_assert(RUN_NAME_MAX == 64 && RUN_LABEL_MAX == 255 && RUN_ARGUMENTS_MAX == 256 && RUN_PATH_MAX == 4096 &&
+		       RUN_ARGUMENTS_BYTES == 64U * 1024,
+	"a rule says another bound");
 
 #define RESULT(n, t, m) .name = n, .type = t, .offset = offsetof(RunResult, m)
 #define WORDS(w) .words = w, .n_words = ELEMENTSOF(w)
@@ -146,6 +154,14 @@ static const Field result_fields[] = {
 
 _Static_assert(sizeof(RunReason) == sizeof(unsigned int) && sizeof(RunState) == sizeof(unsigned int),
 	"FIELD_WORD is stored as an unsigned");
+
+const char *run_option_rule(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTSOF(option_fields); i++)
+		if (strcmp(option_fields[i].name, name) == 0)
+			return option_fields[i].rule;
+	return NULL;
+}
 
 /* A structure's member, of which the row says what it is. */
 static void *at(const void *structure, const Field *field)

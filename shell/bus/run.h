@@ -140,5 +140,6 @@ _must_check_ int run_result_append(sd_bus_message *message, const RunResult *res
  */
 _must_check_ int run_options_read(sd_bus_message *message, RunOptions *ret, char ret_name[static 64]);
 _must_check_ int run_result_read(sd_bus_message *message, RunResult *ret);
+const char *run_option_rule(const char *name); /* what its value must be, in words; NULL: nothing can be said */
 void run_options_done(RunOptions *options);
 void run_result_done(RunResult *result);

@@ -268,16 +268,28 @@ function answer(call, failure, reply) {
   finish(call, 'o', 0, '');
 }
 
+// Types become blanks, so that lines and columns stay; what only a transformation can express (enum, namespace) loses its columns.
+// An error has the place that Node puts in front of it, and no frame.
+function withoutTypes(code, label, options) {
+  try {
+    return stripTypeScriptTypes(code, options);
+  } catch (error) {
+    if (!options && error.code === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return withoutTypes(code, label, { mode: 'transform' });
+    const place = /^(:\d+\n[^]{0,2000}?\n\n)SyntaxError/.exec(error.stack)?.[1];
+    error.stack = `${place ? label + place : ''}${error.name}: ${error.message}`;
+    throw error;
+  }
+}
+
 function perform(call) {
   process.removeListener('SIGINT', onInterrupt);
   process.on('SIGINT', onInterrupt);
   settle();
   let expression = call.code;
   try {
-    if (typescript) expression = stripTypeScriptTypes(expression);
+    if (typescript) expression = withoutTypes(expression, call.label);
     expression = rewriteImports(expression);
   } catch (error) {
-    if (error instanceof Error) error.stack = `${error.name}: ${error.message}`;
     finish(call, 'e', 1, describe(error));
     return;
   }

@@ -23,6 +23,14 @@ function giveUp(text) {
 	process.exit(1);
 }
 
+// With the place that Node puts in front of what it says of code that is no TypeScript.
+function giveUpTypeScript(error) {
+	const place = /^(:\d+\n[^]{0,2000}?\n\n)SyntaxError/.exec(error.stack)?.[1] ?? ': ';
+
+	fs.writeSync(2, `${label}${place}SyntaxError: ${error.message}\n`);
+	process.exit(1);
+}
+
 function readCode() {
 	const code = fs.readFileSync(3, 'utf8');
 
@@ -43,11 +51,11 @@ function strip(code) {
 		return Module.stripTypeScriptTypes(code, { mode: 'strip' });
 	} catch (error) {
 		if (error.code !== 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX')
-			giveUp(`SyntaxError: ${error.message}`);
+			giveUpTypeScript(error);
 		try {
 			return Module.stripTypeScriptTypes(code, { mode: 'transform', sourceUrl: label });
 		} catch (other) {
-			giveUp(`SyntaxError: ${other.message}`);
+			giveUpTypeScript(other);
 		}
 	} finally {
 		process.emitWarning = warn;

@@ -90,6 +90,8 @@ def main():
     figures = os.environ.pop("CREEL_FIGURES", None)
     del sys.argv[0]
     sys.path[0] = os.getcwd()
+    if sys.stdout is not None:
+        sys.stdout.reconfigure(line_buffering=True)  # a run that is killed has said what it printed
     code = read_code()
     show_source(label, code)
     module = type(sys)("__main__")

@@ -56,6 +56,7 @@ int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error
 {
 	_cleanup_(run_options_done) RunOptions asked = RUN_OPTIONS_NONE;
 	Keeper *keeper = userdata;
+	const char *rule;
 	char name[64];
 	uint64_t number = 0;
 	int code_fd, r;
@@ -66,7 +67,10 @@ int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error
 	r = run_options_read(message, &asked, name);
 	if (r == -ENOMEM)
 		return r;
-	if (r < 0)
+	rule = r < 0 ? run_option_rule(name) : NULL;
+	if (rule)
+		r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s: must be %s", name, rule);
+	else if (r < 0)
 		r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
 			"%s: an option that is unknown, missing, of a wrong type, there twice, or out of bounds", name);
 	else

@@ -202,6 +202,12 @@ static int read_all(RenderResult *result, char *why, size_t why_size)
 		r = read_truncated(object, request, why, why_size);
 	if (!r)
 		r = read_files(object, result, why, why_size);
+	/* an answer of exec-server's around it, say, of which nothing would be shown */
+	if (!r && !json_object_get(object, "stdout") && !json_object_get(object, "stderr") &&
+		!json_object_get(object, "error")) {
+		(void)snprintf(why, why_size, "no result: it has neither `stdout` nor `stderr` nor `error`");
+		r = -EINVAL;
+	}
 	return r;
 }
 

@@ -287,9 +287,25 @@ static int run_code(const RunWords *words, const char *code, size_t n, RunOption
 	return command.status;
 }
 
+/* As every command takes a folder: from where it was called. The keeper would take it from the home. */
+static int directory_find(const char *directory, char **ret)
+{
+	_cleanup_free_ char *here = NULL;
+
+	if (!*directory || *directory == '/') {
+		*ret = NULL;
+		return 0;
+	}
+	here = getcwd(NULL, 0);
+	if (!here)
+		return -errno;
+	*ret = str_format("%s/%s", here, directory);
+	return *ret ? 0 : -ENOMEM;
+}
+
 int run_main(int argc, char **argv, uint64_t timeout_usec)
 {
-	_cleanup_free_ char *code = NULL, *kept = NULL;
+	_cleanup_free_ char *code = NULL, *kept = NULL, *directory = NULL;
 	_cleanup_close_ int input_fd = -EBADF;
 	RunOptions options;
 	RunWords words;
@@ -332,6 +348,13 @@ int run_main(int argc, char **argv, uint64_t timeout_usec)
 		}
 		options.input_fd = input_fd;
 	}
+	r = directory_find(options.directory, &directory);
+	if (r < 0) {
+		complain(options.directory, strerror(-r));
+		return EXIT_LIMIT;
+	}
+	if (directory)
+		options.directory = directory;
 	options.follow = !words.json;
 	options.collect = true;
 	return run_code(&words, code, n, &options);

@@ -145,7 +145,21 @@ def test_typescript(typescript):
     assert typescript("interface P { name: string }\nlet p: P = { name: 'a' }; p.name as string").out == "'a'\n"
     assert typescript("const f = (x: number): number => x + 1; f(1)").out == "2\n"
     assert typescript("import type { Stats } from 'node:fs'; import { sep } from 'node:path'; sep").out == "'/'\n"
-    done = typescript("enum E { A }")
-    assert done.status == "e" and "enum" in done.error and done.err.count("node:") == 0, done
+    assert typescript("enum E { A = 3 }\nnamespace N { export const x = E.A }").status == "o"
+    assert typescript("const e: E = E.A; e + N.x").out == "6\n"
+    done = typescript("let a = 1\n\nconst x: number = ;")
+    assert (done.status, done.error) == ("e", "SyntaxError: Expression expected"), done
+    assert ":3\n" in done.err and "const x: number = ;\n                  ^\n" in done.err and done.err.count("    at ") == 0, done
     assert typescript("let = : 5").status == "e"
     assert typescript("p.name").out == "'a'\n"
+
+
+def test_a_run_says_where_it_is_no_typescript():
+    code = os.memfd_create("code")
+    os.write(code, b"enum E { A }\n\nconst x: number = ;\n")
+    os.lseek(code, 0, os.SEEK_SET)
+    done = subprocess.run(["/bin/bash", "-c", f'exec "$@" 3<&{code}', "bash", NODE, DRIVERS / "node-run.cjs", "typescript", "a.ts"],
+                          pass_fds=[code], capture_output=True, text=True, timeout=60, check=False)
+    os.close(code)
+    assert done.returncode == 1 and done.stderr.startswith("a.ts:3\n"), done
+    assert done.stderr.endswith("const x: number = ;\n                  ^\n\nSyntaxError: Expression expected\n"), done

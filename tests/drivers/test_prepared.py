@@ -130,6 +130,12 @@ def test_both_are_the_same(code, tmp_path, home):
     assert (b"python-run.py" in ready.err, b"prepared.py" in ready.err) == (False, False)
 
 
+def test_what_was_printed_is_not_lost_with_a_kill(home, tmp_path):
+    code = b"import os, signal\nprint('partial')\nos.kill(os.getpid(), signal.SIGKILL)"
+    for ended in (Spare(["json"], home).run(code, tmp_path), run_cold(code, tmp_path, home=home)):
+        assert (ended.out, ended.err, ended.status) == (b"partial\n", b"", -signal.SIGKILL)
+
+
 def test_what_was_named_is_there_already(home, tmp_path):
     spare = Spare(["decimal"], home)
     assert spare.hello == b"H"

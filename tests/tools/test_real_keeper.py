@@ -121,8 +121,16 @@ def test_script_is_kept_and_named_in_tracebacks(agent):
     assert done.returncode == 1 and str(kept).encode() in done.stderr and b"1 / 0" in done.stderr, done
 
 
+def test_a_folder_is_one_from_where_the_command_is_called(agent):
+    folder = agent.home / "workspace"
+    for words, ran in (((), folder), (("--directory", ".."), agent.home), (("--directory", "/"), "/")):
+        done = subprocess.run([agent.program, "run", "-", *words], input=b"import os; print(os.getcwd())", capture_output=True,
+                              timeout=PATIENCE, **{**agent.how, "cwd": folder})
+        assert (done.returncode, done.stdout) == (0, f"{ran}\n".encode()), done
+
+
 def test_ends(agent):
-    done = agent.creel("run", "-", "--timeout", "5s", input="import time\nprint('begun', flush=True)\ntime.sleep(1000)")
+    done = agent.creel("run", "-", "--timeout", "5s", input="import time\nprint('begun')\ntime.sleep(1000)")
     assert (done.returncode, done.stdout, done.stderr) == (124, b"begun\n", b"creel: run: timeout: timeout exceeded\n")
     done = agent.creel("run", "-", "--lang", "bash", input="kill -SEGV $$")
     assert (done.returncode, done.stderr) == (128 + signal.SIGSEGV, b"creel: run: signal: ended by SIGSEGV\n")

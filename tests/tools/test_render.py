@@ -86,6 +86,8 @@ def test_full_output_is_kept_where_something_is_left_out(tmp_path):
         (b'{"stdout": "a", "stdout": "b"}', "`stdout` stands twice"),
         (b'{"stdout": ' + b"[" * 1000 + b"]" * 1000 + b"}", "nested deeper"),
         (b'{"stdout": "\\u12"}', "no JSON"),
+        (b"{}", "no result: it has neither"),
+        (b'{"id": 1, "result": {"stdout": "a"}}', "no result: it has neither"),
     ],
 )
 def test_what_is_no_result(text, why):
