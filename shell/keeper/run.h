@@ -29,6 +29,8 @@
 #include <signal.h>
 
 #define KEEPER_RUNS_BYTES (112U << 20)    /* that runs and results hold together */
+#define RUN_LISTED_BYTES (512U << 10)     /* that the list of a run's files holds at most */
+#define RUNS_UNREAD_BYTES (8U << 20)      /* of signals that callers have not read, all together */
 #define RUN_KEPT_MAX (UINT64_C(16) << 20) /* bytes of one stream that are kept, whatever `output` says */
 
 typedef struct Outputs Outputs;
@@ -102,6 +104,7 @@ _must_check_ int run_start(Run *run, sd_bus_error *ret_error);
 /* The next number; names the files of its output. Once, before anything has that number in its name. */
 void run_number(Run *run);
 _must_check_ int run_begun(Run *run);
+unsigned int runs_count(const Keeper *keeper); /* that go on, with the calls that wait for a session */
 Run *run_find(Keeper *keeper, uint64_t number);
 void run_stop(Run *run, RunReason reason);
 void run_over(Run *run);
