@@ -122,7 +122,8 @@ static int take_descriptors(Child *child)
  */
 static int copy_third(void)
 {
-	_cleanup_close_ int copy_fd = memfd_create("code", MFD_CLOEXEC);
+	_cleanup_close_ int copy_fd = memfd_create("code", MFD_CLOEXEC), read_fd = -EBADF;
+	char path[32];
 	off_t at = 0;
 	struct stat st;
 
@@ -131,7 +132,12 @@ static int copy_third(void)
 	while (at < st.st_size)
 		if (sendfile(copy_fd, THIRD_FD, &at, (size_t)(st.st_size - at)) <= 0)
 			return -EIO;
-	if (fchmod(copy_fd, 0444) < 0 || lseek(copy_fd, 0, SEEK_SET) < 0 || dup2(copy_fd, THIRD_FD) < 0)
+	if (fchmod(copy_fd, 0444) < 0)
+		return -errno;
+	/* a description of its own, as whoever inherits the other could still write to it */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", copy_fd);
+	read_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (read_fd < 0 || dup2(read_fd, THIRD_FD) < 0)
 		return -errno;
 	return 0;
 }

@@ -546,6 +546,7 @@ static void test_copied(void **state)
 	static const char script[] =
 		"(exec /proc/self/fd/3 copied) 2>&1 | grep -o -e copied -e 'Permission denied'; chmod 755 "
 		"/proc/self/fd/3 2>/dev/null && echo changed; echo x 2>/dev/null >/proc/self/fd/3 && echo written; "
+		"echo x 2>/dev/null >&3 && echo written; "
 		"head -c 4 <&3 | tail -c 3";
 	int fd, program;
 
