@@ -8,6 +8,7 @@
  * does not obey within the grace is killed with its state.
  */
 #include "shell/keeper/repl.h"
+#include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
 #include "shell/policy/enforced.h"
 
@@ -28,11 +29,17 @@ static uint64_t stricter(uint64_t a, uint64_t b)
 /* Less memory than the leaf has already would end it at once. False: a sentence says so. */
 static bool narrow(Repl *repl)
 {
-	const RunOptions *options = &repl->call->options;
+	const RunOptions asked_for = {
+		.memory = repl->call->options.memory,
+		.processes = repl->call->options.processes,
+		.cpu = repl->call->options.cpu,
+		.independent = repl->independent,
+	};
+	const LeafLimits own = setting_limits(&asked_for);
 	const LeafLimits wanted = {
-		.memory = stricter(options->memory, repl->limits.memory),
-		.tasks = stricter(options->processes, repl->limits.tasks),
-		.cpu = stricter(options->cpu, repl->limits.cpu),
+		.memory = stricter(own.memory, repl->limits.memory),
+		.tasks = stricter(own.tasks, repl->limits.tasks),
+		.cpu = stricter(own.cpu, repl->limits.cpu),
 	};
 	char asked[32], used[32];
 	uint64_t current;

@@ -274,13 +274,7 @@ static void drop_leaf(Run *run)
 /* Whole: a run that lost one process to the memory limit is nothing that anybody could use. */
 static int make_leaf(Run *run)
 {
-	const LeafLimits limits = {
-		.memory = run->options.memory,
-		.tasks = run->options.processes == LEAF_UNLIMITED
-				 ? LEAF_UNLIMITED
-				 : run->options.processes + setting_processes(&run->options),
-		.cpu = run->options.cpu,
-	};
+	const LeafLimits limits = setting_limits(&run->options);
 	int r;
 
 	(void)snprintf(run->name, sizeof(run->name), "run-%llu", (unsigned long long)run->number);

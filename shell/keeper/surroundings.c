@@ -31,9 +31,15 @@ void setting_done(Setting *setting)
 	*setting = SETTING_NONE;
 }
 
-uint64_t setting_processes(const RunOptions *options)
+LeafLimits setting_limits(const RunOptions *options)
 {
-	return options->independent ? 1 : 0; /* the reaper */
+	uint64_t reaper = options->independent ? 1 : 0;
+
+	return (LeafLimits){
+		.memory = options->memory,
+		.tasks = options->processes == LEAF_UNLIMITED ? LEAF_UNLIMITED : options->processes + reaper,
+		.cpu = options->cpu,
+	};
 }
 
 void settings_forget(Keeper *keeper)

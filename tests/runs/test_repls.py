@@ -2,6 +2,7 @@
 """Sessions: state across calls, turns, interrupts, ends of every kind, and that nothing is left of them."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -252,6 +253,31 @@ def test_surroundings_are_those_of_the_first_call(client, keeper):
     assert said(call(client, "x, os.path.exists('here')", "alone"))[0] == "(1, True)\n"
     assert not (keeper.home / "here").exists()
     assert said(call(client, "while True: pass", "alone", timeout=1000000))[1:] == ("timeout", "Error: timeout exceeded", "preserved")
+
+
+def test_a_leaf_that_a_predecessor_left(client, keeper):
+    """Empty, it is taken away; with somebody in it, who asks is told to try again."""
+    leaf = keeper.leaves / "repl-python-main"
+    leaf.mkdir()
+    assert said(call(client, "1"))[0] == "1\n"
+    reset(client)
+    until(lambda: not leaf.exists())
+    leaf.mkdir()
+    sleeper = subprocess.Popen(["sleep", "1000"])
+    (leaf / "cgroup.procs").write_text(str(sleeper.pid))
+    with pytest.raises(runs.Refused) as why:
+        call(client, "1")
+    assert "is still ending: try again" in why.value.args[1]
+    sleeper.wait(60)
+    assert said(call(client, "1"))[0] == "1\n"
+
+
+def test_cheap_refusals_come_first(client):
+    """All of the code is read for what only that can tell."""
+    assert call(client, "true", language="bash")["reason"] == "ok"
+    with pytest.raises(runs.Refused) as why:
+        call(client, b"a\0", language="bash", network="none")
+    assert why.value.args[1].startswith("network: ")
 
 
 def test_nothing_is_left_of_many(client, keeper):
