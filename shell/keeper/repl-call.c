@@ -154,7 +154,8 @@ void repl_call_begin(Repl *repl)
 	}
 	outputs_begin(run);
 	repl->state = REPL_BUSY;
-	repl->begin_n = frame_begin(repl->begin, (uint8_t)(FRAME_ECHO | (run->options.figures ? FRAME_FIGURES : 0)),
+	repl->begin_n = frame_begin(repl->begin,
+		(uint8_t)(FRAME_ECHO | FRAME_INTERRUPTS(repl->interrupts) | (run->options.figures ? FRAME_FIGURES : 0)),
 		run->options.label, (uint32_t)run->code_bytes);
 	repl->sent = 0;
 	send_code(repl);
@@ -220,6 +221,7 @@ void repl_call_lost(Repl *repl)
 	(void)stream_drain(&run->output);
 	(void)stream_drain(&run->error);
 	take_usage(repl);
+	run->scratch_full = repl->scratch_full;
 	if (repl->ending.si_signo)
 		run_explain(run, &repl->ending);
 	if (repl->broken && run->reason == RUN_SIGNAL && run->signal == SIGKILL)
@@ -242,6 +244,7 @@ static void interrupt(Repl *repl)
 	if (repl->interrupted)
 		return;
 	repl->interrupted = true;
+	repl->interrupts++;
 	if (sd_event_add_time_relative(
 		    repl->keeper->event, &repl->grace_timer, CLOCK_MONOTONIC, GRACE_USEC, 0, on_grace_over, repl) < 0 ||
 		kill(-repl->pid, SIGINT) < 0)

@@ -213,7 +213,8 @@ static int start(Repl *repl, const RunOptions *options, PolicyError *ret_reason)
 	(void)snprintf(repl->network, sizeof(repl->network), "%s", options->network);
 	repl->independent = options->independent;
 	repl->frames.n = 0;
-	repl->old = repl->broken = false;
+	repl->interrupts = 0;
+	repl->old = repl->broken = repl->scratch_full = false;
 	repl->ending = (siginfo_t){ 0 };
 	r = make_leaf(repl, options);
 	if (!r)
@@ -481,7 +482,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 
 	repl->exit_source = sd_event_source_disable_unref(repl->exit_source);
 	repl->ending = *info;
-	(void)birth_ending(repl->report_fd, info, &repl->ending.si_code, &repl->ending.si_status);
+	(void)birth_ending(repl->report_fd, info, &repl->ending.si_code, &repl->ending.si_status, &repl->scratch_full);
 	repl->ending.si_signo = SIGCHLD;
 	/* what it left behind goes with it */
 	repl_end(repl, RUN_REASONS_N, "its interpreter ended");

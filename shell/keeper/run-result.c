@@ -74,7 +74,7 @@ static RunReason reason_of(const Run *run, const siginfo_t *info)
 		return RUN_DISK;
 	if (met_processes(run))
 		return RUN_PROCESSES;
-	if (exited && disk_is_full(run))
+	if (exited && (run->scratch_full || disk_is_full(run)))
 		return RUN_DISK;
 	return exited ? RUN_EXIT : RUN_SIGNAL;
 }
@@ -122,6 +122,9 @@ static void say(Run *run)
 		if (run->signal == SIGXFSZ)
 			(void)snprintf(text, size, "Error: disk limit exceeded (a file of %s)",
 				str_size(run->file_size, bytes, sizeof(bytes)));
+		else if (run->scratch_full)
+			(void)snprintf(text, size, "Error: disk limit exceeded (%s that an independent run may write)",
+				str_size(run->scratch, bytes, sizeof(bytes)));
 		else
 			(void)snprintf(text, size, "Error: disk limit exceeded");
 		break;

@@ -572,7 +572,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 	siginfo_t ending = *info;
 	Run *run = userdata;
 
-	if (!birth_ending(run->report_fd, info, &ending.si_code, &ending.si_status))
+	if (!birth_ending(run->report_fd, info, &ending.si_code, &ending.si_status, &run->scratch_full))
 		never_began(run, info->si_status);
 	run->ended = true;
 	run->exit_source = sd_event_source_disable_unref(run->exit_source);

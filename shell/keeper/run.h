@@ -46,7 +46,7 @@ struct Run {
 	 */
 	RunOptions options;
 	/* of the policy that it began under: by its end there may be another one, or none */
-	uint64_t agent_memory, agent_processes, file_size;
+	uint64_t agent_memory, agent_processes, file_size, scratch;
 	char *output_directory; /* absolute */
 	int code_fd;            /* sealed, read-only, with an offset of its own; owned */
 	uint64_t code_bytes;
@@ -76,6 +76,7 @@ struct Run {
 	int pid_fd;
 	int output_fd, error_fd; /* our ends of its pipes */
 	int report_fd;           /* how its program ended (birth_ending()); -EBADF: as its process did */
+	bool scratch_full;       /* of an independent one, when its program ended */
 	bool ended;              /* its process; something else in the leaf may live */
 	sd_event_source *exit_source, *empty_source;
 	uint64_t processes_refused; /* of the agent, when it began */

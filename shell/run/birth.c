@@ -344,17 +344,19 @@ int birth_report_new(int *ret_read_fd, int *ret_report_fd)
 	return 0;
 }
 
-bool birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status)
+bool birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status, bool *ret_full)
 {
 	ReaperReport report;
 
 	*ret_code = info->si_code;
 	*ret_status = info->si_status;
+	*ret_full = false;
 	if (read_fd < 0)
 		return true;
 	if (read(read_fd, &report, sizeof(report)) != sizeof(report))
 		return info->si_code != CLD_EXITED;
 	*ret_code = report.code;
 	*ret_status = report.status;
+	*ret_full = report.full;
 	return true;
 }

@@ -73,6 +73,17 @@ def test_the_scratch_is_bounded(client, keeper):
     assert result["stderr"].count(b"No space left on device") == 3
 
 
+def test_a_full_scratch_is_the_reason(client, keeper):
+    keeper.policy("[exec]\nscratch = 4M\n")
+    for place in ("~/big", "/tmp/big"):
+        result = run(client, "bash", f"head -c 8000000 /dev/zero > {place}", independent=True)
+        assert (result["reason"], result["error"]) == ("disk", "Error: disk limit exceeded (4M that an independent run may write)")
+    assert run(client, "bash", "for ((i = 0; ; i++)); do : > /tmp/$i || exit 5; done", independent=True)["reason"] == "disk"
+    # what was lived with is none, and what it removed was not in the way
+    assert run(client, "bash", "head -c 8000000 /dev/zero > /tmp/big; true", independent=True)["reason"] == "ok"
+    assert run(client, "bash", "head -c 8000000 /dev/zero > /tmp/big; rm /tmp/big; exit 5", independent=True)["reason"] == "exit"
+
+
 def test_all_languages(client):
     for language, code in (("python", "print(6*7)"), ("bash", "echo 42"), ("javascript", "console.log(42)")):
         assert run(client, language, code, independent=True)["stdout"] == b"42\n"
