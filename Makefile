@@ -83,7 +83,7 @@ policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c 
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
 policy_src += shell/policy/package.c
-bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c
+bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c shell/bus/unread.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
@@ -121,7 +121,7 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
+	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
 	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
@@ -273,6 +273,9 @@ test_modes_libs := libssh
 test_sftp_window_src := sshd-sub/sftp-window.c
 test_peer_src := sshd-sub/peer.c
 test_waiting_src := sshd-sub/children.c sshd-sub/heap.c sshd-sub/peer.c sshd-sub/sources.c sshd-sub/waiting.c
+unit_tests += test_room
+test_room_src := shell/bus/unread.c shell/keeper/budget.c shell/keeper/room.c $(run_src) $(confine_src) $(policy_src) $(base_src)
+test_room_libs := inih
 test_place_src := shell/keeper/place.c shell/policy/slice.c $(base_src)
 test_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 test_target_libs := inih

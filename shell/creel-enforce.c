@@ -43,6 +43,7 @@ static const struct {
 	{ "cgroups", cgroups_apply },
 	{ "firewall", firewall_apply },
 	{ "network", network_apply },
+	{ "restricted", restricted_apply },
 	{ "disk", quota_apply },
 };
 

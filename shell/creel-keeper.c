@@ -40,6 +40,7 @@ static void keeper_done(Keeper *keeper)
 	fd_close(keeper->leaves_fd);
 	fd_close(keeper->rescue_fd);
 	fd_close(keeper->kept_fd);
+	fd_close(keeper->own_fd);
 	sd_event_unref(keeper->event);
 }
 
@@ -96,10 +97,14 @@ static int open_tree(Keeper *keeper)
 	_cleanup_free_ char *slice = str_format("user-%u.slice", (unsigned int)keeper->uid);
 	_cleanup_free_ char *leaves = str_format("creel-leaves@%u.service", (unsigned int)keeper->uid);
 	_cleanup_free_ char *rescue = str_format("creel-rescue@%u.service", (unsigned int)keeper->uid);
+	_cleanup_free_ char *own = str_format("creel-keeper@%u.service", (unsigned int)keeper->uid);
 	int r;
 
-	if (!slice || !leaves || !rescue)
+	if (!slice || !leaves || !rescue || !own)
 		return -ENOMEM;
+	/* only looked at: without it runs are bounded by what the keeper itself counts */
+	if (leaf_open_unit("creel.slice", own, &keeper->own_fd) < 0)
+		log_warning("cannot look at the cgroup of %s", own);
 	r = leaf_open_unit(slice, NULL, &keeper->slice_fd);
 	if (!r)
 		r = leaf_open_unit(slice, leaves, &keeper->leaves_fd);
@@ -251,6 +256,7 @@ int main(int argc, char **argv)
 		.leaves_fd = -EBADF,
 		.rescue_fd = -EBADF,
 		.kept_fd = -EBADF,
+		.own_fd = -EBADF,
 		.confinement = CONFINEMENT_NONE,
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },

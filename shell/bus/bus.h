@@ -57,7 +57,8 @@
  *                                                   signal number, KEEPER_EXITED_ bits, a line for the user ("" = none)
  * Signals to the peer that called Run:
  *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes, at most 64 KiB; only where it asked to
- *                                                   follow. A peer that has 16 messages unread is told no more of that run,
+ *                                                   follow. A peer that has 16 messages unread, or one that has any while all
+ *                                                   peers have 8M unread, is told no more of that run,
  *                                                   without a word: Finished and the file that it names have all
  *   Finished     ta{sv}                             run, result (run.h); the last that is said of a run
  *

@@ -105,7 +105,7 @@ typedef struct RunFile {
 /*
  * Finished. Descriptors are memfds, read from offset 0 by pread(2); bytes are what was written, not always UTF-8. They are the
  * keeper's memory, to be read at once: it takes it back - they become shorter, or empty - when newer runs need it and when the
- * connection ends.
+ * connection ends. An empty one is the same for all runs. What is kept open counts (shell/keeper/budget.h).
  */
 typedef struct RunResult {
 	int stdout_fd, stderr_fd;            /* head and tail where it is longer than `output` */

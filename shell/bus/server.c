@@ -95,6 +95,7 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 	Server *server = peer->server;
 	const char *member = sd_bus_message_get_member(message);
 	const Method *method;
+	uint64_t queued;
 	int r;
 
 	if (peer->close_source)
@@ -110,6 +111,13 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 		complain(server, peer, "unknown interface", sd_bus_message_get_interface(message));
 		peer_close_later(peer);
 		return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_INTERFACE, "Unknown interface.");
+	}
+
+	if (peer->kind == PEER_AGENT && sd_bus_get_n_queued_write(peer->bus, &queued) >= 0 &&
+		queued >= SERVER_QUEUED_MAX) {
+		complain(server, peer, "reads no answer", NULL);
+		peer_close_later(peer);
+		return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "Read the answers.");
 	}
 
 	method = method_find(server->config.methods, member);
@@ -286,6 +294,26 @@ int server_new(sd_event *event, int listen_fd, const ServerConfig *config, Serve
 		return r;
 	*ret = TAKE_PTR(server);
 	return 0;
+}
+
+int peer_send(Peer *peer, sd_bus_message *message, size_t bytes)
+{
+	int r = sd_bus_send(peer->bus, message, NULL);
+
+	if (r < 0)
+		return r;
+	unread_add(&peer->unread, bytes);
+	return 0;
+}
+
+uint64_t server_unread(const Server *server)
+{
+	uint64_t sum = 0, queued;
+
+	for (const Peer *peer = server->peers; peer; peer = peer->next)
+		if (sd_bus_get_n_queued_write(peer->bus, &queued) >= 0)
+			sum += unread_bytes(&peer->unread, queued);
+	return sum;
 }
 
 Server *server_free(Server *server)

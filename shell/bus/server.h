@@ -11,6 +11,7 @@
 #pragma once
 
 #include "shell/base/cleanup.h"
+#include "shell/bus/unread.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -33,6 +34,7 @@ typedef struct Peer {
 	pid_t pid;
 	uid_t uid;
 	sd_event_source *close_source;
+	Unread unread; /* what peer_send() sent */
 } Peer;
 
 /* One row: who may call `member` with that signature. Rows end with member = NULL. */
@@ -54,6 +56,8 @@ typedef struct ServerConfig {
 /* Connections at a time, for each kind of peer; of the agent's, more than the runs that it may have. */
 #define SERVER_PEERS_MAX 16U
 #define SERVER_AGENT_PEERS_MAX 40U
+/* Messages that wait for one of the agent's: who calls and calls, and reads no answer, is dropped. */
+#define SERVER_QUEUED_MAX 100U
 
 /* Serves the listening stream socket `listen_fd`, which it takes, in `event`. */
 _must_check_ int server_new(sd_event *event, int listen_fd, const ServerConfig *config, Server **ret);
@@ -61,6 +65,12 @@ _must_check_ int server_new(sd_event *event, int listen_fd, const ServerConfig *
 /* Accepts NULL. Returns NULL. Drops all connections without peer_gone(): the keeper goes, its peers stay. */
 Server *server_free(Server *server);
 DEFINE_CLEANUP(Server, server_free)
+
+/* Sends a signal of about `bytes` without waiting; they count until the peer has read them. 0 or a negative errno. */
+_must_check_ int peer_send(Peer *peer, sd_bus_message *message, size_t bytes);
+
+/* Bytes that peer_send() sent and that wait in this process, for all peers together. */
+uint64_t server_unread(const Server *server);
 
 /* The row for `member`, or NULL. Pure. */
 const Method *method_find(const Method *methods, const char *member);

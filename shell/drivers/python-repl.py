@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """A Python session: runs in the interpreter whose state it keeps, as the agent, and answers the keeper on descriptor 3.
 
-Frames are type (1 byte), length (4 bytes, big endian), payload. R in: flags (1 byte: 1 figures, 2 echo), label, NUL, code.
+Frames are type (1 byte), length (4 bytes, big endian), payload. R in: flags (1 byte: 1 figures, 2 echo, from 4 on the
+number of interrupts that were sent before, modulo 64), label, NUL, code.
 H out: ready. D out: status (o ok, e exception, i interrupted, x exit), exit status, error text.
 
 What it promises: variables, imports and threads stay; a last expression is shown as the interactive interpreter shows it; a
 traceback has the code's own lines, and no frame of this file. What the code does to its own interpreter it does to itself:
 a session whose driver is broken by it is ended by the keeper, and nobody else believes a word that is said here.
 
-SIGINT interrupts a call and does nothing between calls. What a background thread writes between two calls waits in the pipe
+SIGINT interrupts a call, from the moment its code begins to come, and does nothing between calls. What a background thread writes between two calls waits in the pipe
 and comes with the next one.
 """
 import ast
@@ -18,6 +19,7 @@ import gc
 import io
 import linecache
 import os
+import select
 import signal
 import struct
 import sys
@@ -81,14 +83,16 @@ class Driver:
         os.close(3)
         self.input = io.open(self.channel, "rb", closefd=False)
         self.pid = os.getpid()
-        self.running = False
+        self.running = self.receiving = False
+        self.interrupts = 0  # that were sent before this call
+        self.early = self.known = 0  # since the call before began: while this one came, and others
         self.sources = Sources()
         self.future = 0
         self.output = os.environ.get("CREEL_OUTPUT", "")
         self.figures, self.save = 0, None
         self.main = types.ModuleType("__main__")
         self.main.__dict__["__builtins__"] = builtins
-        self.os_write, self.os_exit, self.getpid = os.write, os._exit, os.getpid
+        self.os_write, self.os_exit, self.getpid, self.readable = os.write, os._exit, os.getpid, select.select
         os.register_at_fork(after_in_child=self.on_fork)
 
     def on_fork(self):
@@ -99,8 +103,22 @@ class Driver:
             pass
 
     def on_interrupt(self, number, frame):
-        if self.running and self.getpid() == self.pid:
+        if self.getpid() != self.pid:
+            return
+        if self.running:
+            self.known += 1
             raise KeyboardInterrupt
+        # of the call that has begun to come, or of the one before, which it came too late for
+        if self.receiving or self.readable([self.channel], [], [], 0)[0]:
+            self.early += 1
+        else:
+            self.known += 1
+
+    def was_interrupted(self, before):
+        """Before its code began. `before`: what R says of interrupts."""
+        owed = max((before - self.interrupts) % 64 - self.known, 0)
+        self.interrupts, self.known, self.early = before, max(self.early - owed, 0), 0
+        return self.known > 0
 
     # ---- the protocol --------------------------------------------------------------------------------------------
     def send(self, kind, payload=b""):
@@ -109,6 +127,8 @@ class Driver:
             data = data[self.os_write(self.channel, data):]
 
     def receive(self):
+        self.readable([self.channel], [], [])
+        self.receiving = True
         head = self.input.read(5)
         if len(head) < 5:
             return None
@@ -139,10 +159,10 @@ class Driver:
                 return self.perform(flags, label, code)
             finally:
                 self.flush()
-                self.running = False
+                self.running = self.receiving = False
         except KeyboardInterrupt:
             # it came while there was nothing of the code's to interrupt
-            self.running = False
+            self.running = self.receiving = False
             return b"i", 0, "KeyboardInterrupt"
 
     def repair(self):
@@ -160,6 +180,8 @@ class Driver:
 
     def perform(self, flags, label, code):
         try:
+            if self.was_interrupted(flags >> 2):
+                raise KeyboardInterrupt
             self.execute(self.sources.add(label, code), code, flags & ECHO)
             if flags & FIGURES:
                 self.save_figures()

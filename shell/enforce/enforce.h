@@ -32,6 +32,7 @@ typedef struct EnforceAgent {
 	uid_t uid;
 	Policy *policy;       /* NULL: refused, or gone */
 	EnforceReason failed; /* apply() fills it when it failed for this agent alone; cleared between mechanisms */
+	EnforceReason runs;   /* network_apply() fills it when restricted runs cannot be told from this agent */
 	Enforced enforced;    /* what will be written: creel-enforce.c's */
 } EnforceAgent;
 
@@ -52,6 +53,7 @@ int services_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int cgroups_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int firewall_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int network_apply(EnforceAgents *agents, EnforceReason *ret_reason);
+int restricted_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int quota_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 
 /* agents.c: everybody who has a policy file or a mark, and a user. Returns 0 or a negative errno with its reason. */

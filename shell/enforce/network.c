@@ -201,13 +201,20 @@ static int load_rules(
 	return anew ? nft_load(anew, ret_reason) : -ENOMEM;
 }
 
+/* Nobody's sockets have a mark: neither rules nor the counts of bytes know whose a packet is. */
+static void fail_all(EnforceAgents *agents, const char *reason)
+{
+	for (size_t i = 0; i < agents->n; i++)
+		(void)enforce_reason(&agents->items[i].failed, 0, "%s", reason);
+}
+
 /* What the rules cannot hold for agents, or runs, without the whole network. */
 static void fail_confined(EnforceAgents *agents, const char *reason)
 {
 	for (size_t i = 0; i < agents->n; i++)
-		if (network_mode(agents->items[i].policy) != NETWORK_FULL ||
-			agents->items[i].policy->exec_network == NETWORK_RESTRICTED)
-			(void)enforce_reason(&agents->items[i].failed, 0, "%s", reason);
+		(void)enforce_reason(network_mode(agents->items[i].policy) != NETWORK_FULL ? &agents->items[i].failed
+											   : &agents->items[i].runs,
+			0, "%s", reason);
 }
 
 int network_apply(EnforceAgents *agents, EnforceReason *ret_reason)
@@ -225,7 +232,7 @@ int network_apply(EnforceAgents *agents, EnforceReason *ret_reason)
 	/* what was counted is safe whatever happens to the table */
 	(void)!transfer_save();
 	if (mark_apply(agents, &mark_reason) < 0)
-		fail_confined(agents, mark_reason.text);
+		fail_all(agents, mark_reason.text);
 	r = load_rules(agents, &memory, ipv6, &anew, ret_reason);
 	if (r < 0)
 		return r;
@@ -243,4 +250,24 @@ int network_apply(EnforceAgents *agents, EnforceReason *ret_reason)
 		return enforce_reason(ret_reason, r, STATE_DIR ": %s", strerror(-r));
 	r = enforce_forget_others(STATE_DIR, agents, forget, NULL, ret_reason);
 	return r < 0 ? r : table_note(NETWORK_TABLE, ret_reason);
+}
+
+/* Changes nothing: network_apply() did, just before. What fails there fails here, too. */
+int restricted_apply(EnforceAgents *agents, EnforceReason *ret_reason)
+{
+	size_t row;
+	int r = mechanism_find("network", &row);
+
+	if (r < 0)
+		return enforce_reason(ret_reason, r, "no mechanism network");
+	for (size_t i = 0; i < agents->n; i++) {
+		EnforceAgent *agent = &agents->items[i];
+		const MechanismResult *network = &agent->enforced.results[row];
+
+		if (network->state == MECHANISM_FAILED)
+			(void)enforce_reason(&agent->failed, 0, "%s", network->reason);
+		else if (*agent->runs.text)
+			agent->failed = agent->runs;
+	}
+	return 0;
 }

@@ -2,7 +2,47 @@
 #include "shell/keeper/budget.h"
 #include "shell/base/log.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+
+#define LENT_LOOK 32U /* fewer are not looked at */
+
+/* By open(2): what a mapping or a message holds of it counts as well. */
+static bool is_open_elsewhere(int fd)
+{
+	_cleanup_close_ int own_fd = -EBADF;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own_fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* closed with the lease on it, it has none any more */
+	return own_fd >= 0 && fcntl(own_fd, F_SETLEASE, F_WRLCK) < 0 && errno == EAGAIN;
+}
+
+int budget_may_lend(Budget *budget, size_t n)
+{
+	size_t left = 0;
+
+	if (budget->n_lent >= LENT_LOOK) {
+		for (size_t i = 0; i < budget->n_lent; i++)
+			if (is_open_elsewhere(budget->lent[i]))
+				budget->lent[left++] = budget->lent[i];
+			else
+				fd_close(budget->lent[i]);
+		budget->n_lent = left;
+	}
+	return budget->n_lent + budget->n + n > BUDGET_LENT_MAX ? -ENOBUFS : 0;
+}
+
+void budget_lend(Budget *budget, int fd)
+{
+	/* too many cannot be: there was room for it before the run began */
+	if (budget->n_lent == BUDGET_LENT_MAX || !is_open_elsewhere(fd))
+		fd_close(fd);
+	else
+		budget->lent[budget->n_lent++] = fd;
+}
 
 /* Whoever still has it open finds it empty. */
 static void empty(Budget *budget, size_t i)
@@ -11,7 +51,7 @@ static void empty(Budget *budget, size_t i)
 
 	if (ftruncate(result->fd, 0) < 0)
 		log_error("a result's memory cannot be taken back: %s", strerror(errno));
-	fd_close(result->fd);
+	budget_lend(budget, result->fd);
 	budget->results -= result->bytes;
 	budget->n--;
 	memmove(result, result + 1, (budget->n - i) * sizeof(*result));

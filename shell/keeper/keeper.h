@@ -70,6 +70,7 @@ typedef struct Keeper {
 	sd_event_source *memory_source; /* what the slice's memory limit met, since there are REPLs */
 	uint64_t run_number;            /* of the last one */
 	Budget budget;                  /* memory of runs and of their results */
+	int own_fd;                     /* the keeper's own cgroup (room.h); -EBADF: it cannot be looked at */
 	Rate run_refusals;              /* records of refused runs, of which the agent can make very many */
 } Keeper;
 

@@ -8,6 +8,7 @@
  * does not obey within the grace is killed with its state.
  */
 #include "shell/keeper/repl.h"
+#include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
 #include "shell/policy/enforced.h"
 
@@ -28,11 +29,17 @@ static uint64_t stricter(uint64_t a, uint64_t b)
 /* Less memory than the leaf has already would end it at once. False: a sentence says so. */
 static bool narrow(Repl *repl)
 {
-	const RunOptions *options = &repl->call->options;
+	const RunOptions asked_for = {
+		.memory = repl->call->options.memory,
+		.processes = repl->call->options.processes,
+		.cpu = repl->call->options.cpu,
+		.independent = repl->independent,
+	};
+	const LeafLimits own = setting_limits(&asked_for);
 	const LeafLimits wanted = {
-		.memory = stricter(options->memory, repl->limits.memory),
-		.tasks = stricter(options->processes, repl->limits.tasks),
-		.cpu = stricter(options->cpu, repl->limits.cpu),
+		.memory = stricter(own.memory, repl->limits.memory),
+		.tasks = stricter(own.tasks, repl->limits.tasks),
+		.cpu = stricter(own.cpu, repl->limits.cpu),
 	};
 	char asked[32], used[32];
 	uint64_t current;
@@ -147,7 +154,8 @@ void repl_call_begin(Repl *repl)
 	}
 	outputs_begin(run);
 	repl->state = REPL_BUSY;
-	repl->begin_n = frame_begin(repl->begin, (uint8_t)(FRAME_ECHO | (run->options.figures ? FRAME_FIGURES : 0)),
+	repl->begin_n = frame_begin(repl->begin,
+		(uint8_t)(FRAME_ECHO | FRAME_INTERRUPTS(repl->interrupts) | (run->options.figures ? FRAME_FIGURES : 0)),
 		run->options.label, (uint32_t)run->code_bytes);
 	repl->sent = 0;
 	send_code(repl);
@@ -213,6 +221,7 @@ void repl_call_lost(Repl *repl)
 	(void)stream_drain(&run->output);
 	(void)stream_drain(&run->error);
 	take_usage(repl);
+	run->scratch_full = repl->scratch_full;
 	if (repl->ending.si_signo)
 		run_explain(run, &repl->ending);
 	if (repl->broken && run->reason == RUN_SIGNAL && run->signal == SIGKILL)
@@ -235,6 +244,7 @@ static void interrupt(Repl *repl)
 	if (repl->interrupted)
 		return;
 	repl->interrupted = true;
+	repl->interrupts++;
 	if (sd_event_add_time_relative(
 		    repl->keeper->event, &repl->grace_timer, CLOCK_MONOTONIC, GRACE_USEC, 0, on_grace_over, repl) < 0 ||
 		kill(-repl->pid, SIGINT) < 0)

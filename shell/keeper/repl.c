@@ -58,19 +58,34 @@ static void drop_leaf(Repl *repl)
 
 static int on_process_end(sd_event_source *source, const siginfo_t *info, void *userdata);
 
+/* A predecessor's, which could not be removed at its end. The kernel may take a moment: whoever tries again finds it gone. */
+static void end_leftover(const Repl *repl)
+{
+	_cleanup_close_ int leaf_fd = -EBADF;
+
+	if (leaf_open(repl->keeper->leaves_fd, repl->leaf, &leaf_fd) < 0 || leaf_kill(leaf_fd) < 0)
+		log_error("cannot end what is left in %s", repl->leaf);
+	else if (leaf_remove(repl->keeper->leaves_fd, repl->leaf) < 0)
+		log_warning("what is left in %s is still ending", repl->leaf);
+}
+
 static int make_leaf(Repl *repl, const RunOptions *options)
 {
 	const Policy *policy = repl->keeper->policy;
+	const RunOptions most = {
+		.memory = policy->exec_memory,
+		.processes = policy->exec_processes,
+		.cpu = policy->exec_cpu,
+		.independent = options->independent,
+	};
 	int r;
 
-	repl->limits = (LeafLimits){
-		.memory = policy->exec_memory,
-		.tasks = policy->exec_processes == POLICY_UNLIMITED
-				 ? LEAF_UNLIMITED
-				 : policy->exec_processes + setting_processes(options),
-		.cpu = policy->exec_cpu,
-	};
+	repl->limits = setting_limits(&most);
 	r = leaf_make(repl->keeper->leaves_fd, repl->leaf, &repl->limits, false, &repl->leaf_fd);
+	if (r == -EEXIST) {
+		end_leftover(repl);
+		r = leaf_make(repl->keeper->leaves_fd, repl->leaf, &repl->limits, false, &repl->leaf_fd);
+	}
 	if (r < 0)
 		return r;
 	r = file_put_at(repl->leaf_fd, "memory.oom.group", "1");
@@ -198,7 +213,8 @@ static int start(Repl *repl, const RunOptions *options, PolicyError *ret_reason)
 	(void)snprintf(repl->network, sizeof(repl->network), "%s", options->network);
 	repl->independent = options->independent;
 	repl->frames.n = 0;
-	repl->old = repl->broken = false;
+	repl->interrupts = 0;
+	repl->old = repl->broken = repl->scratch_full = false;
 	repl->ending = (siginfo_t){ 0 };
 	r = make_leaf(repl, options);
 	if (!r)
@@ -228,6 +244,8 @@ static const char *start_sentence(int r, const PolicyError *reason, char *buffer
 		return reason->text;
 	if (r == -EAGAIN)
 		return "the agent's limit of processes is reached";
+	if (r == -EEXIST)
+		return "an earlier session of that name is still ending: try again";
 	(void)snprintf(buffer, size, "cannot start a session: %s", strerror(-r));
 	return buffer;
 }
@@ -249,9 +267,9 @@ int repl_new(Keeper *keeper, const Run *run, Repl **ret, sd_bus_error *ret_error
 	r = start(repl, &run->options, &reason);
 	if (r < 0)
 		return sd_bus_error_set(ret_error,
-			*reason.text   ? KEEPER_ERROR_POLICY
-			: r == -EAGAIN ? KEEPER_ERROR_FULL
-				       : KEEPER_ERROR_FAILED,
+			*reason.text                   ? KEEPER_ERROR_POLICY
+			: r == -EAGAIN || r == -EEXIST ? KEEPER_ERROR_FULL
+						       : KEEPER_ERROR_FAILED,
 			start_sentence(r, &reason, sentence, sizeof(sentence)));
 	repl->next = keeper->repls;
 	keeper->repls = repl;
@@ -464,7 +482,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 
 	repl->exit_source = sd_event_source_disable_unref(repl->exit_source);
 	repl->ending = *info;
-	(void)birth_ending(repl->report_fd, info, &repl->ending.si_code, &repl->ending.si_status);
+	(void)birth_ending(repl->report_fd, info, &repl->ending.si_code, &repl->ending.si_status, &repl->scratch_full);
 	repl->ending.si_signo = SIGCHLD;
 	/* what it left behind goes with it */
 	repl_end(repl, RUN_REASONS_N, "its interpreter ended");

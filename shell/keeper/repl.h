@@ -39,6 +39,7 @@ struct Repl {
 	int channel_fd;          /* its driver's descriptor 3, the other end */
 	int output_fd, error_fd; /* our ends of its pipes */
 	int report_fd;           /* how its program ended (birth_ending()) */
+	bool scratch_full;       /* then */
 	siginfo_t ending;        /* of its process; si_signo 0 while it lives */
 	bool broken;             /* its driver said what no driver of ours says */
 	bool old;                /* it had its [repl] max_duration: it ends with the call that is going on */
@@ -53,7 +54,8 @@ struct Repl {
 	/* of `call` */
 	uint8_t begin[FRAME_BEGIN_MAX]; /* what goes before its code */
 	size_t begin_n;
-	uint64_t sent; /* bytes of both */
+	uint64_t sent;           /* bytes of both */
+	unsigned int interrupts; /* that were sent to it */
 	bool interrupted, narrowed;
 	LeafUsage before;
 	sd_event_source *grace_timer;

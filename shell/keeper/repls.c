@@ -134,8 +134,6 @@ static int judge(const Run *run, const Repl *repl, sd_bus_error *error)
 	if (options->arguments && options->arguments[0])
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 			"arguments: a session's interpreter runs already, without any");
-	if (strcmp(options->language, "bash") == 0 && has_nul(run))
-		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "code: bash takes no NUL byte");
 	if (!repl || repl->state == REPL_ENDING)
 		return 0;
 	if (options->independent && !repl->independent)
@@ -161,6 +159,9 @@ int repl_call(Run *run, sd_bus_error *ret_error)
 	if (repl && repl->n_waiting == REPL_WAITING_MAX)
 		return sd_bus_error_setf(
 			ret_error, KEEPER_ERROR_FULL, "session: %u calls wait for it already", REPL_WAITING_MAX);
+	/* the only thing that reads all of the code, and so behind what is refused without */
+	if (strcmp(run->options.language, "bash") == 0 && has_nul(run))
+		return sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "code: bash takes no NUL byte");
 	/* one that is ending is born again for who waits, and needs a place as any other */
 	if (!repl || (repl->state == REPL_ENDING && !repl->n_waiting))
 		r = make_room(keeper, ret_error);

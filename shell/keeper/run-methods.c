@@ -3,6 +3,7 @@
 #include "shell/keeper/repl.h"
 #include "shell/bus/bus.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -24,9 +25,10 @@ static int check_keeper(Keeper *keeper, sd_bus_error *error)
 /* What is sent to it must go somewhere. */
 static int check_peer(const Peer *peer, sd_bus_error *error)
 {
-	uint64_t queued;
+	uint64_t queued = 0;
 
-	if (sd_bus_get_n_queued_write(peer->bus, &queued) < 0 || queued < UNREAD_MAX)
+	if ((sd_bus_get_n_queued_write(peer->bus, &queued) < 0 || queued < UNREAD_MAX) &&
+		(!queued || server_unread(peer->server) < RUNS_UNREAD_BYTES))
 		return 0;
 	return sd_bus_error_set(
 		error, KEEPER_ERROR_FULL, "the caller does not read what it is told about earlier runs");
@@ -84,25 +86,37 @@ int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error
 
 int method_memory(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
-	_cleanup_close_ int fd = -EBADF;
+	_cleanup_close_ int fd = -EBADF, lent_fd = -EBADF;
+	Keeper *keeper = userdata;
 	const Policy *policy;
+	char path[32];
 	int r;
 
-	r = check_keeper(userdata, error);
+	r = check_keeper(keeper, error);
 	if (!r)
 		r = check_peer(peer, error);
 	if (r)
 		return r;
-	/* its inode counts as the keeper's memory, so nobody gets one who does not need it */
-	policy = ((const Keeper *)userdata)->policy;
+	/* its inode counts as the keeper's memory, so nobody gets one who does not need it, and nobody gets very many */
+	policy = keeper->policy;
 	if (!policy->commands_allow.n && !policy->bash_allow.n && !policy->bash_deny.n)
 		return sd_bus_error_set(
 			error, KEEPER_ERROR_POLICY, "memory: the policy lets the agent make memfds of its own");
+	if (budget_may_lend(&keeper->budget, 2 * runs_count(keeper) + 1) < 0)
+		return sd_bus_error_setf(error, KEEPER_ERROR_FULL,
+			"memory: earlier ones and results are still open (%u memfds): close them", BUDGET_LENT_MAX);
 	fd = memfd_create("creel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	/* root's, so that nobody else makes it a program; what is written to it counts as the writer's memory */
 	if (fd < 0 || fchmod(fd, 0644) < 0)
 		return -errno;
-	return sd_bus_reply_method_return(message, "h", fd);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	lent_fd = open(path, O_RDWR | O_CLOEXEC);
+	if (lent_fd < 0)
+		return -errno;
+	r = sd_bus_reply_method_return(message, "h", lent_fd);
+	if (r >= 0)
+		budget_lend(&keeper->budget, TAKE_FD(fd));
+	return r;
 }
 
 int method_stop(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)

@@ -222,6 +222,7 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 	run->agent_memory = policy->memory;
 	run->agent_processes = policy->processes;
 	run->file_size = policy->file_size;
+	run->scratch = policy->exec_scratch;
 	run->output_directory = run_output_directory(run->keeper);
 	if (!r && !run->output_directory)
 		r = -ENOMEM;

@@ -11,8 +11,11 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
-#define QUEUED_MAX 16U /* messages that the caller has not read: it follows slower than the run writes */
+#define QUEUED_MAX 16U      /* messages that the caller has not read: it follows slower than the run writes */
+#define MESSAGE_BYTES 2048U /* a signal's, beside output and names of files */
 #define DISK_LEFT (UINT64_C(64) << 10) /* less than this is a full quota */
 
 /* ---- reasons ---- */
@@ -71,7 +74,7 @@ static RunReason reason_of(const Run *run, const siginfo_t *info)
 		return RUN_DISK;
 	if (met_processes(run))
 		return RUN_PROCESSES;
-	if (exited && disk_is_full(run))
+	if (exited && (run->scratch_full || disk_is_full(run)))
 		return RUN_DISK;
 	return exited ? RUN_EXIT : RUN_SIGNAL;
 }
@@ -119,6 +122,9 @@ static void say(Run *run)
 		if (run->signal == SIGXFSZ)
 			(void)snprintf(text, size, "Error: disk limit exceeded (a file of %s)",
 				str_size(run->file_size, bytes, sizeof(bytes)));
+		else if (run->scratch_full)
+			(void)snprintf(text, size, "Error: disk limit exceeded (%s that an independent run may write)",
+				str_size(run->scratch, bytes, sizeof(bytes)));
 		else
 			(void)snprintf(text, size, "Error: disk limit exceeded");
 		break;
@@ -155,7 +161,8 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 	 * Who does not read is not told any more: the result has it, and the run does not wait. Nothing of the rest, so that what
 	 * was told is the begin of it, without a hole.
 	 */
-	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX) {
+	if (sd_bus_get_n_queued_write(run->peer->bus, &queued) < 0 || queued >= QUEUED_MAX ||
+		(queued && server_unread(run->keeper->server) + n > RUNS_UNREAD_BYTES)) {
 		run->options.follow = false;
 		return;
 	}
@@ -165,7 +172,7 @@ static void on_came(Stream *stream, const void *bytes, size_t n)
 	if (r >= 0)
 		r = sd_bus_message_append_array(message, 'y', bytes, n);
 	if (r >= 0)
-		r = sd_bus_send(run->peer->bus, message, NULL);
+		r = peer_send(run->peer, message, MESSAGE_BYTES + n);
 	if (r < 0)
 		complain(run, "output", r);
 }
@@ -197,6 +204,27 @@ static int open_for_reading(int memory_fd)
 	return fd < 0 ? -errno : fd;
 }
 
+static size_t listed_bytes(const RunResult *result)
+{
+	size_t sum = 0;
+
+	/* with what a message needs between them */
+	for (size_t i = 0; i < result->n_files; i++)
+		sum += strlen(result->files[i].name) + strlen(result->files[i].sha256) + 32;
+	return sum;
+}
+
+/* The rest of a result is small, and is told in any case. */
+static void leave_out_files(const Run *run, RunResult *result)
+{
+	if (server_unread(run->keeper->server) + listed_bytes(result) <= RUNS_UNREAD_BYTES)
+		return;
+	log_warning("the files of run %llu are left out: callers do not read what they are told",
+		(unsigned long long)run->number);
+	result->n_files = 0;
+	result->files_left_out = UINT64_MAX;
+}
+
 static int send_finished(const Run *run, const RunResult *result)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
@@ -207,7 +235,19 @@ static int send_finished(const Run *run, const RunResult *result)
 		r = sd_bus_message_append(message, "t", run->number);
 	if (r >= 0)
 		r = run_result_append(message, result);
-	return r < 0 ? r : sd_bus_send(run->peer->bus, message, NULL);
+	return r < 0 ? r : peer_send(run->peer, message, MESSAGE_BYTES + listed_bytes(result));
+}
+
+/* Most runs have nothing on stderr: what is empty is one memfd for all, which nobody can fill. */
+static int nothing(void)
+{
+	static int empty_fd = -EBADF;
+
+	if (empty_fd < 0)
+		empty_fd = memfd_create("creel-output", MFD_CLOEXEC);
+	if (empty_fd < 0 || fchmod(empty_fd, 0444) < 0)
+		return -errno;
+	return open_for_reading(empty_fd);
 }
 
 /* One stream's part of the result. `ret_fd` is for the caller, and closed once it is sent. */
@@ -217,6 +257,11 @@ static int add_stream(Run *run, Stream *stream, int *ret_fd, uint64_t *ret_head)
 	uint64_t kept = stream->head_n + stream->tail_n;
 	int r;
 
+	if (!kept) {
+		*ret_head = 0;
+		*ret_fd = nothing();
+		return *ret_fd < 0 ? *ret_fd : 0;
+	}
 	r = stream_result(stream, &memory_fd, ret_head);
 	if (r < 0)
 		return r;
@@ -224,8 +269,7 @@ static int add_stream(Run *run, Stream *stream, int *ret_fd, uint64_t *ret_head)
 	if (fd < 0)
 		return fd;
 	*ret_fd = TAKE_FD(fd);
-	if (kept && run->peer)
-		budget_keep(&run->keeper->budget, run->peer, TAKE_FD(memory_fd), kept);
+	budget_keep(&run->keeper->budget, run->peer, TAKE_FD(memory_fd), kept);
 	return 0;
 }
 
@@ -276,6 +320,7 @@ void run_finish(Run *run)
 		r = add_stream(run, &run->output, &output_fd, &result.stdout_head);
 		if (!r)
 			r = add_stream(run, &run->error, &error_fd, &result.stderr_head);
+		leave_out_files(run, &result);
 		result.stdout_fd = output_fd;
 		result.stderr_fd = error_fd;
 		if (r >= 0)

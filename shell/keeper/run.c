@@ -7,6 +7,7 @@
  * one nobody waits.
  */
 #include "shell/keeper/run.h"
+#include "shell/keeper/room.h"
 #include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
@@ -21,6 +22,7 @@
 #include <sys/wait.h>
 
 #define PIPE_BYTES (256 * 1024)
+#define ROOM_LEAST (UINT64_C(8) << 20) /* of the keeper's memory, for all else */
 
 /* ---- making and freeing ---- */
 
@@ -99,29 +101,58 @@ static int refuse_code(int r, sd_bus_error *ret_error)
 		"the code is not in a memfd that is sealed against shrinking, growing and writing");
 }
 
-static int reserve(Run *run, sd_bus_error *ret_error)
-{
-	uint64_t kept = run->options.output < RUN_KEPT_MAX ? run->options.output : RUN_KEPT_MAX;
-	int r = budget_reserve(&run->keeper->budget, 2 * kept);
-
-	if (r < 0)
-		return sd_bus_error_setf(ret_error, KEEPER_ERROR_FULL,
-			"the runs that are going on hold the memory that there is for output (%uM): ask for less "
-			"output, or wait for one to end",
-			KEEPER_RUNS_BYTES >> 20);
-	run->reserved = 2 * kept;
-	stream_init(&run->output, &run_watcher, run, kept, run_output_most(run));
-	stream_init(&run->error, &run_watcher, run, kept, run_output_most(run));
-	return 0;
-}
-
-static unsigned int count_runs(const Keeper *keeper)
+unsigned int runs_count(const Keeper *keeper)
 {
 	unsigned int n = 0;
 
 	for (const Run *run = keeper->runs; run; run = run->next)
 		n++;
 	return n;
+}
+
+/* What those that go on may still take, with what was just reserved. */
+static uint64_t not_taken(const Keeper *keeper)
+{
+	uint64_t taken = 0;
+
+	for (const Run *run = keeper->runs; run; run = run->next)
+		taken += run->output.head_room + run->output.tail_room + run->error.head_room + run->error.tail_room;
+	return taken < keeper->budget.reserved ? keeper->budget.reserved - taken : 0;
+}
+
+/* The budget counts what the keeper holds; others may hold more of it (room.h). */
+static bool has_room(Keeper *keeper)
+{
+	const uint64_t needed = not_taken(keeper) + ROOM_LEAST;
+
+	if (keeper->own_fd < 0 || room_has(keeper->own_fd, needed))
+		return true;
+	budget_forget(&keeper->budget, NULL);
+	return room_has(keeper->own_fd, needed);
+}
+
+static int reserve(Run *run, sd_bus_error *ret_error)
+{
+	Keeper *keeper = run->keeper;
+	uint64_t kept = run->options.output < RUN_KEPT_MAX ? run->options.output : RUN_KEPT_MAX;
+	uint64_t all = 2 * kept + (run->options.collect ? RUN_LISTED_BYTES : 0);
+	int r = budget_reserve(&keeper->budget, all);
+
+	if (r < 0)
+		return sd_bus_error_setf(ret_error, KEEPER_ERROR_FULL,
+			"the runs that are going on hold the memory that there is for output (%uM): ask for less "
+			"output, or wait for one to end",
+			KEEPER_RUNS_BYTES >> 20);
+	run->reserved = all;
+	if (!has_room(keeper))
+		return sd_bus_error_set(ret_error, KEEPER_ERROR_FULL,
+			"the keeper's memory is held by who read earlier results: end what has them in pipes, or open");
+	if (budget_may_lend(&keeper->budget, 2 * (runs_count(keeper) + 1)) < 0)
+		return sd_bus_error_setf(ret_error, KEEPER_ERROR_FULL,
+			"results of earlier runs are still open (%u memfds): close them", BUDGET_LENT_MAX);
+	stream_init(&run->output, &run_watcher, run, kept, run_output_most(run));
+	stream_init(&run->error, &run_watcher, run, kept, run_output_most(run));
+	return 0;
 }
 
 Run *run_make(Keeper *keeper)
@@ -157,7 +188,7 @@ int run_new(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_fd, Ru
 	r = take_code(run, code_fd);
 	if (r < 0)
 		return refuse_code(r, ret_error);
-	if (count_runs(keeper) >= RUNS_MAX)
+	if (runs_count(keeper) >= RUNS_MAX)
 		return sd_bus_error_setf(
 			ret_error, KEEPER_ERROR_FULL, "%u runs are going on: wait for one to end", RUNS_MAX);
 	r = reserve(run, ret_error);
@@ -243,13 +274,7 @@ static void drop_leaf(Run *run)
 /* Whole: a run that lost one process to the memory limit is nothing that anybody could use. */
 static int make_leaf(Run *run)
 {
-	const LeafLimits limits = {
-		.memory = run->options.memory,
-		.tasks = run->options.processes == LEAF_UNLIMITED
-				 ? LEAF_UNLIMITED
-				 : run->options.processes + setting_processes(&run->options),
-		.cpu = run->options.cpu,
-	};
+	const LeafLimits limits = setting_limits(&run->options);
 	int r;
 
 	(void)snprintf(run->name, sizeof(run->name), "run-%llu", (unsigned long long)run->number);
@@ -547,7 +572,7 @@ static int on_process_end(sd_event_source *source, const siginfo_t *info, void *
 	siginfo_t ending = *info;
 	Run *run = userdata;
 
-	if (!birth_ending(run->report_fd, info, &ending.si_code, &ending.si_status))
+	if (!birth_ending(run->report_fd, info, &ending.si_code, &ending.si_status, &run->scratch_full))
 		never_began(run, info->si_status);
 	run->ended = true;
 	run->exit_source = sd_event_source_disable_unref(run->exit_source);

@@ -29,6 +29,8 @@
 #include <signal.h>
 
 #define KEEPER_RUNS_BYTES (112U << 20)    /* that runs and results hold together */
+#define RUN_LISTED_BYTES (512U << 10)     /* that the list of a run's files holds at most */
+#define RUNS_UNREAD_BYTES (8U << 20)      /* of signals that callers have not read, all together */
 #define RUN_KEPT_MAX (UINT64_C(16) << 20) /* bytes of one stream that are kept, whatever `output` says */
 
 typedef struct Outputs Outputs;
@@ -44,7 +46,7 @@ struct Run {
 	 */
 	RunOptions options;
 	/* of the policy that it began under: by its end there may be another one, or none */
-	uint64_t agent_memory, agent_processes, file_size;
+	uint64_t agent_memory, agent_processes, file_size, scratch;
 	char *output_directory; /* absolute */
 	int code_fd;            /* sealed, read-only, with an offset of its own; owned */
 	uint64_t code_bytes;
@@ -74,6 +76,7 @@ struct Run {
 	int pid_fd;
 	int output_fd, error_fd; /* our ends of its pipes */
 	int report_fd;           /* how its program ended (birth_ending()); -EBADF: as its process did */
+	bool scratch_full;       /* of an independent one, when its program ended */
 	bool ended;              /* its process; something else in the leaf may live */
 	sd_event_source *exit_source, *empty_source;
 	uint64_t processes_refused; /* of the agent, when it began */
@@ -102,6 +105,7 @@ _must_check_ int run_start(Run *run, sd_bus_error *ret_error);
 /* The next number; names the files of its output. Once, before anything has that number in its name. */
 void run_number(Run *run);
 _must_check_ int run_begun(Run *run);
+unsigned int runs_count(const Keeper *keeper); /* that go on, with the calls that wait for a session */
 Run *run_find(Keeper *keeper, uint64_t number);
 void run_stop(Run *run, RunReason reason);
 void run_over(Run *run);

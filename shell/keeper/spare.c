@@ -363,8 +363,7 @@ static uint64_t used(const Spare *spare, const char *file)
 static bool fits(const Spare *spare, const RunOptions *options)
 {
 	return used(spare, "memory.current") <= options->memory / 2 &&
-	       (options->processes == LEAF_UNLIMITED ||
-		       used(spare, "pids.current") <= options->processes + setting_processes(options));
+	       used(spare, "pids.current") <= setting_limits(options).tasks;
 }
 
 /* A view may lack other folders, and a run that cannot begin there is told so by its birth. */
@@ -399,8 +398,7 @@ static int set_limits(const Spare *spare, const RunOptions *options)
 {
 	const LeafLimits limits = {
 		.memory = options->memory,
-		.tasks = options->processes == LEAF_UNLIMITED ? LEAF_UNLIMITED
-							      : options->processes + setting_processes(options),
+		.tasks = options->processes == LEAF_UNLIMITED ? LEAF_UNLIMITED : setting_limits(options).tasks,
 		.cpu = options->cpu,
 	};
 	int r = 0;

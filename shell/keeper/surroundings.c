@@ -31,9 +31,15 @@ void setting_done(Setting *setting)
 	*setting = SETTING_NONE;
 }
 
-uint64_t setting_processes(const RunOptions *options)
+LeafLimits setting_limits(const RunOptions *options)
 {
-	return options->independent ? 1 : 0; /* the reaper */
+	uint64_t reaper = options->independent ? 1 : 0;
+
+	return (LeafLimits){
+		.memory = options->memory,
+		.tasks = options->processes == LEAF_UNLIMITED ? LEAF_UNLIMITED : options->processes + reaper,
+		.cpu = options->cpu,
+	};
 }
 
 void settings_forget(Keeper *keeper)
@@ -116,6 +122,8 @@ static int choose_network(const Keeper *keeper, const RunOptions *options, int l
 	Setting *setting, PolicyError *ret_reason)
 {
 	NetworkMode mode = run_network_mode(options->network);
+	_cleanup_enforced_ Enforced enforced = { 0 };
+	char lacks[sizeof(ret_reason->text) - 16];
 	int r;
 
 	order->leaf_fd = leaf_fd;
@@ -127,6 +135,12 @@ static int choose_network(const Keeper *keeper, const RunOptions *options, int l
 		(void)snprintf(ret_reason->text, sizeof(ret_reason->text),
 			"network: a restricted run could not be told from its agent: " MARK_FILE ": %s",
 			strerror(errno));
+		return -EINVAL;
+	}
+	/* logins of such an agent need none of that, so nobody has asked yet; the error means that nothing is in force */
+	r = enforced_read("", keeper->uid, &enforced);
+	if (enforced_lacks_restricted(r < 0 ? NULL : &enforced, lacks, sizeof(lacks))) {
+		(void)snprintf(ret_reason->text, sizeof(ret_reason->text), "network: %s", lacks);
 		return -EINVAL;
 	}
 	r = leaf_make(leaf_fd, RESTRICTED_LEAF, NULL, false, &setting->leaf_fd);

@@ -19,8 +19,8 @@ typedef struct Setting {
 
 void setting_done(Setting *setting);
 
-/* Processes that a leaf must hold beside those of the run itself. */
-uint64_t setting_processes(const RunOptions *options);
+/* Of the leaf of a run with such limits: what surrounds it may need a process beside those of the run itself. */
+LeafLimits setting_limits(const RunOptions *options);
 
 /*
  * Fills what of `order` is about surroundings: leaf_fd, confinement, narrower, surroundings, directory, copy_third.

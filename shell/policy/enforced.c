@@ -53,6 +53,12 @@ static bool needs_network(const Policy *policy)
 	       policy->max_bandwidth != POLICY_UNLIMITED;
 }
 
+/* Runs of other agents may ask for it as well: those are refused one by one (shell/keeper/surroundings.c). */
+static bool needs_restricted(const Policy *policy)
+{
+	return policy->network == NETWORK_FULL && policy->exec_network == NETWORK_RESTRICTED;
+}
+
 static bool needs_disk(const Policy *policy)
 {
 	return policy->disk != POLICY_UNLIMITED;
@@ -66,6 +72,7 @@ const MechanismRow mechanisms[] = {
 	{ "cgroups", "limit how many cgroups an agent makes", needs_cgroups },
 	{ "firewall", "close the ports that nobody may reach", needs_firewall },
 	{ "network", "limit where an agent sends to, and how fast", needs_network },
+	{ "restricted", "tell a run with a restricted network from its agent", needs_restricted },
 	{ "disk", "limit what an agent writes", needs_disk },
 	{ NULL, NULL, NULL },
 };
@@ -224,22 +231,37 @@ int enforced_write(const char *root, uid_t uid, const Enforced *enforced)
 	return file_replace_at(AT_FDCWD, path, text, n, 0600);
 }
 
+static const char *lacks_row(const Enforced *enforced, size_t row, char *reason, size_t size)
+{
+	const MechanismResult *result = enforced ? &enforced->results[row] : NULL;
+	const char *why = "creel-enforce.service has not run for it";
+
+	if (result && result->state == MECHANISM_OK)
+		return NULL;
+	if (result && result->state == MECHANISM_FAILED)
+		why = result->reason;
+	(void)snprintf(reason, size, "this machine does not %s: %s (mechanism %s)", mechanisms[row].purpose, why,
+		mechanisms[row].name);
+	return reason;
+}
+
 const char *enforced_lacks(const Enforced *enforced, const Policy *policy, bool optional, char *reason, size_t size)
 {
-	for (size_t i = 0; mechanisms[i].name; i++) {
-		const MechanismResult *result = enforced ? &enforced->results[i] : NULL;
-		const char *why = "creel-enforce.service has not run for it";
+	for (size_t i = 0; mechanisms[i].name; i++)
+		if (mechanisms[i].needed_by(policy) &&
+			strlist_contains(&policy->optional, mechanisms[i].name) == optional &&
+			lacks_row(enforced, i, reason, size))
+			return reason;
+	return NULL;
+}
 
-		if (!mechanisms[i].needed_by(policy) ||
-			strlist_contains(&policy->optional, mechanisms[i].name) != optional)
-			continue;
-		if (result && result->state == MECHANISM_OK)
-			continue;
-		if (result && result->state == MECHANISM_FAILED)
-			why = result->reason;
-		(void)snprintf(reason, size, "this machine does not %s: %s (mechanism %s)", mechanisms[i].purpose, why,
-			mechanisms[i].name);
-		return reason;
-	}
+const char *enforced_lacks_restricted(const Enforced *enforced, char *reason, size_t size)
+{
+	static const char *const names[] = { "network", "restricted" };
+	size_t row;
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (mechanism_find(names[i], &row) == 0 && lacks_row(enforced, row, reason, size))
+			return reason;
 	return NULL;
 }

@@ -63,6 +63,12 @@ _must_check_ int enforced_write(const char *root, uid_t uid, const Enforced *enf
  */
 const char *enforced_lacks(const Enforced *enforced, const Policy *policy, bool optional, char *reason, size_t size);
 
+/*
+ * The same of what holds a restricted run of an agent that is not restricted, whatever the agent's policy needs or calls
+ * optional: such a run is asked for one by one.
+ */
+const char *enforced_lacks_restricted(const Enforced *enforced, char *reason, size_t size);
+
 /* It reaches names of hosts, and so has a resolver: a restricted agent, or one that has restricted runs. NULL: none. */
 bool network_names(const Policy *policy);
 

@@ -122,7 +122,8 @@ static int take_descriptors(Child *child)
  */
 static int copy_third(void)
 {
-	_cleanup_close_ int copy_fd = memfd_create("code", MFD_CLOEXEC);
+	_cleanup_close_ int copy_fd = memfd_create("code", MFD_CLOEXEC), read_fd = -EBADF;
+	char path[32];
 	off_t at = 0;
 	struct stat st;
 
@@ -131,7 +132,12 @@ static int copy_third(void)
 	while (at < st.st_size)
 		if (sendfile(copy_fd, THIRD_FD, &at, (size_t)(st.st_size - at)) <= 0)
 			return -EIO;
-	if (fchmod(copy_fd, 0444) < 0 || lseek(copy_fd, 0, SEEK_SET) < 0 || dup2(copy_fd, THIRD_FD) < 0)
+	if (fchmod(copy_fd, 0444) < 0)
+		return -errno;
+	/* a description of its own, as whoever inherits the other could still write to it */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", copy_fd);
+	read_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (read_fd < 0 || dup2(read_fd, THIRD_FD) < 0)
 		return -errno;
 	return 0;
 }
@@ -338,17 +344,19 @@ int birth_report_new(int *ret_read_fd, int *ret_report_fd)
 	return 0;
 }
 
-bool birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status)
+bool birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status, bool *ret_full)
 {
 	ReaperReport report;
 
 	*ret_code = info->si_code;
 	*ret_status = info->si_status;
+	*ret_full = false;
 	if (read_fd < 0)
 		return true;
 	if (read(read_fd, &report, sizeof(report)) != sizeof(report))
 		return info->si_code != CLD_EXITED;
 	*ret_code = report.code;
 	*ret_status = report.status;
+	*ret_full = report.full;
 	return true;
 }

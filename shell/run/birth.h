@@ -13,7 +13,7 @@
  *
  * With a view there are two processes: the one that birth() returns is process 1 of the new pid namespace, a reaper (reaper.h)
  * which counts as one process of the leaf and says by `report_fd` how the program ended - a signal could not be told by an
- * exit status; birth_ending() reads it. A SIGINT that is sent to it goes to the program. It ends with the program, and the
+ * exit status; birth_ending() reads it. A SIGINT that is sent to it goes to the program's process group. It ends with the program, and the
  * kernel ends all that is left in the namespace before it can be waited for.
  */
 typedef struct Surroundings {
@@ -69,6 +69,7 @@ _must_check_ int birth_report_new(int *ret_read_fd, int *ret_report_fd);
 /*
  * How the program ended, as waitid(2) tells it (si_code, si_status): of one with a view what its reaper reported, or what
  * became of the reaper, where that was ended itself. `read_fd` -EBADF: there is no reaper. Never waits.
- * Returns false when there is a reaper, and it gave up before there was a program: the status is BIRTH_EXIT_*.
+ * `ret_full`: the scratch of its view was full. Returns false when there is a reaper, and it gave up before there was a
+ * program: the status is BIRTH_EXIT_*.
  */
-bool birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status);
+bool birth_ending(int read_fd, const siginfo_t *info, int *ret_code, int *ret_status, bool *ret_full);

@@ -3,7 +3,8 @@
  * Frames between the keeper and the driver of a REPL (shell/drivers), on a stream socket: type (1 byte), length (4 bytes,
  * big endian), payload.
  *
- *   R  keeper -> driver  flags (1 byte: FRAME_FIGURES, FRAME_ECHO), label, NUL, code
+ *   R  keeper -> driver  flags (1 byte: FRAME_FIGURES, FRAME_ECHO, and the interrupts that were sent before), label, NUL,
+ *                        code
  *   H  driver -> keeper  once: it is ready
  *   D  driver -> keeper  the call is done: status (FrameStatus), exit status (1 byte), error text
  *
@@ -23,6 +24,11 @@
 #define FRAME_LABEL_MAX 255U
 #define FRAME_FIGURES 1U
 #define FRAME_ECHO 2U
+/*
+ * An interrupt may cross the end of its call. A driver that finds one when the next call has begun to come knows by this number
+ * of which it is.
+ */
+#define FRAME_INTERRUPTS(n) ((uint8_t)((n) % 64U << 2))
 
 typedef enum FrameStatus {
 	FRAME_OK = 'o',

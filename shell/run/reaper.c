@@ -9,8 +9,12 @@
 #include "shell/base/cleanup.h"
 
 #include <signal.h>
+#include <stdbool.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define LEAST_LEFT 65536U /* bytes: less is full */
 
 static void fill(sigset_t *set)
 {
@@ -27,9 +31,18 @@ int reaper_prepare(void)
 	return sigprocmask(SIG_SETMASK, &set, NULL) < 0 ? -errno : 0;
 }
 
+/* Nobody else sees it: it ends with this process. */
+static bool scratch_is_full(void)
+{
+	struct statvfs scratch;
+
+	return statvfs("/tmp", &scratch) == 0 &&
+	       (scratch.f_bavail * scratch.f_frsize < LEAST_LEFT || scratch.f_favail == 0);
+}
+
 static _Noreturn void report(int report_fd, const siginfo_t *info)
 {
-	const ReaperReport text = { .code = info->si_code, .status = info->si_status };
+	const ReaperReport text = { .code = info->si_code, .status = info->si_status, .full = scratch_is_full() };
 	ssize_t n;
 
 	do /* a pipe takes this at once, or the reader is gone */
@@ -65,7 +78,8 @@ void reaper_main(pid_t program, int report_fd)
 
 		reap(program, report_fd);
 		taken = sigwaitinfo(&set, NULL);
-		if (taken == SIGINT)
+		/* as a terminal would: what the program waits for is of its group, unless it is not there yet */
+		if (taken == SIGINT && kill(-program, SIGINT) < 0)
 			(void)kill(program, SIGINT);
 	}
 }

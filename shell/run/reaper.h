@@ -7,6 +7,7 @@
 /* What it writes, once, when the program ended. */
 typedef struct ReaperReport {
 	int code, status; /* si_code and si_status of waitid(2) */
+	int full;         /* the scratch has no room left, for bytes or for files */
 } ReaperReport;
 
 /*

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The keeper's part of a session, for drivers that run here: descriptor 3, three streams, and time limits that only end tests."""
 import collections
+import fcntl
 import os
 import pathlib
 import select
@@ -9,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -34,6 +36,7 @@ class Session:
         theirs.close()
         self.channel = ours
         self.buffer = b""
+        self.interrupts = 0
         self.streams = {self.process.stdout.fileno(): [], self.process.stderr.fileno(): []}
         kind, payload = self.frame()
         assert (kind, payload) == (b"H", b""), (kind, payload)
@@ -70,11 +73,24 @@ class Session:
     def begin(self, code, flags=ECHO, label="<run>"):
         if isinstance(code, str):
             code = code.encode()
-        payload = bytes([flags]) + label.encode() + b"\0" + code
+        payload = bytes([flags | self.interrupts % 64 << 2]) + label.encode() + b"\0" + code
         data = b"R" + struct.pack(">I", len(payload)) + payload
         for parts in self.streams.values():
             parts.clear()
         self.channel.sendall(data)
+
+    def begin_slowly(self, code, label="<run>"):
+        """An interrupt comes while it reads the call, and none of the code has begun."""
+        payload = bytes([ECHO | self.interrupts % 64 << 2]) + label.encode() + b"\0" + code.encode()
+        data = b"R" + struct.pack(">I", len(payload)) + payload
+        self.channel.sendall(data[:-1])
+        end = time.monotonic() + TIMEOUT
+        while struct.unpack("i", fcntl.ioctl(self.channel, termios.TIOCOUTQ, bytes(4)))[0]:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        self.interrupt()
+        time.sleep(0.1)  # nothing tells that a signal was taken
+        self.channel.sendall(data[-1:])
 
     def drain(self):
         """What was written before D is in the pipes."""
@@ -108,6 +124,7 @@ class Session:
         self.pump(time.monotonic() + TIMEOUT, seen)
 
     def interrupt(self):
+        self.interrupts += 1
         os.killpg(self.process.pid, signal.SIGINT)
 
     def wait(self):

@@ -90,6 +90,13 @@ def test_an_interrupt_keeps_the_state(python):
     assert python("x").out == "1\n"
 
 
+def test_an_interrupt_before_the_code_begins(python):
+    python("x = 1")
+    python.begin_slowly("x = 2")
+    assert python.finish()[:3] == ("i", 0, "KeyboardInterrupt")
+    assert python("x").out == "1\n"
+
+
 def test_an_interrupt_that_is_ignored_once(python):
     python.begin("import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('ready')\ntime.sleep(0.5)\n5")
     python.wait_for("ready")

@@ -120,6 +120,7 @@ int main(int argc, char **argv)
 		.slice_fd = -EBADF,
 		.rescue_fd = -EBADF,
 		.kept_fd = -EBADF,
+		.own_fd = -EBADF,
 		.confinement = CONFINEMENT_NONE,
 		.budget = { .most = KEEPER_RUNS_BYTES },
 		.run_refusals = { .interval_usec = 100000, .burst = 30 },

@@ -2,6 +2,7 @@
 """Sessions: state across calls, turns, interrupts, ends of every kind, and that nothing is left of them."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -132,6 +133,24 @@ def test_a_timeout_interrupts_and_keeps_the_state(client):
     assert said(call(client, "echo $x", "main", "bash"))[0] == "1\n"
 
 
+def test_an_interrupt_that_comes_at_once(client):
+    """Stop behind Run: the driver may not have read the call yet."""
+    call(client, "x = 1")
+    for _ in range(10):
+        number = begin(client, "import time; time.sleep(1000)")
+        client.call("Stop", "t", [number])
+        result = client.wait(number)
+        assert (result["reason"], result["state"]) == ("cancelled", "preserved"), result
+    assert said(call(client, "x"))[0] == "1\n"
+
+
+def test_an_interrupt_reaches_what_bash_waits_for(client, keeper):
+    for policy in ("", "[exec]\nfilesystem = independent\n"):
+        keeper.policy(policy)
+        result = call(client, "sleep 1000; echo b", "one" + policy[1:5], "bash", timeout=1500000)
+        assert (result["reason"], result["state"], result["stdout"]) == ("timeout", "preserved", b""), (policy, result)
+
+
 def test_what_does_not_obey_is_killed(client):
     call(client, "x = 1; import signal, time")
     code = "print('part')\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)"
@@ -252,6 +271,32 @@ def test_surroundings_are_those_of_the_first_call(client, keeper):
     assert said(call(client, "x, os.path.exists('here')", "alone"))[0] == "(1, True)\n"
     assert not (keeper.home / "here").exists()
     assert said(call(client, "while True: pass", "alone", timeout=1000000))[1:] == ("timeout", "Error: timeout exceeded", "preserved")
+
+
+def test_a_leaf_that_a_predecessor_left(client, keeper):
+    """Empty, it is taken away; with somebody in it, who asks is told to try again."""
+    leaf = keeper.leaves / "repl-python-main"
+    leaf.mkdir()
+    assert said(call(client, "1"))[0] == "1\n"
+    reset(client)
+    until(lambda: not leaf.exists())
+    leaf.mkdir()
+    sleeper = subprocess.Popen(["sleep", "1000"])
+    (leaf / "cgroup.procs").write_text(str(sleeper.pid))
+    try:
+        call(client, "1")
+    except runs.Refused as why:  # unless it was gone in time
+        assert "is still ending: try again" in why.args[1]
+    assert sleeper.wait(60) == -signal.SIGKILL
+    assert said(call(client, "1"))[0] == "1\n"
+
+
+def test_cheap_refusals_come_first(client):
+    """All of the code is read for what only that can tell."""
+    assert call(client, "true", language="bash")["reason"] == "ok"
+    with pytest.raises(runs.Refused) as why:
+        call(client, b"a\0", language="bash", network="none")
+    assert why.value.args[1].startswith("network: ")
 
 
 def test_nothing_is_left_of_many(client, keeper):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import keeperbus
 import runs
 from conftest import UID
 
@@ -217,6 +218,65 @@ def test_a_caller_that_does_not_read_costs_nobody(client, keeper):
     other.peer.close()
     result = client.wait(number)
     assert result["stdout_bytes"] == 30000000 and len(client.followed[number]["stdout"]) <= 30000000
+
+
+def resident(keeper):
+    return int(next(line for line in open(f"/proc/{keeper.process.pid}/status") if line.startswith("VmRSS:")).split()[1]) << 10
+
+
+def test_all_that_is_unread_is_bounded(client, keeper):
+    run(client, "bash", "true")
+    before = resident(keeper)
+    others = [keeper.client() for _ in range(30)]
+    for other in others:
+        other.run("bash", b"head -c 30000000 /dev/zero", {"follow": True, "output": 4096})
+    end = time.monotonic() + 120
+    while keeper.left():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    held = resident(keeper) - before
+    for other in others:
+        other.peer.close()
+    assert held < 20 << 20, held
+
+
+def test_who_reads_no_answer_is_dropped(client, keeper):
+    other = keeper.client()
+    other.peer.setblocking(False)
+    sent = b""
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        for serial in range(1, 10**6):
+            sent = sent or keeperbus.message("Repls", "", [], serial=serial)
+            try:
+                sent = sent[other.peer.send(sent):]
+            except BlockingIOError:
+                time.sleep(0.001)
+    other.peer.close()
+    assert run(client, "bash", "echo on")["stdout"] == b"on\n"
+
+
+def test_memory_that_is_kept_open_is_counted(client, keeper):
+    keeper.policy("[exec]\nbash_deny = tail\n")
+    kept = []
+
+    def memory():
+        client.serial += 1
+        client.peer.sendall(keeperbus.message("Memory", "", [], serial=client.serial))
+        while not (answer := client.hear()):
+            pass
+        kept.extend(answer[3])
+        return answer
+
+    while (answer := memory())[0] == 2 and len(kept) < 2000:
+        pass
+    assert answer[0] == 3 and "are still open" in answer[2][0] and len(kept) > 900
+    with pytest.raises(runs.Refused) as why:
+        run(client, "bash", "true")
+    assert "are still open" in why.value.args[1]
+    for fd in kept:
+        os.close(fd)
+    assert run(client, "bash", "echo on")["stdout"] == b"on\n" and memory()[0] == 2
+    os.close(kept[-1])
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------------

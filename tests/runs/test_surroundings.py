@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Independent runs, runs without a network, and bash runs with lists of programs: what they may, and what is left of them."""
 import os
+import pathlib
+import subprocess
 import time
 
 import pytest
 
 import runs
+from conftest import UID
 from test_runs import pipe_of, run
 
 BASH_ALLOW = "[exec]\nbash_allow = cat, head\n"
@@ -70,6 +73,17 @@ def test_the_scratch_is_bounded(client, keeper):
     assert result["stderr"].count(b"No space left on device") == 3
 
 
+def test_a_full_scratch_is_the_reason(client, keeper):
+    keeper.policy("[exec]\nscratch = 4M\n")
+    for place in ("~/big", "/tmp/big"):
+        result = run(client, "bash", f"head -c 8000000 /dev/zero > {place}", independent=True)
+        assert (result["reason"], result["error"]) == ("disk", "Error: disk limit exceeded (4M that an independent run may write)")
+    assert run(client, "bash", "for ((i = 0; ; i++)); do : > /tmp/$i || exit 5; done", independent=True)["reason"] == "disk"
+    # what was lived with is none, and what it removed was not in the way
+    assert run(client, "bash", "head -c 8000000 /dev/zero > /tmp/big; true", independent=True)["reason"] == "ok"
+    assert run(client, "bash", "head -c 8000000 /dev/zero > /tmp/big; rm /tmp/big; exit 5", independent=True)["reason"] == "exit"
+
+
 def test_all_languages(client):
     for language, code in (("python", "print(6*7)"), ("bash", "echo 42"), ("javascript", "console.log(42)")):
         assert run(client, language, code, independent=True)["stdout"] == b"42\n"
@@ -128,6 +142,35 @@ def test_restricted_is_refused_where_nothing_marks_it(client):
     with pytest.raises(runs.Refused) as why:
         run(client, "bash", "true", network="restricted")
     assert "a restricted run could not be told from its agent" in why.value.args[1]
+
+
+@pytest.fixture
+def marked():
+    """A program that marks sockets seems to be there, and creel-enforce's word about it can be written."""
+    folder, word = "/sys/fs/bpf", f"/run/creel/enforced/{UID}"
+    subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)
+    os.makedirs(f"{folder}/creel/mark")
+    open(f"{folder}/creel/mark/mark", "w").close()
+    missing = [path for path in ("/run/creel/enforced", "/run/creel") if not os.path.isdir(path)]
+    os.makedirs("/run/creel/enforced", exist_ok=True)
+    yield lambda text: pathlib.Path(word).write_text(text)
+    pathlib.Path(word).unlink(missing_ok=True)
+    for path in missing:
+        os.rmdir(path)
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_restricted_is_refused_where_creel_enforce_failed(client, marked):
+    for word, why in (("", "has not run for it (mechanism network)"),
+                      ("mechanism network failed no nftables here\n", "no nftables here (mechanism network)"),
+                      ("mechanism network ok\nmechanism restricted failed nscd would resolve\n", "nscd would resolve (mechanism restricted)"),
+                      ("mechanism network ok\n", "has not run for it (mechanism restricted)")):
+        marked("stamp 1\n" + word)
+        with pytest.raises(runs.Refused) as refused:
+            run(client, "bash", "true", network="restricted")
+        assert refused.value.args[1].startswith("network: ") and why in refused.value.args[1]
+    marked("stamp 1\nmechanism network ok\nmechanism restricted ok\n")
+    assert run(client, "bash", "grep -c /restricted$ /proc/self/cgroup", network="restricted")["stdout"] == b"1\n"
 
 
 # ---- bash --------------------------------------------------------------------------------------------------------------

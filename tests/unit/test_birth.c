@@ -124,6 +124,7 @@ typedef struct Asked {
 typedef struct Seen {
 	char text[8192]; /* stdout and stderr */
 	int code, status;
+	bool full;
 } Seen;
 
 static Confinement prepare(const Policy *policy, bool late, bool bash)
@@ -230,7 +231,7 @@ static Seen run(const Asked *asked, const char *script)
 	}
 	read_all(ends[0], &seen);
 	assert_int_equal(waitid(P_PIDFD, (id_t)pid_fd, &info, WEXITED), 0);
-	birth_ending(report_fd, &info, &seen.code, &seen.status);
+	birth_ending(report_fd, &info, &seen.code, &seen.status, &seen.full);
 	(void)close(ends[0]);
 	(void)close(pid_fd);
 	fd_close(report_fd);
@@ -546,6 +547,7 @@ static void test_copied(void **state)
 	static const char script[] =
 		"(exec /proc/self/fd/3 copied) 2>&1 | grep -o -e copied -e 'Permission denied'; chmod 755 "
 		"/proc/self/fd/3 2>/dev/null && echo changed; echo x 2>/dev/null >/proc/self/fd/3 && echo written; "
+		"echo x 2>/dev/null >&3 && echo written; "
 		"head -c 4 <&3 | tail -c 3";
 	int fd, program;
 

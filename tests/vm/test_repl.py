@@ -105,6 +105,9 @@ def test_limits_of_a_session_and_of_a_call(vm):
     assert too_little["state"] == "preserved"
     assert within["reason"] == "processes" and within["state"] == "preserved" and "process limit exceeded (12)" in within["error"], within
     assert "256M" in refused["why"] and again["stdout"] == "True\n", (refused, again)
+    # the process that waits for an independent one is none of it
+    apart = ask(vm, call(many, "apart", processes=12, independent=True), call("n", "apart"))
+    assert apart[0]["reason"] == "processes" and apart[1]["stdout"] == "11\n", apart
     # what a call was limited to is lifted after it; the session's own limit ends all of it
     ended, fresh = ask(vm, call("y = bytearray(300 << 20)"), call("x"))
     assert said(ended)[1:] == ("memory", "Error: memory limit exceeded (256M)", "reset"), ended
