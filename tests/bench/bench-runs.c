@@ -2,7 +2,7 @@
 /*
  * What it costs to execute code, one way beside the other, taking turns: in the agent VM, as root.
  *
- *   bench-runs USER ROUNDS [here | many RUNS | fair | mcp]
+ *   bench-runs USER ROUNDS [here | import | many RUNS | fair | mcp]
  *
  * here: only the ways that need neither creel nor systemd, on any machine with bwrap.
  *
@@ -24,7 +24,8 @@ typedef struct Way {
 	const char *argv[6];    /* of the interpreter */
 	const char *before[24]; /* executes it */
 	bool independent;
-	bool agent; /* as the agent; else as root */
+	bool import; /* pandas, which a prepared interpreter has */
+	bool agent;  /* as the agent; else as root */
 	const char *session;
 } Way;
 
@@ -82,12 +83,17 @@ static const Way ways[] = {
 	FOUR_WAYS("bash", "/bin/bash", "-c", ":"),
 	FOUR_WAYS("python", "/usr/bin/python3", "-c", "pass"),
 	FOUR_WAYS("javascript", "/usr/bin/node", "-e", "0"),
-	{ .name = "import plain", .once = once_spawn, .argv = { "/usr/bin/python3", "-c", IMPORT }, .agent = true },
+	{ .name = "import plain",
+		.once = once_spawn,
+		.argv = { "/usr/bin/python3", "-c", IMPORT },
+		.agent = true,
+		.import = true },
 	{ .name = "import creel independent",
 		.once = once_run,
 		.language = "python",
 		.code = IMPORT,
-		.independent = true },
+		.independent = true,
+		.import = true },
 	{ .name = "loop plain", .once = once_loop, .code = "pass" },
 	{ .name = "loop creel", .once = once_run, .language = "python", .code = "pass", .session = "bench" },
 };
@@ -97,8 +103,16 @@ static bool is_here(const Way *way)
 	return way->once != once_run && !(way->before[0] && strcmp(way->before[0], "systemd-run") == 0);
 }
 
+typedef enum Turns { TURNS_COLD, TURNS_IMPORT, TURNS_HERE } Turns;
+
+/* With prepared interpreters about, a Python run is none that starts cold: those are measured apart. */
+static bool is_wanted(const Way *way, Turns turns)
+{
+	return turns == TURNS_HERE ? is_here(way) : way->import == (turns == TURNS_IMPORT);
+}
+
 /* A round is all ways once; the first one, which warms up, is not told. */
-static int take_turns(Bench *bench, unsigned int rounds, bool here)
+static int take_turns(Bench *bench, unsigned int rounds, Turns turns)
 {
 	_cleanup_free_ uint64_t *times = calloc(ELEMENTSOF(ways) * rounds, sizeof(uint64_t));
 	int r;
@@ -109,7 +123,7 @@ static int take_turns(Bench *bench, unsigned int rounds, bool here)
 		for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
 			uint64_t begun = bench_now();
 
-			if (here && !is_here(&ways[i]))
+			if (!is_wanted(&ways[i], turns))
 				continue;
 			r = ways[i].once(bench, &ways[i]);
 			if (r < 0) {
@@ -123,7 +137,7 @@ static int take_turns(Bench *bench, unsigned int rounds, bool here)
 			bench_settle(bench);
 		}
 	for (size_t i = 0; i < ELEMENTSOF(ways); i++)
-		if (!here || is_here(&ways[i]))
+		if (is_wanted(&ways[i], turns))
 			bench_tell(ways[i].name, times + i * rounds, rounds);
 	return 0;
 }
@@ -175,12 +189,12 @@ int main(int argc, char **argv)
 	int r;
 
 	if (!user || str_to_u64(argv[2], ROUNDS_MAX, &rounds) < 0 || !rounds) {
-		(void)fprintf(stderr, "usage: bench-runs USER ROUNDS [here | many RUNS | fair | mcp]\n");
+		(void)fprintf(stderr, "usage: bench-runs USER ROUNDS [here | import | many RUNS | fair | mcp]\n");
 		return EXIT_FAILURE;
 	}
 	if (argc == 4 && strcmp(argv[3], "here") == 0) {
 		bench.user = user;
-		return take_turns(&bench, (unsigned int)rounds, true) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		return take_turns(&bench, (unsigned int)rounds, TURNS_HERE) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	r = bench_open(&bench, user);
 	if (r < 0) {
@@ -188,7 +202,9 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	if (argc == 3)
-		r = take_turns(&bench, (unsigned int)rounds, false);
+		r = take_turns(&bench, (unsigned int)rounds, TURNS_COLD);
+	else if (argc == 4 && strcmp(argv[3], "import") == 0)
+		r = take_turns(&bench, (unsigned int)rounds, TURNS_IMPORT);
 	else if (argc == 5 && strcmp(argv[3], "many") == 0 && str_to_u64(argv[4], UINT32_MAX, &runs) == 0)
 		r = many(&bench, (unsigned int)runs);
 	else if (argc == 4 && strcmp(argv[3], "fair") == 0)
