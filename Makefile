@@ -307,8 +307,6 @@ fuzz_exec_server_src := shell/tools/exec-request.c shell/tools/fields.c shell/to
 			shell/bus/run.c $(base_src)
 fuzz_exec_server_libs := jansson
 fuzz_exec_server_ldlibs := -lm
-fuzz_listing_src := $(listing_src) $(base_src)
-fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_mcp_src := $(mcp_src) shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/result.c shell/bus/run.c $(base_src)
 fuzz_mcp_libs := jansson
 fuzz_mcp_ldlibs := -lm

@@ -6,6 +6,7 @@
 #include "shell/tools/commands.h"
 
 #include <pwd.h>
+#include <signal.h>
 #include <string.h>
 
 #define QUICK_USEC (60 * UINT64_C(1000000))
@@ -96,6 +97,8 @@ static int mcp_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	/* of its own limit of a file's size, which memory for code and input has, too: a write that fails is told in words */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	for (size_t i = 0; argc >= 2 && i < ELEMENTSOF(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 2, argv + 2);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/tools/client.h"
+#include "shell/base/file.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
@@ -244,29 +245,21 @@ static int keepers_memory(Client *client, int *ret_fd)
 int client_seal(Client *client, const void *bytes, size_t n, bool keepers)
 {
 	_cleanup_close_ int fd = -EBADF;
-	const char *at = bytes;
+	int r;
 
 	/* of the keeper's, which gives none where the policy needs none */
 	if (!keepers || keepers_memory(client, &fd) < 0)
 		fd = memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0 && !keepers && errno == EPERM) {
-		int r = keepers_memory(client, &fd);
-
+		r = keepers_memory(client, &fd);
 		if (r < 0)
 			return r;
 	}
 	if (fd < 0)
 		return -errno;
-	while (n) {
-		ssize_t written = write(fd, at, n);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -errno;
-		at += written;
-		n -= (size_t)written;
-	}
+	r = file_write_all(fd, bytes, n);
+	if (r < 0)
+		return r;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)

@@ -179,6 +179,7 @@ def test_a_folder_said_with_a_tilde(client, keeper):
     keeper.policy("[output]\ndir = ~/out\n")
     assert set(files(collected(client, "echo x >~/out/x"))) == {"x"}
     assert set(files(collected(client, "echo x >~/out/y", session="s"))) == {"y"}
+    client.call("Reset", "ss", ["bash", "s"])
 
 
 def test_nothing_is_left(client, keeper, folder):
