@@ -331,7 +331,7 @@ silent_src := $(filter-out shell/base/log.c,$(base_src))
 fuzz_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 fuzz_target_libs := inih
 fuzz_target_ldlibs := -lpam
-fuzz_bus_keeper_src := shell/keeper/methods.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
+fuzz_bus_keeper_src := shell/keeper/budget.c shell/keeper/methods.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
 fuzz_bus_keeper_libs := inih
 fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
@@ -343,8 +343,6 @@ fuzz_exec_server_src := shell/tools/exec-request.c shell/tools/fields.c shell/to
 			shell/bus/run.c $(base_src)
 fuzz_exec_server_libs := jansson
 fuzz_exec_server_ldlibs := -lm
-fuzz_listing_src := $(listing_src) $(base_src)
-fuzz_render_src := tests/fuzz/render-model.c $(render_src) $(base_src)
 fuzz_mcp_src := $(mcp_src) shell/tools/fields.c shell/tools/jsontext.c shell/tools/language.c shell/tools/result.c shell/bus/run.c $(base_src)
 fuzz_mcp_libs := jansson
 fuzz_mcp_ldlibs := -lm

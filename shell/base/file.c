@@ -92,6 +92,23 @@ int file_put_at(int dir_fd, const char *path, const char *value)
 	return (size_t)k == n ? 0 : -EIO;
 }
 
+int file_write_all(int fd, const void *bytes, size_t n)
+{
+	const char *at = bytes;
+
+	while (n > 0) {
+		ssize_t done = write(fd, at, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		at += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
 int file_replace_at(int dir_fd, const char *path, const char *content, size_t n, mode_t mode)
 {
 	_cleanup_free_ char *temporary = str_format("%s.new", path);

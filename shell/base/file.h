@@ -22,6 +22,9 @@ _must_check_ int file_get_at(int dir_fd, const char *path, char *buffer, size_t 
 /* Writes `value` in one write(2) to an existing kernel file. Returns 0 or a negative errno. */
 _must_check_ int file_put_at(int dir_fd, const char *path, const char *value);
 
+/* Writes all of it to a descriptor that blocks. 0, or write(2)'s error: then a part of it may be there. */
+_must_check_ int file_write_all(int fd, const void *bytes, size_t n);
+
 /*
  * Replaces `path` by a new file with that content and mode, by rename(2), durable after return: a reader sees
  * the old file or the new one. The folder must belong to root: no path of an agent's may be passed here.

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/keeper/spill.h"
+#include "shell/base/file.h"
+#include "shell/base/privilege.h"
 #include "shell/base/str.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 /* Of the folder, which the agent may fill with anything. */
 #define ENTRIES_MAX 4096U
@@ -27,25 +27,12 @@ void spill_done(Spill *spill)
 /* ---- as the agent ---- */
 
 /* The kernel lets whoever has it in effect write past a quota, and into what is reserved for root (capabilities(7)). */
-static int set_resource_capability(bool on)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	const unsigned int at = CAP_TO_INDEX(CAP_SYS_RESOURCE), mask = CAP_TO_MASK(CAP_SYS_RESOURCE);
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	if (on)
-		data[at].effective |= data[at].permitted & mask;
-	else
-		data[at].effective &= ~mask;
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
+#define PAST_QUOTAS PRIVILEGE(CAP_SYS_RESOURCE)
 
 static void stop_being_agent(void)
 {
 	/* it was there before: nothing can refuse it */
-	(void)set_resource_capability(true);
+	(void)!privilege_raise(PAST_QUOTAS);
 	identity_give_back();
 }
 
@@ -55,7 +42,7 @@ static int be_agent(const Identity *identity)
 
 	if (r < 0)
 		return r;
-	r = set_resource_capability(false);
+	r = privilege_lower(PAST_QUOTAS);
 	if (r < 0)
 		identity_give_back();
 	return r;
@@ -140,18 +127,6 @@ static void trim(int folder_fd)
 	}
 }
 
-void spill_trim(const Identity *identity)
-{
-	_cleanup_close_ int folder_fd = -EBADF;
-
-	if (be_agent(identity) < 0)
-		return;
-	folder_fd = open_folder(identity);
-	if (folder_fd >= 0)
-		trim(folder_fd);
-	stop_being_agent();
-}
-
 /* ---- one file ---- */
 
 /* As the agent. */
@@ -174,22 +149,6 @@ static int open_file(Spill *spill)
 	return 0;
 }
 
-static int write_all(Spill *spill, const char *bytes, size_t n)
-{
-	while (n > 0) {
-		ssize_t done = write(spill->fd, bytes, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		bytes += done;
-		n -= (size_t)done;
-		spill->bytes += (uint64_t)done;
-	}
-	return 0;
-}
-
 int spill_write(Spill *spill, const void *bytes, size_t n)
 {
 	const bool too_long = n > spill->most - spill->bytes;
@@ -203,7 +162,9 @@ int spill_write(Spill *spill, const void *bytes, size_t n)
 	if (spill->fd < 0)
 		r = open_file(spill);
 	if (!r)
-		r = write_all(spill, bytes, n);
+		r = file_write_all(spill->fd, bytes, n);
+	if (!r)
+		spill->bytes += n;
 	stop_being_agent();
 	return r < 0 ? r : too_long ? -EFBIG : 0;
 }

@@ -30,6 +30,3 @@ void spill_init(Spill *spill, const Identity *identity, uint64_t most, const cha
 /* Appends. -EDQUOT, -ENOSPC, -EFBIG (`most`), or open(2)'s and write(2)'s errors; what fits of it is written. */
 _must_check_ int spill_write(Spill *spill, const void *bytes, size_t n);
 void spill_done(Spill *spill);
-
-/* Removes all but the newest SPILL_FILES_MAX. Never fails: what cannot be removed stays. */
-void spill_trim(const Identity *identity);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/keeper/stream.h"
+#include "shell/base/file.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -189,21 +190,6 @@ void stream_detach(Stream *stream)
 
 /* ---- what is made of it ---- */
 
-static int write_all(int fd, const char *bytes, size_t n)
-{
-	while (n > 0) {
-		ssize_t done = write(fd, bytes, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		bytes += done;
-		n -= (size_t)done;
-	}
-	return 0;
-}
-
 int stream_result(Stream *stream, int *ret_fd, uint64_t *ret_head)
 {
 	/* no sealing: nobody else may keep it from being taken back */
@@ -212,11 +198,11 @@ int stream_result(Stream *stream, int *ret_fd, uint64_t *ret_head)
 
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, stream->head, stream->head_n);
+	r = file_write_all(fd, stream->head, stream->head_n);
 	if (!r)
-		r = write_all(fd, stream->tail + stream->tail_at, stream->tail_n - stream->tail_at);
+		r = file_write_all(fd, stream->tail + stream->tail_at, stream->tail_n - stream->tail_at);
 	if (!r)
-		r = write_all(fd, stream->tail, stream->tail_at);
+		r = file_write_all(fd, stream->tail, stream->tail_at);
 	if (!r && fchmod(fd, 0444) < 0)
 		r = -errno;
 	if (r < 0)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/tools/client.h"
+#include "shell/base/file.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -244,29 +246,25 @@ static int keepers_memory(Client *client, int *ret_fd)
 int client_seal(Client *client, const void *bytes, size_t n, bool keepers)
 {
 	_cleanup_close_ int fd = -EBADF;
-	const char *at = bytes;
+	void (*before)(int);
+	int r;
 
 	/* of the keeper's, which gives none where the policy needs none */
 	if (!keepers || keepers_memory(client, &fd) < 0)
 		fd = memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0 && !keepers && errno == EPERM) {
-		int r = keepers_memory(client, &fd);
-
+		r = keepers_memory(client, &fd);
 		if (r < 0)
 			return r;
 	}
 	if (fd < 0)
 		return -errno;
-	while (n) {
-		ssize_t written = write(fd, at, n);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -errno;
-		at += written;
-		n -= (size_t)written;
-	}
+	/* the limit of a file's size holds for memory, too: a write that fails is told in words */
+	before = signal(SIGXFSZ, SIG_IGN);
+	r = file_write_all(fd, bytes, n);
+	(void)signal(SIGXFSZ, before);
+	if (r < 0)
+		return r;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)

@@ -24,21 +24,6 @@ int script_read(const char *path, char **ret, size_t *ret_n)
 	return fd < 0 ? -errno : file_read_fd(fd, RUN_CODE_MAX, ret, ret_n);
 }
 
-static int write_all(int fd, const char *bytes, size_t n)
-{
-	while (n) {
-		ssize_t written = write(fd, bytes, n);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0)
-			return -errno;
-		bytes += written;
-		n -= (size_t)written;
-	}
-	return 0;
-}
-
 static int folder_open(const char *home)
 {
 	static const char *const parts[] = { "workspace", "scripts" };
@@ -124,7 +109,7 @@ int script_keep(const char *path, const char *language, const char *code, size_t
 	r = file_create(folder_fd, stem, extension, code, n, strcmp(language, "bash") == 0, name, sizeof(name));
 	if (r > 0) {
 		fd = r;
-		r = write_all(fd, code, n);
+		r = file_write_all(fd, code, n);
 		if (r < 0)
 			(void)unlinkat(folder_fd, name, 0); /* half of it is of no use */
 	}

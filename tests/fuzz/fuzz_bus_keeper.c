@@ -331,6 +331,11 @@ int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_err
 	return sd_bus_reply_method_return(message, "b", true);
 }
 
+unsigned int runs_count(const Keeper *k)
+{
+	return 0;
+}
+
 Run *run_find(Keeper *k, uint64_t number)
 {
 	return k->runs && k->runs->number == number ? k->runs : NULL;

@@ -3,6 +3,7 @@
 
 import json
 import re
+import resource
 import signal
 import subprocess
 import threading
@@ -187,3 +188,8 @@ def test_no_script_and_no_keeper(agent):
 def test_help(agent):
     done = agent.creel("run", "--help")
     assert done.returncode == 0 and b"--isolate" in done.stdout
+
+
+def test_code_that_exceeds_a_files_size_is_said(agent):
+    done = agent.creel("run", "-", input=b"#" * 100000, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)))
+    assert done.returncode > 0 and b"File too large" in done.stderr, done
