@@ -7,6 +7,7 @@
 #include "shell/tools/commands.h"
 
 #include <pwd.h>
+#include <signal.h>
 #include <string.h>
 
 #define QUICK_USEC (60 * UINT64_C(1000000))
@@ -117,6 +118,8 @@ static int run_command(int argc, char **argv)
 	PolicyError error;
 	uint64_t timeout = RUN_DEFAULT;
 
+	/* a copy of the script that is larger than the agent's files may be is told in words */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	if (user && policy_load("", user->pw_name, &policy, &error) == 0)
 		timeout = policy->exec_max_timeout_usec < QUICK_USEC ? policy->exec_max_timeout_usec : QUICK_USEC;
 	return run_main(argc, argv, timeout);

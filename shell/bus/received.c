@@ -8,13 +8,16 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define WATCHED_MAX 64U /* the front's and the agent's: server.h */
-#define NUMBERS 2048    /* at the top of the table: RECEIVED_OPEN_MAX for each */
+#define WATCHED_MAX 64 /* the front's and the agent's: server.h */
+#define NUMBERS 2048   /* at the top of the table: RECEIVED_OPEN_MAX for each */
 #define TABLE_MAX 8192
 
-static int watched[WATCHED_MAX]; /* sockets; 0: free */
-static int owners[NUMBERS];      /* socket that number first + i came from; 0: none */
+static int watched[WATCHED_MAX]; /* by ticket: the socket's number; FREE; or CLOSED, and not forgotten yet */
+static int owners[NUMBERS];      /* the ticket that number first + i came by; 0: none */
 static int first;                /* of the numbers */
+
+#define FREE 0
+#define CLOSED (-1)
 
 static int find_first(void)
 {
@@ -27,16 +30,19 @@ static int find_first(void)
 	return (limit.rlim_cur < TABLE_MAX ? (int)limit.rlim_cur : TABLE_MAX) - NUMBERS;
 }
 
-static bool is_watched(int socket_fd)
+/* 0: not watched. */
+static int ticket_of(int socket_fd)
 {
-	for (size_t i = 0; i < WATCHED_MAX; i++)
+	for (int i = 1; i < WATCHED_MAX; i++)
 		if (watched[i] == socket_fd)
-			return true;
-	return false;
+			return i;
+	return 0;
 }
 
 int received_watch(int socket_fd)
 {
+	int ticket;
+
 	if (!first) {
 		int r = find_first();
 
@@ -44,10 +50,14 @@ int received_watch(int socket_fd)
 			return r;
 		first = r;
 	}
-	for (size_t i = 0; i < WATCHED_MAX; i++)
-		if (!watched[i]) {
-			watched[i] = socket_fd;
-			return 0;
+	/* its number is new, so who had it has closed it, and may not know yet */
+	ticket = ticket_of(socket_fd);
+	if (ticket)
+		watched[ticket] = CLOSED;
+	for (ticket = 1; ticket < WATCHED_MAX; ticket++)
+		if (watched[ticket] == FREE) {
+			watched[ticket] = socket_fd;
+			return ticket;
 		}
 	return -ENOSPC;
 }
@@ -62,15 +72,13 @@ static bool table_has_room(void)
 	return room;
 }
 
-void received_forget(int socket_fd)
+void received_forget(int ticket)
 {
 	bool room = table_has_room();
 
-	for (size_t i = 0; i < WATCHED_MAX; i++)
-		if (watched[i] == socket_fd)
-			watched[i] = 0;
+	watched[ticket] = FREE;
 	for (int i = 0; i < NUMBERS; i++)
-		if (owners[i] == socket_fd) {
+		if (owners[i] == ticket) {
 			owners[i] = 0;
 			/* closed before, as most are, it is nobody else's by now */
 			if (room)
@@ -78,12 +86,12 @@ void received_forget(int socket_fd)
 		}
 }
 
-static unsigned int count_open(int socket_fd)
+static unsigned int count_open(int ticket)
 {
 	unsigned int n = 0;
 
 	for (int i = 0; i < NUMBERS; i++)
-		if (owners[i] == socket_fd && fcntl(first + i, F_GETFD) >= 0)
+		if (owners[i] == ticket && fcntl(first + i, F_GETFD) >= 0)
 			n++;
 	return n;
 }
@@ -105,13 +113,13 @@ static bool is_refused(int fd)
 }
 
 /* Moves one to the top. Takes `fd`. */
-static int move_up(int socket_fd, int fd)
+static int move_up(int ticket, int fd)
 {
 	int moved = -EMFILE;
 
 	if (is_refused(fd))
 		fd = fd_close(fd);
-	else if (fd < first && count_open(socket_fd) < RECEIVED_OPEN_MAX)
+	else if (fd < first && count_open(ticket) < RECEIVED_OPEN_MAX)
 		moved = fcntl(fd, F_DUPFD_CLOEXEC, first);
 	fd_close(fd);
 	if (moved >= first + NUMBERS) {
@@ -119,12 +127,12 @@ static int move_up(int socket_fd, int fd)
 		return -EMFILE;
 	}
 	if (moved >= 0)
-		owners[moved - first] = socket_fd;
+		owners[moved - first] = ticket;
 	return moved < 0 ? -EMFILE : moved;
 }
 
 /* All of a message's, or none: what did not fit closes the rest, and breaks the connection. */
-static int move_all(int socket_fd, struct msghdr *message)
+static int move_all(int ticket, struct msghdr *message)
 {
 	int result = 0;
 
@@ -138,7 +146,7 @@ static int move_all(int socket_fd, struct msghdr *message)
 			int fd;
 
 			memcpy(&fd, place, sizeof(fd));
-			fd = move_up(socket_fd, fd);
+			fd = move_up(ticket, fd);
 			if (fd < 0)
 				result = -ECONNRESET;
 			memcpy(place, &fd, sizeof(fd));
@@ -151,10 +159,12 @@ static int move_all(int socket_fd, struct msghdr *message)
 __attribute__((visibility("default"))) ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
 	ssize_t n = syscall(SYS_recvmsg, fd, message, flags);
+	int ticket;
 
-	if (n < 0 || !message->msg_controllen || !is_watched(fd))
+	if (n < 0 || !message->msg_controllen)
 		return n;
-	if (move_all(fd, message) < 0) {
+	ticket = ticket_of(fd);
+	if (ticket && move_all(ticket, message) < 0) {
 		errno = ECONNRESET; /* what was moved already goes with the connection */
 		return -1;
 	}

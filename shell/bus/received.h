@@ -4,7 +4,7 @@
  *
  * libsystemd (252) loses the descriptors of a message that it drops as malformed: a peer could fill the keeper's table with
  * them, and nobody could log in any more. So what arrives on a watched socket is moved to numbers at the top of the table,
- * where nothing else is; each number is remembered with its socket, and what is left of a connection is closed with it. A peer
+ * where nothing else is; each number is remembered with the connection that it came by, and what is left of a connection is closed with it. A peer
  * that has RECEIVED_OPEN_MAX of them open at a time, by whatever trick, loses its connection.
  *
  * sd-bus knows nothing of it: this file's recvmsg(2) is found before libc's, in programs that export it (Makefile); in others
@@ -16,8 +16,11 @@
 
 #define RECEIVED_OPEN_MAX 32U /* of one connection */
 
-/* -ENOSPC: too many sockets are watched. */
+/* Returns a ticket, more than 0, or -ENOSPC: too many sockets are watched. */
 _must_check_ int received_watch(int socket_fd);
 
-/* Closes what is left of it. Numbers are compared, so it may be closed already; one that is not watched is left alone. */
-void received_forget(int socket_fd);
+/*
+ * Closes what is left of it. The socket itself may be closed already, and its number another one's: sd-bus closes it at once
+ * when a message is malformed.
+ */
+void received_forget(int ticket);

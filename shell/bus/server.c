@@ -57,8 +57,8 @@ static void peer_free(Peer *peer)
 		sd_bus_detach_event(peer->bus);
 		sd_bus_close_unref(peer->bus);
 	}
-	if (peer->sends_fds)
-		received_forget(peer->socket_fd);
+	if (peer->received)
+		received_forget(peer->received);
 	free(peer);
 }
 
@@ -202,13 +202,12 @@ static int peer_start(Peer *peer, int fd)
 	if (r >= 0)
 		r = sd_bus_set_server(peer->bus, 1, id);
 	/* The front gets descriptors from us. Who may get some may send some, too, whether or not its rows take any. */
-	peer->socket_fd = fd;
 	if (r >= 0 && (peer->kind == PEER_FRONT || kind_sends_fds(peer->server->config.methods, peer->kind))) {
 		r = received_watch(fd);
-		peer->sends_fds = r >= 0;
+		peer->received = r > 0 ? r : 0;
 	}
 	if (r >= 0)
-		r = sd_bus_negotiate_fds(peer->bus, peer->sends_fds);
+		r = sd_bus_negotiate_fds(peer->bus, peer->received > 0);
 	if (r >= 0)
 		r = sd_bus_start(peer->bus);
 	if (r >= 0)

@@ -29,8 +29,7 @@ typedef struct Peer {
 	sd_bus_slot *gone_slot, *call_slot;
 	bool called; /* made a call that was let through */
 	PeerKind kind;
-	int socket_fd;  /* the bus's, for its number */
-	bool sends_fds; /* may send descriptors */
+	int received; /* received_watch()'s ticket; 0: it may send no descriptors */
 	pid_t pid;
 	uid_t uid;
 	sd_event_source *close_source;
