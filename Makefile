@@ -87,17 +87,17 @@ confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/conf
 run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
 	   shell/run/listening.c shell/run/reaper.c
 audit_src := shell/audit/record.c
-audit_read_src := shell/audit/read.c
+audit_read_src := shell/audit/read.c shell/audit/show.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 mcp_src := $(foreach f,call files message resources tools version,shell/tools/mcp-$(f).c)
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
-		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
+		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
-		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
+		shell/operator/units.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \

@@ -12,6 +12,8 @@ typedef struct Verb {
 	const char *arguments, *purpose;
 } Verb;
 
+#define AUDIT_FILTER "[--agent NAME] [--session ID] [--kind KIND] [--result RESULT] [--since TIME] [--until TIME]"
+
 static const Verb verbs[] = {
 	{ "agent", "add", true, agent_add_main, "NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
 		"make a user and its keeper, all or nothing" },
@@ -29,7 +31,14 @@ static const Verb verbs[] = {
 	{ "policy", "apply", true, policy_apply_main, "", "make edited policies take effect" },
 	{ "packages", "fetch", true, packages_fetch_main, "NAME | --all",
 		"fill the shelf of an agent whose policy has an allowlist of packages" },
-	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]", "the last entries of the record" },
+	{ "audit", "list", true, audit_list_main, AUDIT_FILTER " [-n N|all] [--json]",
+		"the last entries of the record" },
+	{ "audit", "show", true, audit_show_main, "SESSION | RUN", "all of a session or a run, with code and output" },
+	{ "audit", "follow", true, audit_follow_main, AUDIT_FILTER " [-n N|all] [--json]", "entries as they come" },
+	{ "audit", "export", true, audit_export_main, AUDIT_FILTER, "all entries, as JSON lines" },
+	{ "audit", "usage", true, audit_usage_main, AUDIT_FILTER " [--json]",
+		"what each agent did and used, from the record" },
+	{ "audit", NULL, true, audit_list_main, "[-n N] ...", "as audit list" },
 	{ "doctor", NULL, false, doctor_main, "[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",
 		"what is enforced here, what is missing, and what to do about it" },
 };

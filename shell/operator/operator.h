@@ -25,7 +25,11 @@ int agent_show_main(int argc, char **argv);
 int agent_lock_main(int argc, char **argv);
 int agent_unlock_main(int argc, char **argv);
 int packages_fetch_main(int argc, char **argv);
-int audit_main(int argc, char **argv);
+int audit_list_main(int argc, char **argv);
+int audit_show_main(int argc, char **argv);
+int audit_follow_main(int argc, char **argv);
+int audit_export_main(int argc, char **argv);
+int audit_usage_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
