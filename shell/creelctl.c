@@ -39,6 +39,9 @@ static const Verb verbs[] = {
 	{ "audit", "usage", true, audit_usage_main, AUDIT_FILTER " [--json]",
 		"what each agent did and used, from the record" },
 	{ "audit", NULL, true, audit_list_main, "[-n N] ...", "as audit list" },
+	{ "session", "list", true, session_list_main, "[--agent NAME] [--json]",
+		"who is logged in, and what runs there" },
+	{ "session", "kill", true, session_kill_main, "ID", "end a login and all that runs in it" },
 	{ "doctor", NULL, false, doctor_main, "[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",
 		"what is enforced here, what is missing, and what to do about it" },
 };

@@ -134,6 +134,11 @@ Channel *session_left_channel(Session *session, uint32_t number);
 /* Its processes that run; what ended and left descendants behind is not among them. */
 unsigned int session_running(const Session *session);
 void session_hang_up(Session *session);
+/*
+ * Ends all that runs in it, and what it left behind there, by SIGKILL; whoever serves its connection is told to close it, and logs
+ * out then. May free the session. Returns 0 or a negative errno.
+ */
+_must_check_ int session_kill(Session *session);
 void session_collect(Session *session);               /* frees it if it is over and empty */
 uint64_t keeper_count_sessions(const Keeper *keeper); /* those whose connection lives */
 
@@ -200,6 +205,8 @@ void door_after_adoption(Session *session);
 /* Its process, or something in its leaf, lives. */
 bool door_lives(const Session *session);
 void door_done(Session *session);
+/* Ends the process that opened it, and all in logind's scope where it lies in one. Returns 0 or a negative errno. */
+_must_check_ int door_kill(Session *session);
 
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);
@@ -229,6 +236,10 @@ void keeper_record_event(Keeper *keeper, const char *text);
 
 /* methods.c: the rows of the table in shell/bus/server.h. */
 extern const Method keeper_methods[];
+
+/* session-methods.c */
+int method_sessions(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+int method_end(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 
 /* enforced.c: NULL when what creel-enforce had to do for this agent is in force; else why logins are refused. */
 const char *keeper_unenforced(Keeper *keeper, char *reason, size_t size);

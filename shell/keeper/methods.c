@@ -533,6 +533,8 @@ const Method keeper_methods[] = {
 	{ "Adopt", "ssss", PEER_ROOT, method_adopt },
 	{ "Limits", "", PEER_AGENT | PEER_ROOT, method_limits },
 	{ "Reload", "", PEER_ROOT, method_reload },
+	{ "Sessions", "", PEER_ROOT, method_sessions },
+	{ "End", "s", PEER_ROOT, method_end },
 	{ "Memory", "", PEER_AGENT, method_memory },
 	{ "Run", "ha{sv}", PEER_AGENT, method_run },
 	{ "Stop", "t", PEER_AGENT, method_stop },

@@ -30,6 +30,8 @@ int audit_show_main(int argc, char **argv);
 int audit_follow_main(int argc, char **argv);
 int audit_export_main(int argc, char **argv);
 int audit_usage_main(int argc, char **argv);
+int session_list_main(int argc, char **argv);
+int session_kill_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
