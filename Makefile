@@ -93,9 +93,9 @@ mcp_src := $(foreach f,call files message resources tools version,shell/tools/mc
 tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
-operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
+operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
-		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
+		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
@@ -167,7 +167,7 @@ creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
 
 creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
-creelctl_libs := libsystemd inih
+creelctl_libs := libsystemd inih libcrypto
 creelctl_dir := $(sbindir)
 
 # static: nothing of the agent's is loaded into it
@@ -215,14 +215,14 @@ test_key_options_src := $(session_src) $(policy_src) $(base_src)
 test_key_options_libs := inih
 test_key_options_ldlibs := -lpam
 test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
-test_keytext_libs := libsystemd inih
+test_keytext_libs := libsystemd inih libcrypto
 doctor_tests := test_doctor test_doctor_agent test_doctor_doors test_doctor_drift test_doctor_enforced test_doctor_files test_doctor_kernel
 unit_tests += $(doctor_tests)
 $(foreach t,$(doctor_tests),$(eval $(t)_src := tests/unit/doctor.c $$(operator_src) $$(audit_read_src) $$(bus_client_src) $$(policy_src) $$(base_src)))
-$(foreach t,$(doctor_tests),$(eval $(t)_libs := libsystemd inih))
+$(foreach t,$(doctor_tests),$(eval $(t)_libs := libsystemd inih libcrypto))
 test_leftovers_src := shell/operator/leftovers.c $(base_src)
 test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
-test_operator_libs := libsystemd inih
+test_operator_libs := libsystemd inih libcrypto
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
@@ -338,7 +338,7 @@ owner_ini.h := shell/policy
 owner_security/ := shell/session shell
 owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit
-owner_openssl/ := sshd-sub shell/collect tests
+owner_openssl/ := sshd-sub shell/operator shell/collect tests
 owner_bpf/ := shell/enforce
 
 # ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------

@@ -24,6 +24,11 @@ int agent_list_main(int argc, char **argv);
 int agent_show_main(int argc, char **argv);
 int agent_lock_main(int argc, char **argv);
 int agent_unlock_main(int argc, char **argv);
+int agent_stop_main(int argc, char **argv);
+int agent_start_main(int argc, char **argv);
+int agent_freeze_main(int argc, char **argv);
+int agent_thaw_main(int argc, char **argv);
+int agent_key_main(int argc, char **argv);
 int packages_fetch_main(int argc, char **argv);
 int audit_list_main(int argc, char **argv);
 int audit_show_main(int argc, char **argv);
@@ -139,6 +144,13 @@ _must_check_ int units_start(uid_t uid, Reason *ret_reason);
  * slice, then whatever escaped from it. Returns 0 when no process of that uid is left, or a negative errno.
  */
 _must_check_ int units_end(const char *name, uid_t uid, Reason *ret_reason);
+
+/* Ends the same and keeps what starts it at boot. The agent is marked as stopped by the caller. */
+_must_check_ int units_stop(const char *name, uid_t uid, Reason *ret_reason);
+
+/* An operator stopped it: what follows from policies does not start it. Forgotten at boot. */
+bool units_are_stopped(uid_t uid);
+_must_check_ int units_stopped_set(uid_t uid, bool stopped, Reason *ret_reason);
 
 /* ---- usage.c: limits beside use ---- */
 
