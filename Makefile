@@ -86,7 +86,7 @@ confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/conf
 	       shell/confine/programs.c shell/confine/rules.c shell/confine/view.c shell/confine/watch.c
 run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
 	   shell/run/listening.c shell/run/reaper.c
-audit_src := shell/audit/record.c
+audit_src := shell/audit/record.c shell/audit/redact.c
 audit_read_src := shell/audit/read.c shell/audit/show.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 mcp_src := $(foreach f,call files message resources tools version,shell/tools/mcp-$(f).c)
@@ -196,7 +196,8 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_package test_shelf
+unit_tests += test_package test_shelf test_redact
+test_redact_src := shell/audit/redact.c
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -270,7 +271,8 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp
+fuzz_tests := redact policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp
+fuzz_redact_src := shell/audit/redact.c $(base_src)
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
