@@ -74,7 +74,7 @@ $(BUILD)/flags: FORCE
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
 	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c \
 	    shell/base/utf8.c
-policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
+policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/difference.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
 policy_src += shell/policy/package.c
@@ -95,12 +95,12 @@ tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-se
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
-		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
+		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
-		shell/operator/units.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
+		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c \
+	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
 	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
@@ -166,7 +166,7 @@ creel-generator_src := units/creel-generator.c $(units_src) $(policy_src) $(base
 creel-generator_libs := inih
 creel-generator_dir := $(generatordir)
 
-creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+creelctl_src := shell/creelctl.c $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 creelctl_libs := libsystemd inih libcrypto
 creelctl_dir := $(sbindir)
 
@@ -215,14 +215,14 @@ test_keys_ldlibs := -lpam
 test_key_options_src := $(session_src) $(policy_src) $(base_src)
 test_key_options_libs := inih
 test_key_options_ldlibs := -lpam
-test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_keytext_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_keytext_libs := libsystemd inih libcrypto
 doctor_tests := test_doctor test_doctor_agent test_doctor_doors test_doctor_drift test_doctor_enforced test_doctor_files test_doctor_kernel
 unit_tests += $(doctor_tests)
-$(foreach t,$(doctor_tests),$(eval $(t)_src := tests/unit/doctor.c $$(operator_src) $$(audit_read_src) $$(bus_client_src) $$(policy_src) $$(base_src)))
+$(foreach t,$(doctor_tests),$(eval $(t)_src := tests/unit/doctor.c $$(operator_src) $$(audit_src) $$(audit_read_src) $$(bus_client_src) $$(policy_src) $$(base_src)))
 $(foreach t,$(doctor_tests),$(eval $(t)_libs := libsystemd inih libcrypto))
 test_leftovers_src := shell/operator/leftovers.c $(base_src)
-test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_operator_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_operator_libs := libsystemd inih libcrypto
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih

@@ -39,6 +39,8 @@ typedef struct Keeper {
 	Identity *identity;
 	Policy *policy; /* NULL: bad; policy_error says why, and every login is refused */
 	PolicyError policy_error;
+	Policy *last_policy;   /* while the policy is bad: the good one before it, to tell what changed */
+	char *policy_refusal;  /* ... and why it is bad, as the record says; else NULL */
 	uint64_t policy_stamp; /* of the files that it was read from */
 	Confinement confinement;
 	Confinement variants[4]; /* surroundings.c's own, prepared when they are needed; zero: not yet */
@@ -46,9 +48,11 @@ typedef struct Keeper {
 	Rate preparations;
 	Account *account;
 	Record *record;
-	Rate refusals;        /* records of refused logins, which strangers cause */
-	Rate forwards;        /* records of forwardings, of which a client can make very many */
-	Rate looks;           /* at limits, by the agent itself */
+	sd_event_source *record_timer; /* while records wait for the journal */
+	Rate record_failures;          /* log lines about them */
+	Rate refusals;                 /* records of refused logins, which strangers cause */
+	Rate forwards;                 /* records of forwardings, of which a client can make very many */
+	Rate looks;                    /* at limits, by the agent itself */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;
@@ -233,6 +237,9 @@ void keeper_record_command(
 /* `failure` NULL: connected. */
 void keeper_record_forward(const Session *session, const char *host, uint32_t port, const char *failure);
 void keeper_record_event(Keeper *keeper, const char *text);
+
+/* policy-recording.c: `before` NULL: none was known; `after` NULL: it is refused, for the reason in policy_error. */
+void keeper_record_policy(Keeper *keeper, const Policy *before, const Policy *after);
 
 /* methods.c: the rows of the table in shell/bus/server.h. */
 extern const Method keeper_methods[];

@@ -17,6 +17,7 @@
 int policy_check_main(int argc, char **argv);
 int policy_apply_main(int argc, char **argv);
 int policy_show_main(int argc, char **argv);
+int policy_diff_main(int argc, char **argv);
 int agent_add_main(int argc, char **argv);
 int agent_remove_main(int argc, char **argv);
 int agent_set_main(int argc, char **argv);
@@ -133,6 +134,14 @@ _must_check_ int policy_apply_begin(Reason *ret_reason);
 
 /* Then for each that may have changed: EXIT_SUCCESS, or EXIT_FAILURE after it said why. */
 _must_check_ int policy_apply_agent(const char *name);
+
+/* ---- recording.c ---- */
+
+/*
+ * Into the record: creelctl was called with these words and ended with that status; `agent` is whom it was about, or NULL.
+ * `began_usec`: CLOCK_MONOTONIC. A failure is told on stderr.
+ */
+void operator_record(const char *agent, int argc, char **argv, int status, uint64_t began_usec);
 
 /* ---- units.c: the agent's units and processes ---- */
 

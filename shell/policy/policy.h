@@ -160,6 +160,17 @@ _must_check_ int policy_load_text(const char *root, const char *name, const Poli
 Policy *policy_free(Policy *policy);
 DEFINE_CLEANUP(Policy, policy_free)
 
+/* One key whose effective value became another. Values are new memory; the rest is borrowed of the two policies and the table. */
+typedef struct PolicyChange {
+	const char *section, *key;
+	char *was, *is;
+	const char *was_origin, *origin;
+} PolicyChange;
+
+/* In the order of the table. Returns 0 or -ENOMEM. */
+_must_check_ int policy_difference(const Policy *before, const Policy *after, PolicyChange **ret, size_t *ret_n);
+void policy_changes_free(PolicyChange *changes, size_t n);
+
 /*
  * Walks the key table in file order: `index` from 0 until false. Names and text are valid until the policy is
  * freed; `ret_value` is new memory (the effective value in the file's own notation; NULL when memory is out).
