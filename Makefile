@@ -98,7 +98,7 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/executions.c shell/keeper/forward.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
@@ -107,10 +107,10 @@ keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c 
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
-enforce_src := shell/enforce/agents.c shell/enforce/bpf.c shell/enforce/cgroups.c shell/enforce/mark.c shell/enforce/network.c shell/enforce/ports.c \
+enforce_src := shell/enforce/agents.c shell/enforce/bpf.c shell/enforce/cgroups.c shell/enforce/executions.c shell/enforce/mark.c shell/enforce/network.c shell/enforce/ports.c \
 	       shell/enforce/processes.c shell/enforce/services.c shell/enforce/strangers.c $(network_text_src)
 # what runs in the kernel; each is embedded in the program by the file of the same name
-bpf_src := shell/enforce/cgroups.bpf.c shell/enforce/mark.bpf.c shell/enforce/ports.bpf.c shell/enforce/processes.bpf.c shell/enforce/services.bpf.c \
+bpf_src := shell/enforce/cgroups.bpf.c shell/enforce/executions.bpf.c shell/enforce/mark.bpf.c shell/enforce/ports.bpf.c shell/enforce/processes.bpf.c shell/enforce/services.bpf.c \
 	   shell/enforce/strangers.bpf.c
 units_src := units/agent-units.c units/unit-dir.c
 sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c \
@@ -479,6 +479,7 @@ $(BUILD)/shell/enforce/%.bpf.o: shell/enforce/%.bpf.c Makefile $(BUILD)/flags
 	$(Q)clang $(bpf_cflags) -MMD -MP -c -o $@ $<
 -include $(bpf_src:%.c=$(BUILD)/%.d)
 $(BUILD)/shell/enforce/cgroups.o: $(BUILD)/shell/enforce/cgroups.bpf.o
+$(BUILD)/shell/enforce/executions.o: $(BUILD)/shell/enforce/executions.bpf.o
 $(BUILD)/shell/enforce/mark.o: $(BUILD)/shell/enforce/mark.bpf.o
 $(BUILD)/shell/enforce/ports.o: $(BUILD)/shell/enforce/ports.bpf.o
 $(BUILD)/shell/enforce/processes.o: $(BUILD)/shell/enforce/processes.bpf.o

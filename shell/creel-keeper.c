@@ -10,6 +10,7 @@
 #include "shell/base/privilege.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
+#include "shell/keeper/executions.h"
 #include "shell/keeper/repl.h"
 #include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
@@ -30,6 +31,7 @@
 static void keeper_done(Keeper *keeper)
 {
 	spares_done(keeper);
+	executions_close(keeper);
 	repls_done(keeper);
 	runs_done(keeper);
 	server_free(keeper->server);
@@ -91,6 +93,9 @@ void keeper_load_policy(Keeper *keeper)
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
 	keeper->confinement = confinement;
+	/* at the start: later, behind what must be there first */
+	if (keeper->event)
+		executions_open(keeper);
 }
 
 void keeper_refresh_policy(Keeper *keeper)
@@ -256,6 +261,7 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 		log_error("cannot start: %s", strerror(-r));
 		return r;
 	}
+	executions_open(keeper);
 	return serve(keeper);
 }
 

@@ -333,6 +333,11 @@ static void say_lost(Record *record)
 	record->lost_said_usec = now;
 }
 
+void record_lose(Record *record, uint64_t n)
+{
+	record->lost += n;
+}
+
 bool record_waits(const Record *record)
 {
 	return record->first || record->lost;

@@ -84,6 +84,9 @@ void record_begin(Record *record, RecordEntry *entry, bool important);
  */
 int record_send(Record *record, RecordEntry *entry);
 
+/* So many were lost before they came here. */
+void record_lose(Record *record, uint64_t n);
+
 /* Something waits, or is to be said about what was lost: record_flush() is to be called in some time. */
 bool record_waits(const Record *record);
 void record_flush(Record *record);

@@ -30,6 +30,7 @@
 typedef struct Session Session;
 typedef struct Channel Channel;
 typedef struct Forward Forward;
+typedef struct Executions Executions;
 typedef struct Run Run;
 typedef struct Repl Repl;
 
@@ -49,6 +50,7 @@ typedef struct Keeper {
 	Account *account;
 	Record *record;
 	sd_event_source *record_timer; /* while records wait for the journal */
+	Executions *executions;        /* executions.h; NULL: not told */
 	Rate record_failures;          /* log lines about them */
 	Rate refusals;                 /* records of refused logins, which strangers cause */
 	Rate forwards;                 /* records of forwardings, of which a client can make very many */
@@ -95,6 +97,7 @@ struct Session {
 	/* of a door that is not ours, else NULL and unset */
 	char *door;                   /* its name for the record */
 	int door_fd;                  /* pidfd of the process that opened it, while it lives */
+	uint64_t door_cgroup;         /* number of that scope, once it was asked for */
 	int door_leaf_fd;             /* unset where logind's scope holds it */
 	sd_event_source *door_source; /* the process's end, then the leaf's */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One function a kind of entry, so that the fields of a kind are seen in one place. */
 #include "shell/keeper/entry.h"
+#include "shell/keeper/executions.h"
 #include "shell/base/log.h"
 #include "shell/base/str.h"
 
@@ -40,22 +41,21 @@ void keeper_entry_session(const Session *session, RecordEntry *entry)
 	entry_text(entry, "CREEL_KEY", session->door ? NULL : session->key);
 }
 
-static void flush_later(Keeper *keeper);
-
 static int on_flush(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	Keeper *keeper = userdata;
 
 	keeper->record_timer = sd_event_source_disable_unref(keeper->record_timer);
 	record_flush(keeper->record);
-	flush_later(keeper);
+	executions_flush(keeper);
+	keeper_flush_later(keeper);
 	return 0;
 }
 
 /* At a time when the journal may take more; nothing waits for it. */
-static void flush_later(Keeper *keeper)
+void keeper_flush_later(Keeper *keeper)
 {
-	if (keeper->record_timer || !record_waits(keeper->record))
+	if (keeper->record_timer || (!record_waits(keeper->record) && !executions_wait(keeper)))
 		return;
 	if (sd_event_add_time_relative(
 		    keeper->event, &keeper->record_timer, CLOCK_MONOTONIC, FLUSH_USEC, 0, on_flush, keeper) < 0)
@@ -69,7 +69,7 @@ void keeper_entry_send(Keeper *keeper, RecordEntry *entry)
 	/* of what is beyond its bound the record itself tells */
 	if (r < 0 && r != -EDQUOT && rate_take(&keeper->record_failures, NULL))
 		log_warning("cannot write to the record: %s", strerror(-r));
-	flush_later(keeper);
+	keeper_flush_later(keeper);
 }
 
 void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm)

@@ -30,6 +30,8 @@
 #define AGENT_OOM_SCORE_ADJUST 300
 #define POLICY_NAME_MAX 32U /* bytes of an agent's name, as useradd(8) */
 
+typedef enum ProgramsMode { PROGRAMS_NONE, PROGRAMS_INTERACTIVE, PROGRAMS_ALL } ProgramsMode;
+
 typedef enum KeySource { KEYS_HOME = 1, KEYS_POLICY = 2, KEYS_BOTH = 3 } KeySource;
 typedef enum NetworkMode { NETWORK_FULL, NETWORK_RESTRICTED, NETWORK_NONE } NetworkMode;
 typedef enum PackageMode { PACKAGES_NO, PACKAGES_YES, PACKAGES_ALLOWLIST } PackageMode;
@@ -117,6 +119,7 @@ typedef struct Policy {
 
 	/* [audit] */
 	bool audit, audit_code, audit_output;
+	ProgramsMode audit_programs; /* which executions go into the record */
 	uint64_t audit_retention_usec;
 
 	/* where each key's value came from: one string a row of the key table ("built-in", "FILE:LINE", maybe

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What the agent executes, as the kernel tells it, into the record: [audit] programs. */
+#pragma once
+
+#include "shell/keeper/keeper.h"
+
+/*
+ * Opens the agent's ring where there is one and it is not open yet. Called with each policy: creel-enforce makes rings for those whose
+ * policy wants it. Failures are logged. Privilege: CAP_SYS_ADMIN, for a moment.
+ */
+void executions_open(Keeper *keeper);
+void executions_close(Keeper *keeper);
+
+/* As record_waits() and record_flush(), of these records. */
+bool executions_wait(const Keeper *keeper);
+void executions_flush(Keeper *keeper);
+
+/* "ls -l 'a b'": `n` bytes of arguments with a NUL behind each, as a line. New memory, NULL when it is out. Pure. */
+_must_check_ char *executions_line(const char *arguments, size_t n);
