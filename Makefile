@@ -90,7 +90,7 @@ audit_src := shell/audit/record.c shell/audit/redact.c
 audit_read_src := shell/audit/read.c shell/audit/show.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 mcp_src := $(foreach f,call files message resources tools version,shell/tools/mcp-$(f).c)
-tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
+tools_src := shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
@@ -98,7 +98,7 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/executions.c shell/keeper/forward.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
@@ -131,7 +131,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
+programs := creel-history creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -149,6 +149,10 @@ creel-keeper_libs := libsystemd inih
 watch_ldlibs := -Wl,--export-dynamic-symbol=recvmsg
 creel-keeper_ldlibs := -lpam $(watch_ldlibs)
 creel-keeper_dir := $(libexecdir)
+
+creel-history_src := shell/creel-history.c $(audit_read_src) $(base_src)
+creel-history_libs := libsystemd
+creel-history_dir := $(libexecdir)
 
 creel-collect_src := shell/creel-collect.c $(collect_src) $(base_src)
 creel-collect_libs := libcrypto

@@ -37,6 +37,7 @@ static void keeper_done(Keeper *keeper)
 	server_free(keeper->server);
 	sd_event_source_disable_unref(keeper->attach_timer);
 	sd_event_source_disable_unref(keeper->record_timer);
+	sd_event_source_disable_unref(keeper->history_source);
 	record_free(keeper->record);
 	account_free(keeper->account);
 	settings_forget(keeper);

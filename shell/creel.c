@@ -22,6 +22,8 @@ static const struct {
 	{ "run", run_command, "FILE|- [OPTIONS] [-- ARGUMENTS]",
 		"runs a script: Python, JavaScript, TypeScript or Bash; its options: creel run --help" },
 	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
+	{ "history", history_main, "[-n N|all] [--kind KIND] [--session ID] [--since 2h] [--json]",
+		"what the record says of you" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
 	{ "exec-server", exec_server_main, "", "runs for programs: one JSON object a line, on stdin and stdout" },
 	{ "render", render_main, "--channel discord|telegram|slack|whatsapp|plain [FILE|-]",

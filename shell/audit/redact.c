@@ -193,6 +193,19 @@ static Span credentials(const Text *text, size_t i)
 	return digits || at(text, span.from) == '$' ? (Span){ i, i } : span;
 }
 
+/* -u, alone or behind others: -su, -fsSLu. */
+static bool is_user_option(const Text *text, Span name)
+{
+	size_t n = name.to - name.from;
+
+	if (n < 2 || n > 8 || text->s[name.from] != '-' || text->s[name.to - 1] != 'u')
+		return false;
+	for (size_t i = name.from + 1; i < name.to; i++)
+		if (!isalpha((unsigned char)text->s[i]))
+			return false;
+	return true;
+}
+
 /* What belongs to the name that ends at `name.to`. Empty: nothing. */
 static Span value_of_name(const Text *text, Span name)
 {
@@ -202,7 +215,7 @@ static Span value_of_name(const Text *text, Span name)
 	char mark;
 	Span span;
 
-	if ((is_name(text, name, "-u") || is_name(text, name, "--user")) && is_blank(at(text, i)))
+	if ((is_user_option(text, name) || is_name(text, name, "--user")) && is_blank(at(text, i)))
 		return credentials(text, skip_blanks(text, i));
 	if (is_name(text, name, "Bearer") && is_blank(at(text, i))) {
 		span = word(text, skip_blanks(text, i));

@@ -52,6 +52,8 @@
  *   Run          ha{sv} -> t                        agent        executes code: a sealed memfd (F_SEAL_SHRINK, F_SEAL_GROW,
  *                                                                F_SEAL_WRITE), options (run.h) -> the run's number
  *   Stop         t ->                               agent        ends that run: cancelled
+ *   History      bttss -> h                         agent        its own records, as JSON lines or lines: since (CLOCK_REALTIME), the
+ *                                                                last so many, kind, session ("": any) -> a pipe; one at a time
  *   Repls        -> a(sssttt)                       agent, root  name, language, state (starting|idle|busy), since
  *                                                                (CLOCK_REALTIME), microseconds since it was used, bytes
  *   Reset        ss -> b                            agent        language, name: ends that REPL; whether there was one

@@ -14,7 +14,7 @@
 BPF_OBJECT(creel_executions_object, "executions.bpf.o");
 
 static const BpfProgram programs[] = {
-	{ "sched_process_exec" },
+	{ .name = "sched_process_exec" },
 	{ NULL },
 };
 

@@ -22,6 +22,8 @@
 
 #define AT_ONCE 64U /* entries; then others of the keeper's events have their turn */
 
+#define ENTRIES_MAX (EXECUTIONS_RING / offsetof(struct execution, arguments)) /* in a ring */
+
 /* Bytes of the record, at once and each day. */
 #define EXECUTIONS_BURST (UINT64_C(32) << 20)
 #define EXECUTIONS_DAY (UINT64_C(8) << 20)
@@ -212,14 +214,13 @@ static void take(Keeper *keeper, const struct execution *event, size_t n)
 	write_down(keeper, event, n - head < event->bytes ? n - head : event->bytes);
 }
 
-static int on_entries(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void take_entries(Keeper *keeper, unsigned int most)
 {
-	Keeper *keeper = userdata;
 	Executions *executions = keeper->executions;
 	const char *data = (const char *)executions->writer + executions->page;
 	unsigned long at = __atomic_load_n(executions->reader, __ATOMIC_ACQUIRE);
 
-	for (unsigned int i = 0; i < AT_ONCE && at < __atomic_load_n(executions->writer, __ATOMIC_ACQUIRE); i++) {
+	for (unsigned int i = 0; i < most && at < __atomic_load_n(executions->writer, __ATOMIC_ACQUIRE); i++) {
 		const uint32_t *header = (const void *)(data + (at & (EXECUTIONS_RING - 1)));
 		uint32_t length = __atomic_load_n(header, __ATOMIC_ACQUIRE);
 
@@ -233,7 +234,18 @@ static int on_entries(sd_event_source *source, int fd, uint32_t events, void *us
 	}
 	record_flush(executions->record);
 	keeper_flush_later(keeper);
+}
+
+static int on_entries(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	take_entries(userdata, AT_ONCE);
 	return 0;
+}
+
+void executions_drain(Keeper *keeper)
+{
+	if (keeper->executions)
+		take_entries(keeper, ENTRIES_MAX);
 }
 
 /* ---- open and close ---- */

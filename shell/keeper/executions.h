@@ -11,6 +11,9 @@
 void executions_open(Keeper *keeper);
 void executions_close(Keeper *keeper);
 
+/* All that was told until now: before a place in which it was executed is forgotten. */
+void executions_drain(Keeper *keeper);
+
 /* As record_waits() and record_flush(), of these records. */
 bool executions_wait(const Keeper *keeper);
 void executions_flush(Keeper *keeper);

@@ -49,12 +49,13 @@ typedef struct Keeper {
 	Rate preparations;
 	Account *account;
 	Record *record;
-	sd_event_source *record_timer; /* while records wait for the journal */
-	Executions *executions;        /* executions.h; NULL: not told */
-	Rate record_failures;          /* log lines about them */
-	Rate refusals;                 /* records of refused logins, which strangers cause */
-	Rate forwards;                 /* records of forwardings, of which a client can make very many */
-	Rate looks;                    /* at limits, by the agent itself */
+	sd_event_source *record_timer;   /* while records wait for the journal */
+	sd_event_source *history_source; /* while the record is read for the agent */
+	Executions *executions;          /* executions.h; NULL: not told */
+	Rate record_failures;            /* log lines about them */
+	Rate refusals;                   /* records of refused logins, which strangers cause */
+	Rate forwards;                   /* records of forwardings, of which a client can make very many */
+	Rate looks;                      /* at limits, by the agent itself */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;
@@ -246,6 +247,9 @@ void keeper_record_policy(Keeper *keeper, const Policy *before, const Policy *af
 
 /* methods.c: the rows of the table in shell/bus/server.h. */
 extern const Method keeper_methods[];
+
+/* history.c */
+int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 
 /* session-methods.c */
 int method_sessions(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);

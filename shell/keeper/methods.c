@@ -533,6 +533,7 @@ const Method keeper_methods[] = {
 	{ "Adopt", "ssss", PEER_ROOT, method_adopt },
 	{ "Limits", "", PEER_AGENT | PEER_ROOT, method_limits },
 	{ "Reload", "", PEER_ROOT, method_reload },
+	{ "History", "bttss", PEER_AGENT, method_history },
 	{ "Sessions", "", PEER_ROOT, method_sessions },
 	{ "End", "s", PEER_ROOT, method_end },
 	{ "Memory", "", PEER_AGENT, method_memory },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions: their leaves, their marks, and their end. */
-#include "shell/keeper/keeper.h"
+#include "shell/keeper/executions.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 
@@ -209,6 +209,7 @@ void session_hang_up(Session *session)
 
 	if (!session->over) {
 		session->over = true;
+		executions_drain(session->keeper);
 		keeper_record_logout(session->keeper, session);
 		/* so that a later keeper neither waits for its front nor records its end again */
 		if (leaf_mark(session->dir_fd, "over", "yes") < 0)

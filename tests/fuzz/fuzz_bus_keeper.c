@@ -337,6 +337,12 @@ int method_sessions(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_
 	return sd_bus_reply_method_return(message, "a(sssstba(uusst))", 0);
 }
 
+int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	expect(kind == PEER_AGENT && peer->kind == kind);
+	return sd_bus_reply_method_return(message, "h", STDIN_FILENO);
+}
+
 int method_end(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	const char *id;

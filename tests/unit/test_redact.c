@@ -76,6 +76,7 @@ static void test_headers_and_urls(void **state)
 	expect("git clone https://u:p@ss@host/x", "git clone https://u:[redacted]@host/x");
 	expect("psql postgres://u:p@h:5432/d", "psql postgres://u:[redacted]@h:5432/d");
 	expect("curl -u me:pw https://h", "curl -u me:[redacted] https://h");
+	expect("curl -su me:pw https://h", "curl -su me:[redacted] https://h");
 	expect("curl --user \"me:p w\" h", "curl --user \"me:[redacted]\" h");
 }
 
