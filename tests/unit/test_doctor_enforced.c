@@ -16,7 +16,7 @@ static void test_enforced(void **state)
 	put("/sys/fs/bpf/creel/p", "", 0600);
 	(void)snprintf(text, sizeof(text),
 		"stamp %llu\nmechanism ports ok\npin ports /sys/fs/bpf/creel/p\nmechanism processes failed no LSM\n"
-		"mechanism strangers ok\nmechanism services ok\nmechanism cgroups ok\nmechanism firewall ok\nmechanism "
+		"mechanism strangers ok\nmechanism services ok\nmechanism cgroups ok\nmechanism executions ok\nmechanism firewall ok\nmechanism "
 		"network ok\nmechanism "
 		"disk ok\n",
 		(unsigned long long)policy_stamp(root, "eve"));
