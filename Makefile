@@ -98,7 +98,7 @@ operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/history.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
@@ -200,7 +200,10 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_package test_shelf test_redact
+unit_tests += test_package test_shelf test_redact test_when test_execution_line
+test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_when_libs := libsystemd inih libcrypto
+test_execution_line_src := shell/keeper/execution-line.c
 test_redact_src := shell/audit/redact.c
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)

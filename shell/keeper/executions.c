@@ -10,6 +10,7 @@
 #include "shell/base/log.h"
 #include "shell/base/privilege.h"
 #include "shell/keeper/entry.h"
+#include "shell/keeper/execution-line.h"
 #include "shell/keeper/place.h"
 #include "shell/policy/executions.h"
 
@@ -86,41 +87,6 @@ static int ring_open(uid_t uid)
 
 /* ---- what an entry tells ---- */
 
-static bool is_plain(const char *word)
-{
-	return *word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")];
-}
-
-char *executions_line(const char *arguments, size_t n)
-{
-	char *line = NULL;
-	size_t size;
-	FILE *file = open_memstream(&line, &size);
-
-	if (!file)
-		return NULL;
-	for (size_t at = 0; at < n;) {
-		size_t length = strnlen(arguments + at, n - at);
-		_cleanup_free_ char *word = strndup(arguments + at, length);
-
-		if (at)
-			(void)fputc(' ', file);
-		if (word && is_plain(word)) {
-			(void)fputs(word, file);
-		} else if (word) {
-			(void)fputc('\'', file);
-			for (const char *c = word; *c; c++)
-				(void)fputs(*c == '\'' ? "'\\''" : (char[]){ *c, '\0' }, file);
-			(void)fputc('\'', file);
-		}
-		at += length + 1;
-	}
-	if (fclose(file) == 0)
-		return line;
-	free(line);
-	return NULL;
-}
-
 static uint64_t cgroup_of(int fd)
 {
 	struct stat st;
@@ -169,7 +135,7 @@ static bool is_ours(const char *program)
 static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
-	_cleanup_free_ char *line = executions_line(event->arguments, n);
+	_cleanup_free_ char *line = execution_line(event->arguments, n);
 	char program[EXECUTION_PROGRAM], place[PLACE_SIZE];
 	const Channel *channel;
 	const Session *session = session_of(keeper, event->cgroup, &channel);

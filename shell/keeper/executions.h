@@ -17,6 +17,3 @@ void executions_drain(Keeper *keeper);
 /* As record_waits() and record_flush(), of these records. */
 bool executions_wait(const Keeper *keeper);
 void executions_flush(Keeper *keeper);
-
-/* "ls -l 'a b'": `n` bytes of arguments with a NUL behind each, as a line. New memory, NULL when it is out. Pure. */
-_must_check_ char *executions_line(const char *arguments, size_t n);

@@ -64,7 +64,8 @@ static const char *refusal(const char *file, const char *policy_text, char reaso
 	if (file) {
 		/* the rows tell of two mechanisms; what else every policy needs is there */
 		_cleanup_free_ char *whole = str_format("%s%s", file,
-			*file ? "mechanism strangers ok\nmechanism services ok\nmechanism cgroups ok\nmechanism executions ok\nmechanism "
+			*file ? "mechanism strangers ok\nmechanism services ok\nmechanism cgroups ok\nmechanism "
+				"executions ok\nmechanism "
 				"firewall ok\nmechanism disk "
 				"ok\n"
 			      : "");
@@ -83,9 +84,13 @@ static void test_refusals(void **state)
 	} rows[] = {
 		{ ALL_OK, "", NULL },
 		{ NULL, "", "creel-enforce.service has not run for it (mechanism ports)" },
-		{ NULL, "[agent]\noptional = ports, processes, strangers, services, cgroups, executions, firewall, disk\n", NULL },
 		{ NULL,
-			"[agent]\noptional = ports, processes, strangers, services, cgroups, executions, firewall\n[limits]\ndisk "
+			"[agent]\noptional = ports, processes, strangers, services, cgroups, executions, firewall, "
+			"disk\n",
+			NULL },
+		{ NULL,
+			"[agent]\noptional = ports, processes, strangers, services, cgroups, executions, "
+			"firewall\n[limits]\ndisk "
 			"= max\n",
 			NULL },
 		{ NULL, "[agent]\noptional = ports, processes, strangers, services, cgroups, executions, firewall\n",
