@@ -55,6 +55,7 @@ static const Verb verbs[] = {
 	{ "audit", NULL, true, false, audit_list_main, "[-n N] ...", "as audit list" },
 	{ "session", "list", true, false, session_list_main, "[--agent NAME] [--json]",
 		"who is logged in, and what runs there" },
+	{ "session", "watch", true, false, session_watch_main, "ID [--json]", "what happens in it, until it ends" },
 	{ "session", "kill", true, true, session_kill_main, "ID", "end a login and all that runs in it" },
 	{ "doctor", NULL, false, false, doctor_main,
 		"[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",

@@ -143,6 +143,31 @@ int audit_follow_main(int argc, char **argv)
 	return read_all(&filter, json);
 }
 
+static int watch_line(const RecordView *view, void *data)
+{
+	int r = *(bool *)data ? show_json(view, NULL) : show_line(view, NULL);
+
+	/* nothing of this session comes behind that */
+	return r ? r : str_equal(view->values[RECORD_KIND], "logout");
+}
+
+int session_watch_main(int argc, char **argv)
+{
+	AuditWords words = { .count = "all" };
+	bool json = false;
+	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };
+	RecordFilter filter;
+	int r;
+
+	if (words_parse(argc, argv, options, &words.session) < 0 || !words.session)
+		return EXIT_USAGE;
+	if (audit_filter(&words, &filter) < 0)
+		return EXIT_FAILURE;
+	filter.follow = true;
+	r = record_read(&filter, watch_line, &json);
+	return r < 0 ? audit_failed(r) : EXIT_SUCCESS;
+}
+
 int audit_export_main(int argc, char **argv)
 {
 	AuditWords words = { .count = "all" };

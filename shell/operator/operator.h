@@ -37,6 +37,7 @@ int audit_follow_main(int argc, char **argv);
 int audit_export_main(int argc, char **argv);
 int audit_usage_main(int argc, char **argv);
 int session_list_main(int argc, char **argv);
+int session_watch_main(int argc, char **argv);
 int session_kill_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness import marker, wait_until
+from harness import Terminal, marker, wait_until
 
 
 def sessions(vm, words=""):
@@ -62,6 +62,20 @@ def test_kill_a_session_of_another_door(vm, host):
         vm.root.sh(f"creelctl session kill {door['session']}")
         assert client.wait(60) != 0
         assert not vm.alive(f"sleep {number}")
+
+
+def test_watch_until_the_end(vm):
+    number = marker()
+    with Terminal(vm.agent.argv(options=["-tt"])) as terminal:
+        terminal.expect(r"\$ ")
+        found = wait_until(lambda: [s for s in sessions(vm, "--agent agent") if s["kind"] == "shell"])[0]
+        with vm.operator.start(f"creelctl session watch {found['session']}") as watcher:
+            terminal.line(f"/bin/echo {number}")
+            lines = iter(watcher.stdout.readline, b"")
+            assert any(number.encode() in line for line in lines)
+            terminal.line("exit 0")
+            terminal.finish()
+            assert b" logout " in list(lines)[-1] and watcher.wait(60) == 0
 
 
 def test_ids_that_are_none(vm):
