@@ -20,6 +20,7 @@
 #include <syslog.h>
 
 #define ENTRY_COST 512U                   /* bytes that the journal takes for an entry, beside its text */
+#define LARGEST (256U * 1024)             /* bytes that one may have: a command of 128K, or code with its output */
 #define LOST_PAUSE_USEC UINT64_C(5000000) /* between two entries about lost ones */
 #define DAY_USEC UINT64_C(86400000000)
 
@@ -272,8 +273,7 @@ void record_begin(Record *record, RecordEntry *entry, bool important)
 	if (!record->bounded)
 		return;
 	refill(record);
-	/* what a long entry may need: a command, or code with its output */
-	if (record->room < 4 * ENTRY_COST || record->room < record->budget.burst / 64)
+	if (record->room < LARGEST)
 		entry->most = RECORD_SHORT;
 }
 

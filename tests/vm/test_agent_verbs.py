@@ -106,7 +106,7 @@ def test_stop_and_start(vm):
         number, other = marker(), marker()
         assert vm.agent.sh("id -un", options=carol) == "carol"
         vm.agent.sh(f"systemd-run --user -q sleep {number}; nohup setsid sleep {other} >/dev/null 2>&1 &", options=carol)
-        wait_until(lambda: vm.alive(f"sleep {number}") and vm.alive(f"sleep {other}"))
+        wait_until(lambda: vm.root(f"pgrep -u {uid} -f 'sleep {number}'").text and vm.alive(f"sleep {other}"))
         vm.root.sh("creelctl agent stop carol", timeout=240)
         assert vm.root(f"pgrep -u {uid}").text == ""
         assert state(vm, "carol") == "stopped" and vm.agent("true", options=carol).rc != 0
