@@ -10,44 +10,44 @@
 typedef enum Form { FORM_TEXT, FORM_SECONDS, FORM_SIZE } Form;
 
 typedef struct LinePart {
-	RecordField field;
 	const char *name;
+	RecordField field;
 	Form form;
 } LinePart;
 
 /* The longest ones come last; code and output are no part of a line. */
 static const LinePart parts[] = {
-	{ RECORD_SESSION, "session", FORM_TEXT },
-	{ RECORD_PEER, "peer", FORM_TEXT },
-	{ RECORD_USER, "user", FORM_TEXT },
-	{ RECORD_PID, "pid", FORM_TEXT },
-	{ RECORD_RUN, "run", FORM_TEXT },
-	{ RECORD_LANGUAGE, "language", FORM_TEXT },
-	{ RECORD_LABEL, "label", FORM_TEXT },
-	{ RECORD_REPL, "repl", FORM_TEXT },
-	{ RECORD_CODE_BYTES, "code", FORM_SIZE },
-	{ RECORD_HOST, "host", FORM_TEXT },
-	{ RECORD_PORT, "port", FORM_TEXT },
-	{ RECORD_RESULT, "result", FORM_TEXT },
-	{ RECORD_EXIT, "exit", FORM_TEXT },
-	{ RECORD_SIGNAL, "signal", FORM_TEXT },
-	{ RECORD_DURATION, "time", FORM_SECONDS },
-	{ RECORD_CPU, "cpu", FORM_SECONDS },
-	{ RECORD_MEMORY_PEAK, "peak", FORM_SIZE },
-	{ RECORD_STDOUT_BYTES, "stdout", FORM_SIZE },
-	{ RECORD_STDERR_BYTES, "stderr", FORM_SIZE },
-	{ RECORD_STATE, "state", FORM_TEXT },
-	{ RECORD_OOM_KILLS, "oom-kills", FORM_TEXT },
-	{ RECORD_KEY, "key", FORM_TEXT },
-	{ RECORD_REDACTED, "redacted", FORM_TEXT },
-	{ RECORD_CUT, "cut", FORM_TEXT },
-	{ RECORD_SUPPRESSED, "suppressed-before", FORM_TEXT },
-	{ RECORD_LOST, "lost-before", FORM_TEXT },
-	{ RECORD_REASON, "reason", FORM_TEXT },
-	{ RECORD_CHANGE, "change", FORM_TEXT },
-	{ RECORD_PROGRAM, "program", FORM_TEXT },
-	{ RECORD_ARGUMENTS, "arguments", FORM_TEXT },
-	{ RECORD_COMMAND, "command", FORM_TEXT },
+	{ "session", RECORD_SESSION, FORM_TEXT },
+	{ "peer", RECORD_PEER, FORM_TEXT },
+	{ "user", RECORD_USER, FORM_TEXT },
+	{ "pid", RECORD_PID, FORM_TEXT },
+	{ "run", RECORD_RUN, FORM_TEXT },
+	{ "language", RECORD_LANGUAGE, FORM_TEXT },
+	{ "label", RECORD_LABEL, FORM_TEXT },
+	{ "repl", RECORD_REPL, FORM_TEXT },
+	{ "code", RECORD_CODE_BYTES, FORM_SIZE },
+	{ "host", RECORD_HOST, FORM_TEXT },
+	{ "port", RECORD_PORT, FORM_TEXT },
+	{ "result", RECORD_RESULT, FORM_TEXT },
+	{ "exit", RECORD_EXIT, FORM_TEXT },
+	{ "signal", RECORD_SIGNAL, FORM_TEXT },
+	{ "time", RECORD_DURATION, FORM_SECONDS },
+	{ "cpu", RECORD_CPU, FORM_SECONDS },
+	{ "peak", RECORD_MEMORY_PEAK, FORM_SIZE },
+	{ "stdout", RECORD_STDOUT_BYTES, FORM_SIZE },
+	{ "stderr", RECORD_STDERR_BYTES, FORM_SIZE },
+	{ "state", RECORD_STATE, FORM_TEXT },
+	{ "oom-kills", RECORD_OOM_KILLS, FORM_TEXT },
+	{ "key", RECORD_KEY, FORM_TEXT },
+	{ "redacted", RECORD_REDACTED, FORM_TEXT },
+	{ "cut", RECORD_CUT, FORM_TEXT },
+	{ "suppressed-before", RECORD_SUPPRESSED, FORM_TEXT },
+	{ "lost-before", RECORD_LOST, FORM_TEXT },
+	{ "reason", RECORD_REASON, FORM_TEXT },
+	{ "change", RECORD_CHANGE, FORM_TEXT },
+	{ "program", RECORD_PROGRAM, FORM_TEXT },
+	{ "arguments", RECORD_ARGUMENTS, FORM_TEXT },
+	{ "command", RECORD_COMMAND, FORM_TEXT },
 };
 
 /* Printable ASCII stays; newlines and tabs get their letters, every other byte \xNN. */

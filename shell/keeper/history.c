@@ -78,9 +78,9 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	_cleanup_close_ int read_fd = -EBADF, write_fd = -EBADF;
 	char uid[16], from[24], most[24];
 	Keeper *keeper = userdata;
-	const char *kind, *session;
-	uint64_t since, count, made;
-	int json, fds[2], r;
+	const char *kind = "", *session = "";
+	uint64_t since = 0, count = 0, made;
+	int json = 0, fds[2], r;
 	pid_t pid;
 
 	r = sd_bus_message_read(message, "bttss", &json, &since, &count, &kind, &session);

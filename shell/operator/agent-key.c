@@ -44,7 +44,7 @@ static int open_keys(const char *name, Keys *keys, Reason *ret_reason)
 static void each_line(
 	const char *text, void (*line_do)(const char *line, size_t n, const KeyLine *key, void *data), void *data)
 {
-	while (*text) {
+	while (text && *text) {
 		size_t n = strcspn(text, "\n");
 		KeyLine key;
 

@@ -61,11 +61,8 @@ static int read_words(int argc, char **argv, Asked *ret)
 			asked.kind = next;
 		else if (strcmp(argv[i - 1], "--session") == 0)
 			asked.session = next;
-		else if (strcmp(argv[i - 1], "-n") == 0 && read_count(next, &asked.count) == 0)
-			continue;
-		else if (strcmp(argv[i - 1], "--since") == 0 && read_since(next, &asked.since_usec) == 0)
-			continue;
-		else
+		else if ((strcmp(argv[i - 1], "-n") != 0 || read_count(next, &asked.count) < 0) &&
+			 (strcmp(argv[i - 1], "--since") != 0 || read_since(next, &asked.since_usec) < 0))
 			return -EINVAL;
 	}
 	*ret = asked;
