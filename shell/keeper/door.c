@@ -204,7 +204,7 @@ static bool same_process(const Session *session, pid_t pid)
 
 int door_adopt(Session *session)
 {
-	uint64_t pid;
+	uint64_t pid = 0;
 	int r;
 
 	r = leaf_marked(session->dir_fd, "door", &session->door);

@@ -81,7 +81,7 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	const char *kind = "", *session = "";
 	uint64_t since = 0, count = 0, made;
 	int json = 0, fds[2], r;
-	pid_t pid;
+	pid_t pid = 0;
 
 	r = sd_bus_message_read(message, "bttss", &json, &since, &count, &kind, &session);
 	if (r < 0)
@@ -110,7 +110,8 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	r = sd_event_add_child(keeper->event, &keeper->history_source, pid, WEXITED, on_ended, keeper);
 	if (r < 0) {
 		log_error("cannot watch " PROGRAM ": %s", strerror(-r));
-		(void)kill(pid, SIGKILL);
+		if (pid > 0)
+			(void)kill(pid, SIGKILL);
 		return r;
 	}
 	return sd_bus_reply_method_return(message, "h", read_fd);
