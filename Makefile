@@ -79,7 +79,7 @@ $(BUILD)/flags: FORCE
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
 	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c \
 	    shell/base/utf8.c
-policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
+policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/difference.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
 policy_src += shell/policy/package.c
@@ -91,11 +91,11 @@ confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/conf
 	       shell/confine/programs.c shell/confine/rules.c shell/confine/view.c shell/confine/watch.c
 run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
 	   shell/run/listening.c shell/run/reaper.c
-audit_src := shell/audit/record.c
-audit_read_src := shell/audit/read.c
+audit_src := shell/audit/record.c shell/audit/redact.c
+audit_read_src := shell/audit/read.c shell/audit/show.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 mcp_src := $(foreach f,call files living message resources tools version,shell/tools/mcp-$(f).c)
-tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/jsontext.c \
+tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
@@ -114,24 +114,24 @@ service_src := $(service_pure_src) $(foreach f,cgroup journal serve service serv
 jobs_src += $(filter-out $(jobs_src),$(service_src))
 ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(ps_src))
-operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-list.c \
-		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/command.c shell/operator/enforce.c \
-		shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c \
+operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
+		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
+		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
-		shell/operator/units.c shell/operator/usage.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/forward.c \
+		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/place.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
+	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
+	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
-enforce_src := shell/enforce/agents.c shell/enforce/bpf.c shell/enforce/cgroups.c shell/enforce/mark.c shell/enforce/network.c shell/enforce/ports.c \
+enforce_src := shell/enforce/agents.c shell/enforce/bpf.c shell/enforce/cgroups.c shell/enforce/executions.c shell/enforce/mark.c shell/enforce/network.c shell/enforce/ports.c \
 	       shell/enforce/processes.c shell/enforce/services.c shell/enforce/strangers.c $(network_text_src)
 # what runs in the kernel; each is embedded in the program by the file of the same name
-bpf_src := shell/enforce/cgroups.bpf.c shell/enforce/mark.bpf.c shell/enforce/ports.bpf.c shell/enforce/processes.bpf.c shell/enforce/services.bpf.c \
+bpf_src := shell/enforce/cgroups.bpf.c shell/enforce/executions.bpf.c shell/enforce/mark.bpf.c shell/enforce/ports.bpf.c shell/enforce/processes.bpf.c shell/enforce/services.bpf.c \
 	   shell/enforce/strangers.bpf.c
 units_src := units/agent-units.c units/unit-dir.c
 sshd_src := sshd-sub/allow.c sshd-sub/anew.c sshd-sub/blob.c sshd-sub/channel.c sshd-sub/children.c \
@@ -152,7 +152,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
+programs := creel-history creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -170,6 +170,10 @@ creel-keeper_libs := libsystemd inih
 watch_ldlibs := -Wl,--export-dynamic-symbol=recvmsg
 creel-keeper_ldlibs := -lpam $(watch_ldlibs)
 creel-keeper_dir := $(libexecdir)
+
+creel-history_src := shell/creel-history.c $(audit_read_src) $(base_src)
+creel-history_libs := libsystemd
+creel-history_dir := $(libexecdir)
 
 creel-collect_src := shell/creel-collect.c $(collect_src) $(base_src)
 creel-collect_libs := libcrypto
@@ -190,8 +194,8 @@ creel-generator_dir := $(generatordir)
 creel-cron-generator_src := units/creel-cron-generator.c units/unit-dir.c $(sort $(cron_text_src) $(cron_store_src)) $(base_src)
 creel-cron-generator_dir := $(usergeneratordir)
 
-creelctl_src := shell/creelctl.c $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
-creelctl_libs := libsystemd inih
+creelctl_src := shell/creelctl.c $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+creelctl_libs := libsystemd inih libcrypto
 creelctl_dir := $(sbindir)
 
 # static: nothing of the agent's is loaded into it
@@ -220,8 +224,13 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_cron test_package test_shelf test_jobs test_service test_ps
+unit_tests += test_cron test_package test_shelf test_jobs test_service test_ps test_redact test_when test_execution_line test_record_room
 test_cron_src := $(cron_text_src) $(base_src)
+test_record_room_src := $(audit_src) $(base_src)
+test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_when_libs := libsystemd inih libcrypto
+test_execution_line_src := shell/keeper/execution-line.c
+test_redact_src := shell/audit/redact.c
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -239,15 +248,15 @@ test_keys_ldlibs := -lpam
 test_key_options_src := $(session_src) $(policy_src) $(base_src)
 test_key_options_libs := inih
 test_key_options_ldlibs := -lpam
-test_keytext_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
-test_keytext_libs := libsystemd inih
+test_keytext_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_keytext_libs := libsystemd inih libcrypto
 doctor_tests := test_doctor test_doctor_agent test_doctor_doors test_doctor_drift test_doctor_enforced test_doctor_files test_doctor_kernel
 unit_tests += $(doctor_tests)
-$(foreach t,$(doctor_tests),$(eval $(t)_src := tests/unit/doctor.c $$(operator_src) $$(audit_read_src) $$(bus_client_src) $$(policy_src) $$(base_src)))
-$(foreach t,$(doctor_tests),$(eval $(t)_libs := libsystemd inih))
+$(foreach t,$(doctor_tests),$(eval $(t)_src := tests/unit/doctor.c $$(operator_src) $$(audit_src) $$(audit_read_src) $$(bus_client_src) $$(policy_src) $$(base_src)))
+$(foreach t,$(doctor_tests),$(eval $(t)_libs := libsystemd inih libcrypto))
 test_leftovers_src := shell/operator/leftovers.c $(base_src)
-test_operator_src := $(operator_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
-test_operator_libs := libsystemd inih
+test_operator_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_operator_libs := libsystemd inih libcrypto
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
@@ -306,10 +315,11 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
+fuzz_tests := redact crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
 fuzz_ps_src := shell/jobs/process.c shell/jobs/script-scan.c shell/jobs/where.c $(base_src)
 fuzz_crontab_src := $(cron_text_src) $(base_src)
 fuzz_unit_src := $(service_pure_src) $(base_src)
+fuzz_redact_src := shell/audit/redact.c $(base_src)
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
 fuzz_modes_libs := libssh
@@ -378,7 +388,7 @@ owner_ini.h := shell/policy
 owner_security/ := shell/session shell
 owner_systemd/sd-bus.h := shell/bus shell/keeper shell/operator shell/tools shell/jobs shell sshd-sub tests
 owner_systemd/sd-journal.h := shell/audit shell/jobs
-owner_openssl/ := sshd-sub shell/collect tests
+owner_openssl/ := sshd-sub shell/operator shell/collect tests
 owner_bpf/ := shell/enforce
 
 # ---- unit files and the like: units/NAME.in -> where NAME is installed ---------------------------------------------
@@ -525,6 +535,7 @@ $(BUILD)/shell/enforce/%.bpf.o: shell/enforce/%.bpf.c Makefile $(BUILD)/flags
 	$(Q)clang $(bpf_cflags) -MMD -MP -c -o $@ $<
 -include $(bpf_src:%.c=$(BUILD)/%.d)
 $(BUILD)/shell/enforce/cgroups.o: $(BUILD)/shell/enforce/cgroups.bpf.o
+$(BUILD)/shell/enforce/executions.o: $(BUILD)/shell/enforce/executions.bpf.o
 $(BUILD)/shell/enforce/mark.o: $(BUILD)/shell/enforce/mark.bpf.o
 $(BUILD)/shell/enforce/ports.o: $(BUILD)/shell/enforce/ports.bpf.o
 $(BUILD)/shell/enforce/processes.o: $(BUILD)/shell/enforce/processes.bpf.o

@@ -41,6 +41,7 @@ static const struct {
 	{ "strangers", strangers_apply },
 	{ "services", services_apply },
 	{ "cgroups", cgroups_apply },
+	{ "executions", executions_apply },
 	{ "firewall", firewall_apply },
 	{ "network", network_apply },
 	{ "restricted", restricted_apply },

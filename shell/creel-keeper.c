@@ -10,6 +10,7 @@
 #include "shell/base/privilege.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
+#include "shell/keeper/executions.h"
 #include "shell/keeper/repl.h"
 #include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
@@ -23,17 +24,26 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
+/* Bytes of the record that one agent may cause, at once and each day: so that none drives out what is known of the others. */
+#define RECORD_BURST (UINT64_C(64) << 20)
+#define RECORD_DAY (UINT64_C(16) << 20)
+
 static void keeper_done(Keeper *keeper)
 {
 	spares_done(keeper);
+	executions_close(keeper);
 	repls_done(keeper);
 	runs_done(keeper);
 	server_free(keeper->server);
 	sd_event_source_disable_unref(keeper->attach_timer);
+	sd_event_source_disable_unref(keeper->record_timer);
+	sd_event_source_disable_unref(keeper->history_source);
 	record_free(keeper->record);
 	account_free(keeper->account);
 	settings_forget(keeper);
 	policy_free(keeper->policy);
+	policy_free(keeper->last_policy);
+	free(keeper->policy_refusal);
 	confinement_done(&keeper->confinement);
 	identity_free(keeper->identity);
 	fd_close(keeper->slice_fd);
@@ -77,10 +87,17 @@ void keeper_load_policy(Keeper *keeper)
 		log_error("logins are refused: %s", keeper->policy_error.text);
 	}
 	settings_forget(keeper);
-	policy_free(keeper->policy);
+	keeper_record_policy(keeper, keeper->policy ? keeper->policy : keeper->last_policy, policy);
+	if (policy || keeper->policy) {
+		policy_free(keeper->last_policy);
+		keeper->last_policy = policy ? policy_free(keeper->policy) : keeper->policy;
+	}
 	keeper->policy = policy;
 	confinement_done(&keeper->confinement);
 	keeper->confinement = confinement;
+	/* at the start: later, behind what must be there first */
+	if (keeper->event)
+		executions_open(keeper);
 }
 
 void keeper_refresh_policy(Keeper *keeper)
@@ -221,6 +238,10 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 	(void)umask(022);
 
 	r = record_new("creel-keeper", &keeper->record);
+	if (!r) {
+		record_bound(keeper->record, &(RecordBudget){ .burst = RECORD_BURST, .day = RECORD_DAY });
+		record_name(keeper->record, keeper->identity->name, keeper->uid);
+	}
 	if (!r)
 		r = account_new(keeper->identity->name, &keeper->account);
 	if (r < 0) {
@@ -246,6 +267,7 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 		log_error("cannot start: %s", strerror(-r));
 		return r;
 	}
+	executions_open(keeper);
 	return serve(keeper);
 }
 
@@ -258,6 +280,7 @@ int main(int argc, char **argv)
 		.kept_fd = -EBADF,
 		.own_fd = -EBADF,
 		.confinement = CONFINEMENT_NONE,
+		.record_failures = { .interval_usec = 10000000, .burst = 3 },
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },
 		.looks = { .interval_usec = 50000, .burst = 100 },

@@ -32,6 +32,8 @@ static const struct {
 		"what you use of what you may use, who uses most, what is nearly full" },
 	{ "doctor", mistakes_main, "[--json]",
 		"usual mistakes: servers that nobody reaches, dead PID files, logs that grow, ..." },
+	{ "history", history_main, "[-n N|all] [--kind KIND] [--session ID] [--since 2h] [--json]",
+		"what the record says of you" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
 	{ "service", service_main, "create|list|status|logs|start|restart|stop|rm ...",
 		"servers that stay: creel service --help" },

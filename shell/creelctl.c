@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* creelctl: the operator's command. Each verb is a file in shell/operator/. */
 #include "shell/operator/operator.h"
+#include "shell/base/rate.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -8,29 +9,56 @@
 typedef struct Verb {
 	const char *noun, *verb; /* `verb` NULL: the noun stands alone */
 	bool root;               /* refuse others early, with the reason */
+	bool changes;            /* goes into the record */
 	int (*main)(int argc, char **argv);
 	const char *arguments, *purpose;
 } Verb;
 
+#define AUDIT_FILTER "[--agent NAME] [--session ID] [--kind KIND] [--result RESULT] [--since TIME] [--until TIME]"
+
 static const Verb verbs[] = {
-	{ "agent", "add", true, agent_add_main, "NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
+	{ "agent", "add", true, true, agent_add_main, "NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
 		"make a user and its keeper, all or nothing" },
-	{ "agent", "remove", true, agent_remove_main, "NAME [--keep-home]",
+	{ "agent", "remove", true, true, agent_remove_main, "NAME [--keep-home]",
 		"end all that it runs, remove all that it has" },
-	{ "agent", "set", true, agent_set_main, "NAME [--unset SECTION.KEY | SECTION.KEY=VALUE]...",
+	{ "agent", "set", true, true, agent_set_main, "NAME [--unset SECTION.KEY | SECTION.KEY=VALUE]...",
 		"change its policy, for what runs as well" },
-	{ "agent", "list", true, agent_list_main, "[--json]", "all agents, with use and limits" },
-	{ "agent", "show", true, agent_show_main, "NAME [--json]", "one agent, each limit beside its use" },
-	{ "agent", "lock", true, agent_lock_main, "NAME", "refuse new logins" },
-	{ "agent", "unlock", true, agent_unlock_main, "NAME", "allow logins again" },
-	{ "policy", "check", false, policy_check_main, "[FILE|NAME]",
+	{ "agent", "list", true, false, agent_list_main, "[--json]", "all agents, with use and limits" },
+	{ "agent", "show", true, false, agent_show_main, "NAME [--json]", "one agent, each limit beside its use" },
+	{ "agent", "lock", true, true, agent_lock_main, "NAME", "refuse new logins" },
+	{ "agent", "unlock", true, true, agent_unlock_main, "NAME", "allow logins again" },
+	{ "agent", "key", true, true, agent_key_main,
+		"add NAME --key FILE|- | list NAME [--json] | remove NAME SHA256:...", "the keys that may log in" },
+	{ "agent", "stop", true, true, agent_stop_main, "NAME",
+		"end all that it runs, now; refuse logins until it is started" },
+	{ "agent", "start", true, true, agent_start_main, "NAME", "start one that was stopped" },
+	{ "agent", "freeze", true, true, agent_freeze_main, "NAME", "let all that it runs stand still" },
+	{ "agent", "thaw", true, true, agent_thaw_main, "NAME", "let it go on" },
+	{ "policy", "check", false, false, policy_check_main, "[FILE|NAME]",
 		"read policies as creel does; say what is wrong" },
-	{ "policy", "show", false, policy_show_main, "[NAME] [--json]", "effective values, and where each came from" },
-	{ "policy", "apply", true, policy_apply_main, "", "make edited policies take effect" },
-	{ "packages", "fetch", true, packages_fetch_main, "NAME | --all",
+	{ "policy", "show", false, false, policy_show_main, "[NAME] [--json]",
+		"effective values, and where each came from" },
+	{ "policy", "diff", false, false, policy_diff_main, "NAME [OTHER|FILE] [--json]",
+		"which values differ: from the defaults, another agent's, or a file's" },
+	{ "policy", "apply", true, true, policy_apply_main, "", "make edited policies take effect" },
+	{ "packages", "fetch", true, true, packages_fetch_main, "NAME | --all",
 		"fill the shelf of an agent whose policy has an allowlist of packages" },
-	{ "audit", NULL, true, audit_main, "[-n N] [--agent NAME] [--json]", "the last entries of the record" },
-	{ "doctor", NULL, false, doctor_main, "[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",
+	{ "audit", "list", true, false, audit_list_main, AUDIT_FILTER " [-n N|all] [--json]",
+		"the last entries of the record" },
+	{ "audit", "show", true, false, audit_show_main, "SESSION | RUN",
+		"all of a session or a run, with code and output" },
+	{ "audit", "follow", true, false, audit_follow_main, AUDIT_FILTER " [-n N|all] [--json]",
+		"entries as they come" },
+	{ "audit", "export", true, false, audit_export_main, AUDIT_FILTER, "all entries, as JSON lines" },
+	{ "audit", "usage", true, false, audit_usage_main, AUDIT_FILTER " [--json]",
+		"what each agent did and used, from the record" },
+	{ "audit", NULL, true, false, audit_list_main, "[-n N] ...", "as audit list" },
+	{ "session", "list", true, false, session_list_main, "[--agent NAME] [--json]",
+		"who is logged in, and what runs there" },
+	{ "session", "watch", true, false, session_watch_main, "ID [--json]", "what happens in it, until it ends" },
+	{ "session", "kill", true, true, session_kill_main, "ID", "end a login and all that runs in it" },
+	{ "doctor", NULL, false, false, doctor_main,
+		"[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",
 		"what is enforced here, what is missing, and what to do about it" },
 };
 
@@ -64,15 +92,29 @@ static int open_standard(void)
 	return 0;
 }
 
+/* The first word that can be one; behind the verbs of keys. */
+static const char *agent_of(const Verb *verb, int argc, char **argv)
+{
+	int i = strcmp(verb->verb, "key") == 0;
+
+	if (strcmp(verb->noun, "agent") != 0 && strcmp(verb->noun, "packages") != 0)
+		return NULL;
+	return i < argc && policy_name_valid(argv[i]) ? argv[i] : NULL;
+}
+
 static int run(const Verb *verb, int argc, char **argv)
 {
+	uint64_t began_usec;
 	int status;
 
 	if (verb->root && geteuid() != 0) {
 		(void)fprintf(stderr, "creelctl: only root can do that\n");
 		return EXIT_FAILURE;
 	}
+	began_usec = clock_monotonic_usec();
 	status = verb->main(argc, argv);
+	if (verb->changes && status != EXIT_USAGE && !(argc && strcmp(argv[0], "list") == 0))
+		operator_record(agent_of(verb, argc, argv), argc + 2, argv - 2, status, began_usec);
 	if (status == EXIT_USAGE) {
 		(void)fprintf(stderr, "usage:\n");
 		print_verb(stderr, verb);

@@ -341,6 +341,24 @@ int task_on_exited(sd_bus_message *message, void *userdata, sd_bus_error *error)
 	return 1;
 }
 
+int task_on_ended(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	KeeperLink *keeper = userdata;
+	Connection *connection;
+	const char *session;
+	int r;
+
+	r = sd_bus_message_read(message, "s", &session);
+	if (r < 0) {
+		log_error("keeper of uid %u: Ended makes no sense: %s", (unsigned int)keeper->uid, strerror(-r));
+		return 1;
+	}
+	connection = connection_of_session(keeper, session);
+	if (connection)
+		connection_end(connection, NULL);
+	return 1;
+}
+
 /*
  * What ended while the keeper was away, and nobody saw how; it may have left processes behind, so the keeper is told when the
  * client is. Returns 0 or a negative errno: the worker does not read.

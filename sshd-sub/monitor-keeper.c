@@ -152,6 +152,9 @@ static int keeper_connect(KeeperLink *keeper)
 		r = sd_bus_match_signal(
 			bus, NULL, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Exited", task_on_exited, keeper);
 	if (r >= 0)
+		r = sd_bus_match_signal(
+			bus, NULL, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Ended", task_on_ended, keeper);
+	if (r >= 0)
 		r = sd_bus_attach_event(bus, keeper->monitor->event, SD_EVENT_PRIORITY_NORMAL);
 	if (r < 0)
 		return r;

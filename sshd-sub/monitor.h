@@ -152,6 +152,8 @@ _must_check_ int task_told(Connection *connection, uint32_t number);
 void task_free_all(Connection *connection);
 /* The keeper said that a process ended. */
 int task_on_exited(sd_bus_message *message, void *userdata, sd_bus_error *error);
+/* The keeper said that an operator ended a session: its connection ends, with the Logout of every end. */
+int task_on_ended(sd_bus_message *message, void *userdata, sd_bus_error *error);
 /* The keeper came back: claims the sessions, learns what still runs. */
 void task_attach(Connection *connection);
 

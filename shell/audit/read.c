@@ -8,53 +8,88 @@
 #include "shell/audit/record.h"
 #include "shell/base/str.h"
 
-#include <string.h>
 #include <stdarg.h>
+#include <string.h>
 #include <systemd/sd-journal.h>
 
-typedef struct FieldSlot {
-	const char *field;
-	size_t offset;
-} FieldSlot;
+typedef struct FieldRow {
+	const char *field, *key;
+	bool number;
+} FieldRow;
 
-#define SLOT(name, member)                         \
-	{                                          \
-		name, offsetof(RecordView, member) \
-	}
-
-static const FieldSlot slots[] = {
-	SLOT("CREEL_KIND", kind),
-	SLOT("CREEL_AGENT", agent),
-	SLOT("CREEL_SESSION", session),
-	SLOT("CREEL_PEER", peer),
-	SLOT("CREEL_KEY", key),
-	SLOT("CREEL_COMMAND", command),
-	SLOT("CREEL_RESULT", result),
-	SLOT("CREEL_EXIT", exit),
-	SLOT("CREEL_SIGNAL", signal),
-	SLOT("CREEL_REASON", reason),
-	SLOT("CREEL_DURATION_USEC", duration_usec),
-	SLOT("CREEL_CPU_USEC", cpu_usec),
-	SLOT("CREEL_MEMORY_PEAK", memory_peak),
-	SLOT("MESSAGE", message),
-	SLOT("SYSLOG_IDENTIFIER", identifier),
-	SLOT("CREEL_LOST", lost),
-	SLOT("CREEL_CHANNEL", channel),
-	SLOT("CREEL_DOOR", door),
-	SLOT("CREEL_OOM_KILLS", oom_kills),
-	SLOT("CREEL_RUN", run),
-	SLOT("CREEL_LANGUAGE", language),
-	SLOT("CREEL_LABEL", label),
-	SLOT("CREEL_REPL", repl),
-	SLOT("CREEL_CALLER", caller),
-	SLOT("CREEL_CODE", code),
-	SLOT("CREEL_CODE_BYTES", code_bytes),
-	SLOT("CREEL_STDOUT", output),
-	SLOT("CREEL_STDOUT_BYTES", output_bytes),
-	SLOT("CREEL_STDERR", error_output),
-	SLOT("CREEL_STDERR_BYTES", error_bytes),
-	SLOT("CREEL_STATE", state),
+static const FieldRow rows[RECORD_FIELDS] = {
+	[RECORD_KIND] = { "CREEL_KIND", "kind" },
+	[RECORD_AGENT] = { "CREEL_AGENT", "agent" },
+	[RECORD_SESSION] = { "CREEL_SESSION", "session" },
+	[RECORD_DOOR] = { "CREEL_DOOR", "door" },
+	[RECORD_PEER] = { "CREEL_PEER", "peer" },
+	[RECORD_USER] = { "CREEL_USER", "user" },
+	[RECORD_KEY] = { "CREEL_KEY", "key" },
+	[RECORD_CHANNEL] = { "CREEL_CHANNEL", "channel", true },
+	[RECORD_COMMAND] = { "CREEL_COMMAND", "command" },
+	[RECORD_ORIGINAL] = { "CREEL_ORIGINAL_COMMAND", "original_command" },
+	[RECORD_PROGRAM] = { "CREEL_PROGRAM", "program" },
+	[RECORD_ARGUMENTS] = { "CREEL_ARGUMENTS", "arguments" },
+	[RECORD_PID] = { "CREEL_PID", "pid", true },
+	[RECORD_PARENT] = { "CREEL_PARENT", "parent", true },
+	[RECORD_RUN] = { "CREEL_RUN", "run" },
+	[RECORD_LANGUAGE] = { "CREEL_LANGUAGE", "language" },
+	[RECORD_LABEL] = { "CREEL_LABEL", "label" },
+	[RECORD_REPL] = { "CREEL_REPL", "repl" },
+	[RECORD_CALLER] = { "CREEL_CALLER", "caller" },
+	[RECORD_CODE] = { "CREEL_CODE", "code" },
+	[RECORD_CODE_BYTES] = { "CREEL_CODE_BYTES", "code_bytes", true },
+	[RECORD_HOST] = { "CREEL_HOST", "host" },
+	[RECORD_PORT] = { "CREEL_PORT", "port", true },
+	[RECORD_CHANGE] = { "CREEL_CHANGE", "change" },
+	[RECORD_RESULT] = { "CREEL_RESULT", "result" },
+	[RECORD_EXIT] = { "CREEL_EXIT", "exit", true },
+	[RECORD_SIGNAL] = { "CREEL_SIGNAL", "signal" },
+	[RECORD_REASON] = { "CREEL_REASON", "reason" },
+	[RECORD_DURATION] = { "CREEL_DURATION_USEC", "duration_usec", true },
+	[RECORD_CPU] = { "CREEL_CPU_USEC", "cpu_usec", true },
+	[RECORD_MEMORY_PEAK] = { "CREEL_MEMORY_PEAK", "memory_peak", true },
+	[RECORD_OOM_KILLS] = { "CREEL_OOM_KILLS", "oom_kills", true },
+	[RECORD_STDOUT] = { "CREEL_STDOUT", "stdout" },
+	[RECORD_STDOUT_BYTES] = { "CREEL_STDOUT_BYTES", "stdout_bytes", true },
+	[RECORD_STDERR] = { "CREEL_STDERR", "stderr" },
+	[RECORD_STDERR_BYTES] = { "CREEL_STDERR_BYTES", "stderr_bytes", true },
+	[RECORD_STATE] = { "CREEL_STATE", "state" },
+	[RECORD_REDACTED] = { "CREEL_REDACTED", "redacted", true },
+	[RECORD_CUT] = { "CREEL_CUT", "cut", true },
+	[RECORD_SUPPRESSED] = { "CREEL_SUPPRESSED", "suppressed", true },
+	[RECORD_LOST] = { "CREEL_LOST", "lost_before", true },
+	[RECORD_MESSAGE] = { "MESSAGE", "message" },
 };
+
+static const char *const kinds[] = {
+	"login",
+	"logout",
+	"command",
+	"exec",
+	"run-start",
+	"run",
+	"forward",
+	"refusal",
+	"policy",
+	"operator",
+	"lost",
+	"keeper",
+};
+
+const char *record_field_key(RecordField field, bool *ret_number)
+{
+	*ret_number = rows[field].number;
+	return rows[field].key;
+}
+
+bool record_kind_known(const char *kind)
+{
+	for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+		if (strcmp(kind, kinds[i]) == 0)
+			return true;
+	return false;
+}
 
 static void journal_closep(sd_journal **journal)
 {
@@ -81,24 +116,38 @@ static int field_copy(sd_journal *journal, const char *field, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int entry_show(sd_journal *journal, void (*show)(const RecordView *, void *), void *data)
+/* One that waited for the journal has the time at which it happened in it. */
+static int entry_time(sd_journal *journal, uint64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = sd_journal_get_realtime_usec(journal, ret);
+	if (r >= 0)
+		r = field_copy(journal, "CREEL_TIME_USEC", &text);
+	if (r >= 0 && text)
+		(void)!str_to_u64(text, UINT64_MAX, ret);
+	return r < 0 ? r : 0;
+}
+
+static int entry_show(sd_journal *journal, int (*show)(const RecordView *, void *), void *data)
 {
 	_cleanup_free_ char *uid = NULL;
 	RecordView view = { 0 };
 	int r = 0;
 
-	for (size_t i = 0; i < ELEMENTSOF(slots) && r >= 0; i++)
-		r = field_copy(journal, slots[i].field, (char **)((char *)&view + slots[i].offset));
+	for (size_t i = 0; i < RECORD_FIELDS && r >= 0; i++)
+		r = field_copy(journal, rows[i].field, (char **)&view.values[i]);
 	if (r >= 0)
 		r = field_copy(journal, "_UID", &uid);
 	if (r >= 0)
-		r = sd_journal_get_realtime_usec(journal, &view.realtime_usec);
+		r = entry_time(journal, &view.realtime_usec);
 	if (r >= 0) {
 		view.trusted = str_equal(uid, "0");
-		show(&view, data);
+		r = show(&view, data);
 	}
-	for (size_t i = 0; i < ELEMENTSOF(slots); i++)
-		free(*(char **)((char *)&view + slots[i].offset));
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		free((char *)view.values[i]);
 	return r;
 }
 
@@ -120,64 +169,172 @@ static int add_match(sd_journal *journal, const char *format, ...)
 	return sd_journal_add_match(journal, match, (size_t)n);
 }
 
+static bool result_is_word(const char *result)
+{
+	return strcmp(result, "ok") == 0 || strcmp(result, "failed") == 0;
+}
+
 static int add_matches(sd_journal *journal, const RecordFilter *filter)
 {
-	static const char *const kinds[] = { "login", "logout", "command", "refusal", "keeper", "run-start", "run" };
 	int r;
 
 	/* matches of one field are alternatives, those of different fields must all hold */
 	r = add_match(journal, "_UID=0");
 	if (r >= 0 && filter->front_uid != (uid_t)-1)
 		r = add_match(journal, "_UID=%u", filter->front_uid);
-	for (size_t i = 0; i < ELEMENTSOF(kinds) && r >= 0; i++)
+	for (size_t i = 0; i < ELEMENTSOF(kinds) && !filter->kind && r >= 0; i++)
 		r = add_match(journal, "CREEL_KIND=%s", kinds[i]);
+	if (r >= 0 && filter->kind)
+		r = add_match(journal, "CREEL_KIND=%s", filter->kind);
 	if (r >= 0 && filter->agent)
 		r = add_match(journal, "CREEL_AGENT=%s", filter->agent);
+	if (r >= 0 && filter->session)
+		r = add_match(journal, "CREEL_SESSION=%s", filter->session);
+	if (r >= 0 && filter->run)
+		r = add_match(journal, "CREEL_RUN=%s", filter->run);
+	if (r >= 0 && filter->result && !result_is_word(filter->result))
+		r = add_match(journal, "CREEL_RESULT=%s", filter->result);
+	if (r >= 0 && filter->uid != (uid_t)-1)
+		r = add_match(journal, "CREEL_UID=%u", filter->uid);
 	return r;
 }
 
-int record_read(const RecordFilter *filter, void (*show)(const RecordView *view, void *data), void *data)
+/* Without a result it is neither. */
+static int result_fits(sd_journal *journal, const char *wanted)
+{
+	_cleanup_free_ char *result = NULL, *status = NULL;
+	bool ok;
+	int r;
+
+	if (!wanted || !result_is_word(wanted))
+		return true;
+	r = field_copy(journal, "CREEL_RESULT", &result);
+	if (r >= 0)
+		r = field_copy(journal, "CREEL_EXIT", &status);
+	if (r < 0)
+		return r;
+	if (!result)
+		return false;
+	ok = strcmp(result, "exit") == 0 ? str_equal(status, "0")
+					 : strcmp(result, "completed") == 0 || strcmp(result, "connected") == 0 ||
+						   strcmp(result, "done") == 0;
+	return ok == (strcmp(wanted, "ok") == 0);
+}
+
+/* 1: it is one of those that are looked for; 0: it is none; -ESTALE: it is behind them. */
+static int entry_fits(sd_journal *journal, const RecordFilter *filter)
+{
+	uint64_t at;
+	int r;
+
+	r = sd_journal_get_realtime_usec(journal, &at);
+	if (r < 0)
+		return r;
+	if (filter->until_usec && at > filter->until_usec)
+		return 0;
+	if (filter->since_usec && at < filter->since_usec)
+		return -ESTALE;
+	return result_fits(journal, filter->result);
+}
+
+/* Goes to the first of the entries that are wanted. Returns 1, or 0 where there is none. */
+static int seek(sd_journal *journal, const RecordFilter *filter)
+{
+	_cleanup_free_ char *first = NULL;
+	uint64_t found = 0;
+	int r;
+
+	if (filter->count == UINT64_MAX) {
+		r = filter->since_usec ? sd_journal_seek_realtime_usec(journal, filter->since_usec)
+				       : sd_journal_seek_head(journal);
+		return r < 0 ? r : sd_journal_next(journal);
+	}
+	r = filter->until_usec ? sd_journal_seek_realtime_usec(journal, filter->until_usec + 1)
+			       : sd_journal_seek_tail(journal);
+	while (r >= 0 && found < filter->count) {
+		r = sd_journal_previous(journal);
+		if (r <= 0)
+			break;
+		r = entry_fits(journal, filter);
+		if (r <= 0)
+			continue;
+		free(TAKE_PTR(first));
+		r = sd_journal_get_cursor(journal, &first);
+		found++;
+	}
+	if (r < 0 && r != -ESTALE)
+		return r;
+	if (!found)
+		return 0;
+	r = sd_journal_seek_cursor(journal, first);
+	return r < 0 ? r : sd_journal_next(journal);
+}
+
+static int show_from_here(
+	sd_journal *journal, const RecordFilter *filter, int (*show)(const RecordView *view, void *data), void *data)
+{
+	int r;
+
+	do {
+		r = entry_fits(journal, filter);
+		if (r == 1)
+			r = entry_show(journal, show, data);
+		else if (r == -ESTALE)
+			r = 0;
+		if (r == 0)
+			r = sd_journal_next(journal) > 0 ? 0 : -ENODATA;
+	} while (r == 0);
+	return r == -ENODATA ? 0 : r;
+}
+
+static int follow(
+	sd_journal *journal, const RecordFilter *filter, int (*show)(const RecordView *view, void *data), void *data)
+{
+	int r;
+
+	do {
+		r = sd_journal_wait(journal, UINT64_MAX);
+		if (r < 0)
+			return r;
+		r = sd_journal_next(journal);
+		if (r > 0)
+			r = show_from_here(journal, filter, show, data);
+	} while (r == 0);
+	return r;
+}
+
+int record_read(const RecordFilter *filter, int (*show)(const RecordView *view, void *data), void *data)
 {
 	_cleanup_(journal_closep) sd_journal *journal = NULL;
-	uint64_t back = 0;
-	int r, shown = 0;
+	int r;
 
 	r = sd_journal_open_namespace(&journal, RECORD_NAMESPACE, 0);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(journal, 0);
+	/* before what is there is read: what comes meanwhile is not missed */
+	if (r >= 0 && filter->follow)
+		r = sd_journal_get_fd(journal);
+	if (r >= 0)
+		r = add_matches(journal, filter);
 	if (r < 0)
 		return r;
-	r = sd_journal_set_data_threshold(journal, 0);
-	if (r < 0)
-		return r;
-	r = add_matches(journal, filter);
-	if (r < 0)
-		return r;
+	r = filter->count ? seek(journal, filter) : 0;
+	if (r > 0) {
+		r = show_from_here(journal, filter, show, data);
+	} else if (r == 0 && filter->follow) {
+		/* behind what is there now */
+		r = sd_journal_seek_tail(journal);
+		if (r >= 0)
+			r = sd_journal_previous(journal);
+		r = r < 0 ? r : 0;
+	}
+	return r == 0 && filter->follow ? follow(journal, filter, show, data) : r;
+}
 
-	/* back from the end, then forward to it */
-	r = sd_journal_seek_tail(journal);
-	if (r < 0)
-		return r;
-	while (back < filter->count) {
-		r = sd_journal_previous(journal);
-		if (r < 0)
-			return r;
-		if (r == 0)
-			break;
-		back++;
-	}
-	if (back < filter->count) {
-		r = sd_journal_seek_head(journal);
-		if (r < 0)
-			return r;
-		r = sd_journal_next(journal);
-	} else {
-		r = back > 0;
-	}
-	while (r > 0 && back-- > 0) {
-		r = entry_show(journal, show, data);
-		if (r < 0)
-			return r;
-		shown++;
-		r = sd_journal_next(journal);
-	}
-	return r < 0 ? r : shown;
+int record_disk_use(uint64_t *ret)
+{
+	_cleanup_(journal_closep) sd_journal *journal = NULL;
+	int r = sd_journal_open_namespace(&journal, RECORD_NAMESPACE, 0);
+
+	return r < 0 ? r : sd_journal_get_usage(journal, ret);
 }

@@ -5,6 +5,8 @@
  * datagram goes as a sealed memfd, as the protocol says.
  */
 #include "shell/audit/record.h"
+#include "shell/audit/redact.h"
+#include "shell/base/rate.h"
 #include "shell/base/str.h"
 
 #include <endian.h>
@@ -17,10 +19,29 @@
 #include <sys/un.h>
 #include <syslog.h>
 
+#define ENTRY_COST 512U                   /* bytes that the journal takes for an entry, beside its text */
+#define LARGEST (256U * 1024)             /* bytes that one may have: a command of 128K, or code with its output */
+#define LOST_PAUSE_USEC UINT64_C(5000000) /* between two entries about lost ones */
+#define DAY_USEC UINT64_C(86400000000)
+
+typedef struct Waiting {
+	struct Waiting *next;
+	size_t n;
+	char data[];
+} Waiting;
+
 struct Record {
 	int fd;
-	uint64_t lost;
+	uint64_t lost, lost_said_usec;
 	char *identifier;
+	const char *agent;
+	uid_t uid;
+	Waiting *first, **last;
+	size_t waiting_n; /* bytes */
+	bool bounded;
+	RecordBudget budget;
+	uint64_t room, room_usec; /* bytes that may be written, as of then (CLOCK_MONOTONIC) */
+	Rate important, others;   /* beyond that */
 };
 
 int record_new(const char *identifier, Record **ret)
@@ -30,6 +51,9 @@ int record_new(const char *identifier, Record **ret)
 	if (!record)
 		return -ENOMEM;
 	record->fd = -EBADF;
+	record->last = &record->first;
+	record->important = (Rate){ .interval_usec = 1000000, .burst = 600 };
+	record->others = (Rate){ .interval_usec = 10000000, .burst = 100 };
 	record->identifier = strdup(identifier);
 	if (!record->identifier)
 		return -ENOMEM;
@@ -40,6 +64,10 @@ int record_new(const char *identifier, Record **ret)
 Record *record_free(Record *record)
 {
 	if (record) {
+		for (Waiting *waiting = record->first, *next; waiting; waiting = next) {
+			next = waiting->next;
+			free(waiting);
+		}
 		fd_close(record->fd);
 		free(record->identifier);
 		free(record);
@@ -66,7 +94,7 @@ static void entry_append(RecordEntry *entry, const void *data, size_t n)
 	entry->n += n;
 }
 
-void entry_bytes(RecordEntry *entry, const char *field, const void *value, size_t n)
+static void append_field(RecordEntry *entry, const char *field, const void *value, size_t n)
 {
 	entry_append(entry, field, strlen(field));
 	if (memchr(value, '\n', n)) {
@@ -79,6 +107,27 @@ void entry_bytes(RecordEntry *entry, const char *field, const void *value, size_
 	}
 	entry_append(entry, value, n);
 	entry_append(entry, "\n", 1);
+}
+
+/* The one place that every value passes. One that cannot be looked through is not written. */
+void entry_bytes(RecordEntry *entry, const char *field, const void *value, size_t n)
+{
+	_cleanup_free_ char *clean = NULL;
+	size_t clean_n = 0;
+	int r;
+
+	if (entry->error)
+		return;
+	if (entry->most && n > entry->most) {
+		n = entry->most;
+		entry->cut++;
+	}
+	r = redact(value, n, &clean, &clean_n);
+	if (r < 0)
+		entry->error = r;
+	else if (r > 0)
+		entry->redacted += (unsigned int)r;
+	append_field(entry, field, clean ? clean : value, clean ? clean_n : n);
 }
 
 void entry_text(RecordEntry *entry, const char *field, const char *value)
@@ -160,7 +209,7 @@ static int send_as_memfd(int fd, const RecordEntry *entry)
 	return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static int record_write(Record *record, const RecordEntry *entry)
+static int write_once(Record *record, const RecordEntry *entry)
 {
 	int r;
 
@@ -176,25 +225,161 @@ static int record_write(Record *record, const RecordEntry *entry)
 	return -errno;
 }
 
-int record_send(Record *record, RecordEntry *entry)
+static int record_write(Record *record, const RecordEntry *entry)
 {
-	uint64_t lost = record->lost;
-	int r;
+	int r = write_once(record, entry);
 
-	entry_text(entry, "SYSLOG_IDENTIFIER", record->identifier);
-	if (lost)
-		entry_number(entry, "CREEL_LOST", lost);
-
-	r = entry->error ? entry->error : record_write(record, entry);
 	if (r == -ECONNREFUSED || r == -ENOTCONN || r == -ENOENT || r == -ECONNRESET) {
 		/* journald was restarted: its socket is a new one */
 		record->fd = fd_close(record->fd);
-		r = record_write(record, entry);
+		r = write_once(record, entry);
+	}
+	return r;
+}
+
+/* ---- how much may be written ---- */
+
+void record_bound(Record *record, const RecordBudget *budget)
+{
+	record->bounded = true;
+	record->budget = *budget;
+	record->room = budget->burst;
+	record->room_usec = clock_monotonic_usec();
+}
+
+void record_name(Record *record, const char *agent, uid_t uid)
+{
+	record->agent = agent;
+	record->uid = uid;
+}
+
+static void refill(Record *record)
+{
+	uint64_t now = clock_monotonic_usec(), passed = now - record->room_usec, more;
+
+	if (passed > DAY_USEC)
+		passed = DAY_USEC;
+	more = (uint64_t)((double)passed / (double)DAY_USEC * (double)record->budget.day);
+	/* less than a byte: the time that it took is not lost */
+	if (!more)
+		return;
+	record->room_usec = now;
+	record->room = record->room + more > record->budget.burst ? record->budget.burst : record->room + more;
+}
+
+void record_begin(Record *record, RecordEntry *entry, bool important)
+{
+	entry->important = important;
+	if (!record->bounded)
+		return;
+	refill(record);
+	if (record->room < LARGEST)
+		entry->most = RECORD_SHORT;
+}
+
+static bool may_write(Record *record, const RecordEntry *entry)
+{
+	uint64_t cost = entry->n + ENTRY_COST;
+
+	if (!record->bounded)
+		return true;
+	if (record->room >= cost && !entry->most) {
+		record->room -= cost;
+		return true;
+	}
+	return rate_take(entry->important ? &record->important : &record->others, NULL);
+}
+
+/* ---- what waits ---- */
+
+static int wait_for_journal(Record *record, const RecordEntry *entry)
+{
+	Waiting *waiting;
+
+	if (record->waiting_n + entry->n > RECORD_WAITING_MAX)
+		return -ENOBUFS;
+	waiting = malloc(sizeof(*waiting) + entry->n);
+	if (!waiting)
+		return -ENOMEM;
+	waiting->next = NULL;
+	waiting->n = entry->n;
+	memcpy(waiting->data, entry->data, entry->n);
+	*record->last = waiting;
+	record->last = &waiting->next;
+	record->waiting_n += entry->n;
+	return 0;
+}
+
+static void say_lost(Record *record)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	uint64_t now = clock_monotonic_usec();
+
+	if (!record->lost || (record->lost_said_usec && now - record->lost_said_usec < LOST_PAUSE_USEC))
+		return;
+	entry_number(&entry, "PRIORITY", LOG_WARNING);
+	entry_text(&entry, "CREEL_KIND", "lost");
+	if (record->agent) {
+		entry_text(&entry, "CREEL_AGENT", record->agent);
+		entry_number(&entry, "CREEL_UID", record->uid);
+	}
+	entry_format(&entry, "MESSAGE", "%llu records were lost: there were too many, or the journal took none",
+		(unsigned long long)record->lost);
+	entry_number(&entry, "CREEL_LOST", record->lost);
+	entry_text(&entry, "SYSLOG_IDENTIFIER", record->identifier);
+	if (entry.error || record_write(record, &entry) < 0)
+		return;
+	record->lost = 0;
+	record->lost_said_usec = now;
+}
+
+void record_lose(Record *record, uint64_t n)
+{
+	record->lost += n;
+}
+
+bool record_waits(const Record *record)
+{
+	return record->first || record->lost;
+}
+
+void record_flush(Record *record)
+{
+	while (record->first) {
+		Waiting *waiting = record->first;
+		const RecordEntry entry = { .data = waiting->data, .n = waiting->n };
+
+		if (record_write(record, &entry) < 0)
+			return;
+		record->first = waiting->next;
+		if (!record->first)
+			record->last = &record->first;
+		record->waiting_n -= waiting->n;
+		free(waiting);
+	}
+	say_lost(record);
+}
+
+int record_send(Record *record, RecordEntry *entry)
+{
+	int r;
+
+	entry_text(entry, "SYSLOG_IDENTIFIER", record->identifier);
+	if (entry->redacted)
+		entry_number(entry, "CREEL_REDACTED", entry->redacted);
+	if (entry->cut)
+		entry_number(entry, "CREEL_CUT", entry->cut);
+
+	r = entry->error ? entry->error : may_write(record, entry) ? 0 : -EDQUOT;
+	if (!r)
+		record_flush(record);
+	/* in their order */
+	if (!r && (record->first || record_write(record, entry) < 0)) {
+		entry_number(entry, "CREEL_TIME_USEC", clock_realtime_usec());
+		r = entry->error ? entry->error : wait_for_journal(record, entry);
 	}
 	if (r < 0)
 		record->lost++;
-	else
-		record->lost -= lost;
 	entry_done(entry);
 	return r;
 }

@@ -6,10 +6,13 @@
  * namespace's socket, because LogNamespace= would give the writer a mount namespace that its children inherit.
  * Only root and the front may write to that socket; readers trust _UID=, never a CREEL_ field alone.
  *
- * Fields (all text): CREEL_KIND login|logout|command|refusal|keeper, CREEL_AGENT, CREEL_UID, CREEL_SESSION, CREEL_DOOR,
+ * Fields (all text): CREEL_KIND login|logout|command|exec|forward|refusal|policy|operator|lost|keeper, CREEL_AGENT, CREEL_UID, CREEL_SESSION, CREEL_DOOR,
  * CREEL_PEER, CREEL_KEY (fingerprint), CREEL_CHANNEL, CREEL_COMMAND, CREEL_RESULT exit|signal|unknown|hangup|refused|failed,
  * CREEL_EXIT (status), CREEL_SIGNAL (name without SIG), CREEL_REASON, CREEL_DURATION_USEC, CREEL_CPU_USEC,
- * CREEL_MEMORY_PEAK (bytes), CREEL_OOM_KILLS, CREEL_LOST (records that could not be written before this one).
+ * CREEL_MEMORY_PEAK (bytes), CREEL_OOM_KILLS. Of each: CREEL_REDACTED (secrets that were left out, shell/audit/redact.h), CREEL_CUT
+ * (values that were cut because the writer had written too much), CREEL_TIME_USEC (CLOCK_REALTIME, where it came to the journal late).
+ *
+ * What cannot be written is never silently missing: it is counted, and CREEL_KIND lost says how many (CREEL_LOST).
  *
  * Of a run, CREEL_KIND run-start and run: CREEL_RUN (number), CREEL_LANGUAGE, CREEL_LABEL, CREEL_REPL (name of the session that
  * keeps its state), CREEL_CALLER (where the calling process lies: session-N.scope or creel-leaves@UID.service/session-ID); at
@@ -21,7 +24,9 @@
 
 #include "shell/base/cleanup.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define RECORD_NAMESPACE "creel"
 #define RECORD_SOCKET "/run/systemd/journal.creel/socket"
@@ -38,11 +43,17 @@ _must_check_ int record_new(const char *identifier, Record **ret);
 Record *record_free(Record *record);
 DEFINE_CLEANUP(Record, record_free)
 
-/* One entry in the making. Values are copied; field names are literals of ours. */
+#define RECORD_WAITING_MAX (1U << 20) /* bytes */
+#define RECORD_SHORT 256U             /* bytes */
+
+/* One entry in the making. Values are copied, without the secrets in them; field names are literals of ours. */
 typedef struct RecordEntry {
 	char *data;
 	size_t n, room;
-	int error; /* the first failure; the entry is then not sent */
+	int error;   /* the first failure; the entry is then not sent */
+	size_t most; /* bytes of a value; 0: any */
+	bool important;
+	unsigned int redacted, cut;
 } RecordEntry;
 
 void entry_text(RecordEntry *entry, const char *field, const char *value);
@@ -52,7 +63,30 @@ void entry_format(RecordEntry *entry, const char *field, const char *format, ...
 void entry_done(RecordEntry *entry);
 
 /*
- * Sends and empties the entry. Never blocks: what cannot be written is counted, and the count goes out as
- * CREEL_LOST with the next entry that can. Returns 0 or a negative errno (already counted).
+ * Bounds what may be written for one agent, so that none fills the record: bytes at once, and bytes a day. Beyond them values are cut
+ * at RECORD_SHORT bytes, and entries are few; those that say who came and what changed have a room of their own.
+ */
+typedef struct RecordBudget {
+	uint64_t burst, day; /* bytes */
+} RecordBudget;
+
+void record_bound(Record *record, const RecordBudget *budget);
+
+/* Whose entries these are: for the entry that says how many were lost. Borrowed. */
+void record_name(Record *record, const char *agent, uid_t uid);
+
+/* Before the first field of an entry that is bounded. `important`: see above. */
+void record_begin(Record *record, RecordEntry *entry, bool important);
+
+/*
+ * Sends and empties the entry. Never blocks: while the journal does not take it, it waits in memory, RECORD_WAITING_MAX bytes of
+ * entries at most. Returns 0; -EDQUOT: the bound was reached; or another negative errno. What was lost is counted already.
  */
 int record_send(Record *record, RecordEntry *entry);
+
+/* So many were lost before they came here. */
+void record_lose(Record *record, uint64_t n);
+
+/* Something waits, or is to be said about what was lost: record_flush() is to be called in some time. */
+bool record_waits(const Record *record);
+void record_flush(Record *record);

@@ -43,11 +43,17 @@
  *   Limits       -> a(ssss)                         agent, root  name, limit, use, where the limit came from; those of a
  *                                                                session with the use of the one that the caller is in
  *   Reload       ->                                 root         read the policy again
+ *   Sessions     -> a(sssstba(uusst))               root         id, door, peer, key fingerprint, since (CLOCK_REALTIME), whether only
+ *                                                                what it left behind still lives; of each process: channel, pid,
+ *                                                                kind, the command's first KEEPER_SHOWN_MAX bytes, since
+ *   End          s ->                               root         ends that session and all that runs in it
  *   Memory       -> h                               agent        an empty memfd that nobody can execute, for code or stdin: for
  *                                                                callers whose policy lets them make none ([commands] allow)
  *   Run          ha{sv} -> t                        agent        executes code: a sealed memfd (F_SEAL_SHRINK, F_SEAL_GROW,
  *                                                                F_SEAL_WRITE), options (run.h) -> the run's number
  *   Stop         t ->                               agent        ends that run: cancelled
+ *   History      bttss -> h                         agent        its own records, as JSON lines or lines: since (CLOCK_REALTIME), the
+ *                                                                last so many, kind, session ("": any) -> a pipe; one at a time
  *   Repls        -> a(sssttt)                       agent, root  name, language, state (starting|idle|busy), since
  *                                                                (CLOCK_REALTIME), microseconds since it was used, bytes
  *   Reset        ss -> b                            agent        language, name: ends that REPL; whether there was one
@@ -55,6 +61,7 @@
  * Signal to the front that opened (or attached to) the session:
  *   Exited       susuus                             session, channel, how (exit|signal|unknown), exit status or
  *                                                   signal number, KEEPER_EXITED_ bits, a line for the user ("" = none)
+ *   Ended        s                                  session: an operator ended it, and its connection is to be closed
  * Signals to the peer that called Run:
  *   Output       tuay                               run, 1 (stdout) or 2 (stderr), bytes, at most 64 KiB; only where it asked to
  *                                                   follow. A peer that has 16 messages unread, or one that has any while all
@@ -92,6 +99,7 @@
 #define KEEPER_ENVIRONMENT_BYTES 8192U       /* of one variable, name and value */
 #define KEEPER_CHANNELS_MAX 64U              /* running processes of one session */
 #define KEEPER_FORWARDS_MAX 16U              /* connections that are being made for one session */
+#define KEEPER_SHOWN_MAX 200U                /* bytes of a command that Sessions tells */
 #define KEEPER_TERM_MAX 64U
 #define KEEPER_HOST_MAX 255U /* bytes of a host's name, as DNS */
 #define KEEPER_MODES_MAX 1024U

@@ -51,6 +51,7 @@ int processes_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int strangers_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int services_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int cgroups_apply(EnforceAgents *agents, EnforceReason *ret_reason);
+int executions_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int firewall_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int network_apply(EnforceAgents *agents, EnforceReason *ret_reason);
 int restricted_apply(EnforceAgents *agents, EnforceReason *ret_reason);

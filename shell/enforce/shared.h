@@ -2,6 +2,8 @@
 /* What creel-enforce and its programs in the kernel both know: the layout of the maps. Plain integers only. */
 #pragma once
 
+#include "shell/policy/executions.h"
+
 #include <linux/types.h>
 
 /* As in shell/policy/agents.h, which the programs cannot include; creel-enforce checks that they are the same. */

@@ -9,7 +9,7 @@
  * Its process may be ended by: itself, a limit, a signal that the client sent, a hang-up, cgroup.kill. Each way ends in
  * channel_finish(), once, which reads the leaf, writes the record and tells the front.
  */
-#include "shell/keeper/keeper.h"
+#include "shell/keeper/executions.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 
@@ -154,6 +154,8 @@ void channel_finish(Channel *channel, const char *how, int value, bool core)
 		flags |= KEEPER_EXITED_LEFT;
 	/* the client waits for this; the record can follow */
 	tell_front(channel, how, value, flags, note);
+	/* what it executed stands before its end */
+	executions_drain(channel->session->keeper);
 	keeper_record_command(channel, channel->hung_up ? "hangup" : how, value, &usage, note);
 
 	channel->state = CHANNEL_ENDED;

@@ -18,6 +18,7 @@
 #include "shell/policy/slice.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
@@ -68,6 +69,33 @@ bool door_lives(const Session *session)
 
 	return session->door_fd >= 0 ||
 	       (session->door_leaf_fd >= 0 && leaf_populated(session->door_leaf_fd, &populated) == 0 && populated);
+}
+
+/* sshd's and su's own process lies in logind's scope as well, and is root's: the keeper, which may signal it, ends all together. */
+static int kill_scope(const Session *session)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char place[PLACE_SIZE];
+	uint64_t pid;
+	int r;
+
+	r = leaf_marked_number(session->dir_fd, "pid", &pid);
+	if (r == 0)
+		r = place_read((pid_t)pid, session->keeper->uid, place);
+	/* it is over, or lies in the leaf */
+	if (r < 0 || !place_is_scope(place))
+		return 0;
+	r = leaf_open(session->keeper->slice_fd, place, &fd);
+	return r == -ENOENT ? 0 : r < 0 ? r : leaf_kill(fd);
+}
+
+int door_kill(Session *session)
+{
+	int r = session->door_fd >= 0 ? kill_scope(session) : 0;
+
+	if (session->door_fd >= 0 && pidfd_send_signal(session->door_fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		return -errno;
+	return r;
 }
 
 static int on_leaf_changed(sd_event_source *source, const struct inotify_event *event, void *userdata)
@@ -176,7 +204,7 @@ static bool same_process(const Session *session, pid_t pid)
 
 int door_adopt(Session *session)
 {
-	uint64_t pid;
+	uint64_t pid = 0;
 	int r;
 
 	r = leaf_marked(session->dir_fd, "door", &session->door);

@@ -10,3 +10,5 @@ void keeper_entry_begin(const Keeper *keeper, RecordEntry *entry, const char *ki
 void keeper_entry_session(const Session *session, RecordEntry *entry);
 /* A record that could not be written is counted in the next one; here it is told once. Empties the entry. */
 void keeper_entry_send(Keeper *keeper, RecordEntry *entry);
+/* Where records wait, the journal is tried again in some time. */
+void keeper_flush_later(Keeper *keeper);

@@ -30,6 +30,7 @@
 typedef struct Session Session;
 typedef struct Channel Channel;
 typedef struct Forward Forward;
+typedef struct Executions Executions;
 typedef struct Run Run;
 typedef struct Repl Repl;
 
@@ -39,6 +40,8 @@ typedef struct Keeper {
 	Identity *identity;
 	Policy *policy; /* NULL: bad; policy_error says why, and every login is refused */
 	PolicyError policy_error;
+	Policy *last_policy;   /* while the policy is bad: the good one before it, to tell what changed */
+	char *policy_refusal;  /* ... and why it is bad, as the record says; else NULL */
 	uint64_t policy_stamp; /* of the files that it was read from */
 	Confinement confinement;
 	Confinement variants[4]; /* surroundings.c's own, prepared when they are needed; zero: not yet */
@@ -46,9 +49,13 @@ typedef struct Keeper {
 	Rate preparations;
 	Account *account;
 	Record *record;
-	Rate refusals;        /* records of refused logins, which strangers cause */
-	Rate forwards;        /* records of forwardings, of which a client can make very many */
-	Rate looks;           /* at limits, by the agent itself */
+	sd_event_source *record_timer;   /* while records wait for the journal */
+	sd_event_source *history_source; /* while the record is read for the agent */
+	Executions *executions;          /* executions.h; NULL: not told */
+	Rate record_failures;            /* log lines about them */
+	Rate refusals;                   /* records of refused logins, which strangers cause */
+	Rate forwards;                   /* records of forwardings, of which a client can make very many */
+	Rate looks;                      /* at limits, by the agent itself */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;
@@ -92,6 +99,7 @@ struct Session {
 	/* of a door that is not ours, else NULL and unset */
 	char *door;                   /* its name for the record */
 	int door_fd;                  /* pidfd of the process that opened it, while it lives */
+	uint64_t door_cgroup;         /* number of that scope, once it was asked for */
 	int door_leaf_fd;             /* unset where logind's scope holds it */
 	sd_event_source *door_source; /* the process's end, then the leaf's */
 };
@@ -135,6 +143,11 @@ Channel *session_left_channel(Session *session, uint32_t number);
 /* Its processes that run; what ended and left descendants behind is not among them. */
 unsigned int session_running(const Session *session);
 void session_hang_up(Session *session);
+/*
+ * Ends all that runs in it, and what it left behind there, by SIGKILL; whoever serves its connection is told to close it, and logs
+ * out then. May free the session. Returns 0 or a negative errno.
+ */
+_must_check_ int session_kill(Session *session);
 void session_collect(Session *session);               /* frees it if it is over and empty */
 uint64_t keeper_count_sessions(const Keeper *keeper); /* those whose connection lives */
 
@@ -201,6 +214,8 @@ void door_after_adoption(Session *session);
 /* Its process, or something in its leaf, lives. */
 bool door_lives(const Session *session);
 void door_done(Session *session);
+/* Ends the process that opened it, and all in logind's scope where it lies in one. Returns 0 or a negative errno. */
+_must_check_ int door_kill(Session *session);
 
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);
@@ -228,8 +243,18 @@ void keeper_record_command(
 void keeper_record_forward(const Session *session, const char *host, uint32_t port, const char *failure);
 void keeper_record_event(Keeper *keeper, const char *text);
 
+/* policy-recording.c: `before` NULL: none was known; `after` NULL: it is refused, for the reason in policy_error. */
+void keeper_record_policy(Keeper *keeper, const Policy *before, const Policy *after);
+
 /* methods.c: the rows of the table in shell/bus/server.h. */
 extern const Method keeper_methods[];
+
+/* history.c */
+int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+
+/* session-methods.c */
+int method_sessions(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+int method_end(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 
 /* enforced.c: NULL when what creel-enforce had to do for this agent is in force; else why logins are refused. */
 const char *keeper_unenforced(Keeper *keeper, char *reason, size_t size);

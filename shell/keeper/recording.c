@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One function a kind of entry, so that the fields of a kind are seen in one place. */
 #include "shell/keeper/entry.h"
+#include "shell/keeper/executions.h"
 #include "shell/base/log.h"
 #include "shell/base/str.h"
 
@@ -10,8 +11,22 @@
 /* Longer commands are cut in the MESSAGE; CREEL_COMMAND has the whole. */
 #define MESSAGE_COMMAND_MAX 120
 
+#define FLUSH_USEC (200 * UINT64_C(1000))
+
+/* What an agent makes as many of as it likes; the others say who came, and what became different. */
+static bool is_important(const char *kind)
+{
+	static const char *const many[] = { "command", "exec", "run-start", "run", "forward" };
+
+	for (size_t i = 0; i < ELEMENTSOF(many); i++)
+		if (strcmp(kind, many[i]) == 0)
+			return false;
+	return true;
+}
+
 void keeper_entry_begin(const Keeper *keeper, RecordEntry *entry, const char *kind, int priority)
 {
+	record_begin(keeper->record, entry, is_important(kind));
 	entry_number(entry, "PRIORITY", (uint64_t)priority);
 	entry_text(entry, "CREEL_KIND", kind);
 	entry_text(entry, "CREEL_AGENT", keeper->identity->name);
@@ -26,12 +41,35 @@ void keeper_entry_session(const Session *session, RecordEntry *entry)
 	entry_text(entry, "CREEL_KEY", session->door ? NULL : session->key);
 }
 
+static int on_flush(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	Keeper *keeper = userdata;
+
+	keeper->record_timer = sd_event_source_disable_unref(keeper->record_timer);
+	record_flush(keeper->record);
+	executions_flush(keeper);
+	keeper_flush_later(keeper);
+	return 0;
+}
+
+/* At a time when the journal may take more; nothing waits for it. */
+void keeper_flush_later(Keeper *keeper)
+{
+	if (keeper->record_timer || (!record_waits(keeper->record) && !executions_wait(keeper)))
+		return;
+	if (sd_event_add_time_relative(
+		    keeper->event, &keeper->record_timer, CLOCK_MONOTONIC, FLUSH_USEC, 0, on_flush, keeper) < 0)
+		log_error("records wait for the next one: out of memory");
+}
+
 void keeper_entry_send(Keeper *keeper, RecordEntry *entry)
 {
 	int r = record_send(keeper->record, entry);
 
-	if (r < 0)
+	/* of what is beyond its bound the record itself tells */
+	if (r < 0 && r != -EDQUOT && rate_take(&keeper->record_failures, NULL))
 		log_warning("cannot write to the record: %s", strerror(-r));
+	keeper_flush_later(keeper);
 }
 
 void keeper_record_login(Keeper *keeper, const Session *session, const char *algorithm)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions: their leaves, their marks, and their end. */
-#include "shell/keeper/keeper.h"
+#include "shell/keeper/executions.h"
 #include "shell/base/log.h"
+#include "shell/bus/bus.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -208,6 +209,7 @@ void session_hang_up(Session *session)
 
 	if (!session->over) {
 		session->over = true;
+		executions_drain(session->keeper);
 		keeper_record_logout(session->keeper, session);
 		/* so that a later keeper neither waits for its front nor records its end again */
 		if (leaf_mark(session->dir_fd, "over", "yes") < 0)
@@ -219,6 +221,30 @@ void session_hang_up(Session *session)
 		next = channel->next;
 		channel_hang_up(channel);
 	}
+}
+
+/* First what runs, so that nothing of it acts on the loss of its client. */
+int session_kill(Session *session)
+{
+	Peer *front = session->front;
+	int r, k;
+
+	r = leaf_kill(session->dir_fd);
+	for (const Channel *channel = session->channels; channel; channel = channel->next) {
+		k = leaf_kill(channel->leaf_fd);
+		r = r < 0 ? r : k;
+	}
+	if (session->door) {
+		k = door_kill(session);
+		return r < 0 ? r : k;
+	}
+	if (front) {
+		k = sd_bus_emit_signal(front->bus, KEEPER_OBJECT, KEEPER_INTERFACE, "Ended", "s", session->id);
+		return r < 0 ? r : k < 0 ? k : 0;
+	}
+	session_hang_up(session);
+	session_collect(session);
+	return r;
 }
 
 void session_collect(Session *session)

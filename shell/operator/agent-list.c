@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* creelctl agent list, agent show: limits beside use. */
 #include "shell/operator/operator.h"
+#include "shell/base/file.h"
 #include "shell/base/json.h"
 #include "shell/bus/bus.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 /* The keeper's socket is there: logins are possible as far as the machine goes. */
@@ -13,6 +15,14 @@ static bool keeper_listens(uid_t uid)
 
 	(void)snprintf(path, sizeof(path), KEEPER_SOCKET_FORMAT, uid);
 	return access(path, F_OK) == 0;
+}
+
+static bool is_frozen(uid_t uid)
+{
+	char path[96], text[8];
+
+	(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/user.slice/user-%u.slice/cgroup.freeze", uid);
+	return file_get_at(AT_FDCWD, path, text, sizeof(text)) == 0 && strcmp(text, "1") == 0;
 }
 
 static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error)
@@ -25,8 +35,12 @@ static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyEr
 		return "bad uid";
 	if (r < 0)
 		return "bad policy";
+	if (units_are_stopped(agent->uid))
+		return "stopped";
 	if (!keeper_listens(agent->uid))
 		return "down";
+	if (is_frozen(agent->uid))
+		return "frozen";
 	return agent->locked ? "locked" : "ok";
 }
 

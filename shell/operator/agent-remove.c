@@ -210,6 +210,11 @@ static int remove_agent(const Agent *agent, bool keep, Reason *ret_reason)
 		if (r)
 			return r;
 	}
+	if (agent->has_user) {
+		r = units_stopped_set(agent->uid, false, ret_reason);
+		if (r)
+			return r;
+	}
 	r = remove_files(agent, ret_reason);
 	if (r)
 		return r;

@@ -1,193 +1,215 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * creelctl audit: the record's last entries, for people and as JSON lines.
- *
- * What agents and strangers typed is shown so that it can neither drive a terminal nor look like another
- * line.
- */
-#include "shell/operator/operator.h"
-#include "shell/audit/read.h"
-#include "shell/base/json.h"
+/* creelctl audit list, show, follow, export: the record's entries, for people and as JSON lines. */
+#include "shell/operator/audit.h"
+#include "shell/audit/show.h"
+#include "shell/base/rate.h"
 #include "shell/bus/bus.h"
 
 #include <pwd.h>
 #include <string.h>
-#include <time.h>
 
 #define COUNT_DEFAULT 50U
 #define COUNT_MAX 1000000U
 
-/* Printable ASCII stays; newlines and tabs get their letters, every other byte \xNN. */
-static void put_text(const char *s)
+static int complain(const char *what, const char *word, const char *way_out)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	char shown[96];
 
-		if (c == '\\')
-			(void)fputs("\\\\", stdout);
-		else if (c == '\n')
-			(void)fputs("\\n", stdout);
-		else if (c == '\t')
-			(void)fputs("\\t", stdout);
-		else if (c < 0x20 || c >= 0x7f)
-			(void)printf("\\x%02x", c);
-		else
-			(void)fputc(c, stdout);
-	}
+	(void)fprintf(stderr, "creelctl: %s: `%s` is none: %s\n", what,
+		str_quote(word, strlen(word), shown, sizeof(shown)), way_out);
+	return -EINVAL;
 }
 
-static void put_member(const char *name, const char *value)
+static bool is_word(const char *text)
 {
-	if (!value)
-		return;
-	(void)printf(" %s=", name);
-	put_text(value);
+	return *text && strlen(text) <= 64 &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == strlen(text);
 }
 
-/* Microseconds as seconds with three places. */
-static void put_seconds(const char *name, const char *usec)
+static int moment(const char *option, const char *text, uint64_t *ret)
 {
-	uint64_t value;
-
-	if (usec && str_to_u64(usec, UINT64_MAX, &value) == 0)
-		(void)printf(" %s=%llu.%03llus", name, (unsigned long long)(value / 1000000),
-			(unsigned long long)(value / 1000 % 1000));
+	if (!text || when_parse(text, clock_realtime_usec(), ret) == 0)
+		return 0;
+	return complain(option, text,
+		"2026-11-22, \"2026-11-22 10:30\", today, yesterday, @SECONDS, or how long ago: 15m, 2h, 7d");
 }
 
-static void put_size(const char *name, const char *bytes)
+int audit_filter(const AuditWords *words, RecordFilter *ret)
 {
-	char text[24];
-	uint64_t value;
-
-	if (bytes && str_to_u64(bytes, UINT64_MAX - 1, &value) == 0)
-		(void)printf(" %s=%s", name, str_size(value, text, sizeof(text)));
-}
-
-static void format_time(uint64_t usec, char *buffer, size_t size)
-{
-	time_t seconds = (time_t)(usec / 1000000);
-	struct tm tm;
-
-	if (!localtime_r(&seconds, &tm) || !strftime(buffer, size, "%Y-%m-%dT%H:%M:%S%z", &tm))
-		(void)snprintf(buffer, size, "?");
-}
-
-static void show_line(const RecordView *view, void *data)
-{
-	char when[40];
-
-	format_time(view->realtime_usec, when, sizeof(when));
-	(void)printf("%s %-9s ", when, view->kind ? view->kind : "?");
-	put_text(view->agent ? view->agent : "-");
-	put_member("session", view->session);
-	put_member("peer", view->peer);
-	put_member("run", view->run);
-	put_member("language", view->language);
-	put_member("label", view->label);
-	put_member("repl", view->repl);
-	/* the code itself and its output are in --json: they are no part of a line */
-	put_size("code", view->code_bytes);
-	put_member("result", view->result);
-	put_member("exit", view->exit);
-	put_member("signal", view->signal);
-	put_seconds("time", view->duration_usec);
-	put_seconds("cpu", view->cpu_usec);
-	put_size("peak", view->memory_peak);
-	put_size("stdout", view->output_bytes);
-	put_size("stderr", view->error_bytes);
-	put_member("state", view->state);
-	put_member("oom-kills", view->oom_kills);
-	put_member("key", view->key);
-	put_member("lost-before", view->lost);
-	if (!view->trusted)
-		(void)fputs(" by=front", stdout);
-	put_member("reason", view->reason);
-	put_member("command", view->command);
-	/* of the other kinds the message only repeats the fields */
-	if (str_equal(view->kind, "keeper"))
-		put_member("message", view->message);
-	(void)fputc('\n', stdout);
-}
-
-static void put_count(bool *first, const char *key, const char *digits)
-{
-	uint64_t value;
-
-	if (digits && str_to_u64(digits, UINT64_MAX - 1, &value) == 0)
-		json_number(stdout, first, key, value);
-}
-
-static void put_json_text(bool *first, const char *key, const char *value)
-{
-	if (value)
-		json_text(stdout, first, key, value);
-}
-
-static void show_json(const RecordView *view, void *data)
-{
-	bool first = true;
-
-	(void)fputc('{', stdout);
-	json_number(stdout, &first, "time_usec", view->realtime_usec);
-	put_json_text(&first, "kind", view->kind);
-	put_json_text(&first, "agent", view->agent);
-	json_text(stdout, &first, "by", view->trusted ? "keeper" : "front");
-	put_json_text(&first, "session", view->session);
-	put_json_text(&first, "door", view->door);
-	put_json_text(&first, "peer", view->peer);
-	put_json_text(&first, "key", view->key);
-	put_count(&first, "channel", view->channel);
-	put_json_text(&first, "command", view->command);
-	put_json_text(&first, "run", view->run);
-	put_json_text(&first, "language", view->language);
-	put_json_text(&first, "label", view->label);
-	put_json_text(&first, "repl", view->repl);
-	put_json_text(&first, "caller", view->caller);
-	put_json_text(&first, "code", view->code);
-	put_count(&first, "code_bytes", view->code_bytes);
-	put_json_text(&first, "result", view->result);
-	put_count(&first, "exit", view->exit);
-	put_json_text(&first, "signal", view->signal);
-	put_json_text(&first, "reason", view->reason);
-	put_count(&first, "duration_usec", view->duration_usec);
-	put_count(&first, "cpu_usec", view->cpu_usec);
-	put_count(&first, "memory_peak", view->memory_peak);
-	put_count(&first, "oom_kills", view->oom_kills);
-	put_json_text(&first, "stdout", view->output);
-	put_count(&first, "stdout_bytes", view->output_bytes);
-	put_json_text(&first, "stderr", view->error_output);
-	put_count(&first, "stderr_bytes", view->error_bytes);
-	put_json_text(&first, "state", view->state);
-	put_count(&first, "lost_before", view->lost);
-	put_json_text(&first, "message", view->message);
-	(void)fputs("}\n", stdout);
-}
-
-int audit_main(int argc, char **argv)
-{
-	RecordFilter filter = { .count = COUNT_DEFAULT, .front_uid = (uid_t)-1 };
 	const struct passwd *front = getpwnam(FRONT_USER);
-	const char *count = NULL;
-	bool json = false;
-	const WordOption options[] = {
-		{ "-n", .value = &count },
-		{ "--agent", .value = &filter.agent },
-		{ "--json", .flag = &json },
-		{ NULL },
+	RecordFilter filter = {
+		.agent = words->agent,
+		.session = words->session,
+		.kind = words->kind,
+		.result = words->result,
+		.count = COUNT_DEFAULT,
+		.front_uid = front ? front->pw_uid : (uid_t)-1,
+		.uid = (uid_t)-1,
 	};
+
+	if (filter.agent && !policy_name_valid(filter.agent))
+		return complain("--agent", filter.agent, "a name of an agent, as creelctl agent list shows");
+	if (filter.session && !is_word(filter.session))
+		return complain("--session", filter.session, "an id of a session, as creelctl session list shows");
+	if (filter.kind && !record_kind_known(filter.kind))
+		return complain("--kind", filter.kind,
+			"login, logout, command, exec, run-start, run, forward, refusal, policy, operator, lost or "
+			"keeper");
+	if (filter.result && !is_word(filter.result))
+		return complain(
+			"--result", filter.result, "ok, failed, or a result as it was recorded, such as refused");
+	if (words->count && str_to_u64(words->count, COUNT_MAX, &filter.count) < 0 && strcmp(words->count, "all") != 0)
+		return complain("-n", words->count, "a number up to 1000000, or all");
+	if (words->count && strcmp(words->count, "all") == 0)
+		filter.count = UINT64_MAX;
+	if (moment("--since", words->since, &filter.since_usec) < 0 ||
+		moment("--until", words->until, &filter.until_usec) < 0)
+		return -EINVAL;
+	if (filter.since_usec && filter.until_usec && filter.since_usec > filter.until_usec) {
+		(void)fprintf(stderr, "creelctl: --since is later than --until\n");
+		return -EINVAL;
+	}
+	*ret = filter;
+	return 0;
+}
+
+int audit_failed(int r)
+{
+	(void)fprintf(stderr, "creelctl: journal namespace creel: %s%s\n", strerror(-r),
+		r == -ENOENT ? "; nothing was recorded yet, or systemd-journald@creel does not run" : "");
+	return EXIT_FAILURE;
+}
+
+/* A reader that went away ends it, as does a full disk. */
+static int flushed(void)
+{
+	return fflush(stdout) != 0 || ferror(stdout) ? 1 : 0;
+}
+
+static int show_line(const RecordView *view, void *data)
+{
+	record_show_line(stdout, view);
+	return flushed();
+}
+
+static int show_json(const RecordView *view, void *data)
+{
+	record_show_json(stdout, view);
+	return flushed();
+}
+
+static int show_whole(const RecordView *view, void *data)
+{
+	bool *found = data;
+
+	*found = true;
+	record_show_whole(stdout, view);
+	return flushed();
+}
+
+static int read_all(const RecordFilter *filter, bool json)
+{
+	int r = record_read(filter, json ? show_json : show_line, NULL);
+
+	return r < 0 ? audit_failed(r) : EXIT_SUCCESS;
+}
+
+int audit_list_main(int argc, char **argv)
+{
+	AuditWords words = { 0 };
+	bool json = false;
+	const WordOption options[] = { AUDIT_OPTIONS(words), { "-n", .value = &words.count },
+		{ "--json", .flag = &json }, { NULL } };
+	RecordFilter filter;
+
+	if (words_parse(argc, argv, options, NULL) < 0)
+		return EXIT_USAGE;
+	return audit_filter(&words, &filter) < 0 ? EXIT_FAILURE : read_all(&filter, json);
+}
+
+int audit_follow_main(int argc, char **argv)
+{
+	AuditWords words = { .count = "10" };
+	bool json = false;
+	const WordOption options[] = { AUDIT_OPTIONS(words), { "-n", .value = &words.count },
+		{ "--json", .flag = &json }, { NULL } };
+	RecordFilter filter;
+
+	if (words_parse(argc, argv, options, NULL) < 0 || words.until)
+		return EXIT_USAGE;
+	if (audit_filter(&words, &filter) < 0)
+		return EXIT_FAILURE;
+	filter.follow = true;
+	return read_all(&filter, json);
+}
+
+static int watch_line(const RecordView *view, void *data)
+{
+	int r = *(bool *)data ? show_json(view, NULL) : show_line(view, NULL);
+
+	/* nothing of this session comes behind that */
+	return r ? r : str_equal(view->values[RECORD_KIND], "logout");
+}
+
+int session_watch_main(int argc, char **argv)
+{
+	AuditWords words = { .count = "all" };
+	bool json = false;
+	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };
+	RecordFilter filter;
 	int r;
 
-	if (words_parse(argc, argv, options, NULL) < 0 || (count && str_to_u64(count, COUNT_MAX, &filter.count) < 0))
+	if (words_parse(argc, argv, options, &words.session) < 0 || !words.session)
 		return EXIT_USAGE;
-	if (filter.agent && !policy_name_valid(filter.agent)) {
-		(void)fprintf(stderr, "creelctl: --agent: not a name for an agent\n");
+	if (audit_filter(&words, &filter) < 0)
+		return EXIT_FAILURE;
+	filter.follow = true;
+	r = record_read(&filter, watch_line, &json);
+	return r < 0 ? audit_failed(r) : EXIT_SUCCESS;
+}
+
+int audit_export_main(int argc, char **argv)
+{
+	AuditWords words = { .count = "all" };
+	const WordOption options[] = { AUDIT_OPTIONS(words), { NULL } };
+	RecordFilter filter;
+
+	if (words_parse(argc, argv, options, NULL) < 0)
+		return EXIT_USAGE;
+	return audit_filter(&words, &filter) < 0 ? EXIT_FAILURE : read_all(&filter, true);
+}
+
+int audit_show_main(int argc, char **argv)
+{
+	AuditWords words = { .count = "all" };
+	const WordOption options[] = { { NULL } };
+	const char *id = NULL;
+	RecordFilter filter;
+	bool found = false;
+	uint64_t number;
+	int r;
+
+	if (words_parse(argc, argv, options, &id) < 0 || !id)
+		return EXIT_USAGE;
+	if (audit_filter(&words, &filter) < 0)
+		return EXIT_FAILURE;
+	if (!is_word(id)) {
+		(void)complain(
+			"audit show", id, "the id of a session or the number of a run, as creelctl audit list shows");
 		return EXIT_FAILURE;
 	}
-	if (front)
-		filter.front_uid = front->pw_uid;
-	r = record_read(&filter, json ? show_json : show_line, NULL);
-	if (r < 0) {
-		(void)fprintf(stderr, "creelctl: journal namespace creel: %s\n", strerror(-r));
+	filter.session = id;
+	r = record_read(&filter, show_whole, &found);
+	if (r == 0 && !found && str_to_u64(id, UINT64_MAX, &number) == 0) {
+		filter.session = NULL;
+		filter.run = id;
+		r = record_read(&filter, show_whole, &found);
+	}
+	if (r < 0)
+		return audit_failed(r);
+	if (!found) {
+		(void)fprintf(stderr,
+			"creelctl: audit show: nothing of `%s` is in the record: see creelctl audit list\n", id);
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;

@@ -14,7 +14,7 @@
 #define INSTALLED_MAX 512U
 #define RECORD_CONF "journald@creel.conf.d/creel.conf"
 #define RECORD_SOCKET "/run/systemd/journal.creel/socket"
-#define RECORD_SIZE (UINT64_C(500) << 20) /* SystemMaxUse= of units/journald-creel.conf.in */
+#define RECORD_SIZE (UINT64_C(1) << 30) /* SystemMaxUse= of units/journald-creel.conf.in */
 
 /* ---- what was installed ---- */
 
@@ -267,7 +267,7 @@ static void check_record_space(Doctor *doctor, const DoctorAgent *agent, Finding
 	if (bytes < RECORD_SIZE / 10)
 		return finding_set(ret, DOCTOR_MISSING, "%s left: records are being lost", left);
 	if (bytes < RECORD_SIZE)
-		return finding_set(ret, DOCTOR_DEGRADED, "%s left, and the record may need 500M", left);
+		return finding_set(ret, DOCTOR_DEGRADED, "%s left, and the record may need 1G", left);
 	if (st.f_files && st.f_favail < st.f_files / 100)
 		return finding_set(ret, DOCTOR_DEGRADED, "%llu inodes left", (unsigned long long)st.f_favail);
 	finding_set(ret, DOCTOR_OK, "%s left", left);

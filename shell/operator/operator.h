@@ -17,6 +17,7 @@
 int policy_check_main(int argc, char **argv);
 int policy_apply_main(int argc, char **argv);
 int policy_show_main(int argc, char **argv);
+int policy_diff_main(int argc, char **argv);
 int agent_add_main(int argc, char **argv);
 int agent_remove_main(int argc, char **argv);
 int agent_set_main(int argc, char **argv);
@@ -24,8 +25,20 @@ int agent_list_main(int argc, char **argv);
 int agent_show_main(int argc, char **argv);
 int agent_lock_main(int argc, char **argv);
 int agent_unlock_main(int argc, char **argv);
+int agent_stop_main(int argc, char **argv);
+int agent_start_main(int argc, char **argv);
+int agent_freeze_main(int argc, char **argv);
+int agent_thaw_main(int argc, char **argv);
+int agent_key_main(int argc, char **argv);
 int packages_fetch_main(int argc, char **argv);
-int audit_main(int argc, char **argv);
+int audit_list_main(int argc, char **argv);
+int audit_show_main(int argc, char **argv);
+int audit_follow_main(int argc, char **argv);
+int audit_export_main(int argc, char **argv);
+int audit_usage_main(int argc, char **argv);
+int session_list_main(int argc, char **argv);
+int session_watch_main(int argc, char **argv);
+int session_kill_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
@@ -123,6 +136,14 @@ _must_check_ int policy_apply_begin(Reason *ret_reason);
 /* Then for each that may have changed: EXIT_SUCCESS, or EXIT_FAILURE after it said why. */
 _must_check_ int policy_apply_agent(const char *name);
 
+/* ---- recording.c ---- */
+
+/*
+ * Into the record: creelctl was called with these words and ended with that status; `agent` is whom it was about, or NULL.
+ * `began_usec`: CLOCK_MONOTONIC. A failure is told on stderr.
+ */
+void operator_record(const char *agent, int argc, char **argv, int status, uint64_t began_usec);
+
 /* ---- units.c: the agent's units and processes ---- */
 
 _must_check_ int units_reload(Reason *ret_reason);
@@ -133,6 +154,13 @@ _must_check_ int units_start(uid_t uid, Reason *ret_reason);
  * slice, then whatever escaped from it. Returns 0 when no process of that uid is left, or a negative errno.
  */
 _must_check_ int units_end(const char *name, uid_t uid, Reason *ret_reason);
+
+/* Ends the same and keeps what starts it at boot. The agent is marked as stopped by the caller. */
+_must_check_ int units_stop(const char *name, uid_t uid, Reason *ret_reason);
+
+/* An operator stopped it: what follows from policies does not start it. Forgotten at boot. */
+bool units_are_stopped(uid_t uid);
+_must_check_ int units_stopped_set(uid_t uid, bool stopped, Reason *ret_reason);
 
 /* ---- usage.c: limits beside use ---- */
 

@@ -70,7 +70,7 @@ int policy_apply_agent(const char *name)
 		(void)fprintf(stderr, "creelctl: agent %s is disabled: %s\n", name, error.text);
 	else
 		r = enforce_check(agent.uid, policy, &reason);
-	if (r == 0)
+	if (r == 0 && !units_are_stopped(agent.uid))
 		r = units_start(agent.uid, &reason);
 	if (!policy && keeper_reload(agent.uid, &reason) >= 0)
 		return EXIT_FAILURE;

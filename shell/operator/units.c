@@ -18,6 +18,7 @@
 
 #define SYSTEMCTL "/usr/bin/systemctl"
 #define LOGINCTL "/usr/bin/loginctl"
+#define STOPPED_DIR "/run/creel/stopped" /* until the next boot */
 
 typedef struct UnitName {
 	char text[48];
@@ -187,7 +188,8 @@ static int remove_runtime(uid_t uid, Reason *ret_reason)
 	return 0;
 }
 
-int units_end(const char *name, uid_t uid, Reason *ret_reason)
+/* `linger`: systemd starts its user manager at boot, still. */
+static int end_all(const char *name, uid_t uid, bool linger, Reason *ret_reason)
 {
 	UnitName socket, keeper, leaves, rescue, manager, runtime, slice;
 	const char *const no_linger[] = { LOGINCTL, "disable-linger", name, NULL };
@@ -234,7 +236,8 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 	 */
 	end_sessions(uid);
 	(void)!command_run(stop_keeper, &ignored);
-	(void)!command_run(no_linger, &ignored);
+	if (!linger)
+		(void)!command_run(no_linger, &ignored);
 	(void)!command_run(terminate, &ignored);
 	kill_slice(uid);
 	(void)!command_run(stop_rest, &ignored);
@@ -253,4 +256,42 @@ int units_end(const char *name, uid_t uid, Reason *ret_reason)
 	if (left < 0)
 		return reason_set(ret_reason, left, "/proc: %s", strerror(-left));
 	return remove_runtime(uid, ret_reason);
+}
+
+int units_end(const char *name, uid_t uid, Reason *ret_reason)
+{
+	return end_all(name, uid, false, ret_reason);
+}
+
+int units_stop(const char *name, uid_t uid, Reason *ret_reason)
+{
+	return end_all(name, uid, true, ret_reason);
+}
+
+bool units_are_stopped(uid_t uid)
+{
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), STOPPED_DIR "/%u", uid);
+	return access(path, F_OK) == 0;
+}
+
+int units_stopped_set(uid_t uid, bool stopped, Reason *ret_reason)
+{
+	char path[48];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), STOPPED_DIR "/%u", uid);
+	if (!stopped) {
+		if (unlink(path) < 0 && errno != ENOENT)
+			return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+		return 0;
+	}
+	if (mkdir(STOPPED_DIR, 0755) < 0 && errno != EEXIST)
+		return reason_set(ret_reason, -errno, "%s: %s", STOPPED_DIR, strerror(errno));
+	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+	(void)close(fd);
+	return 0;
 }

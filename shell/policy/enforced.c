@@ -36,6 +36,11 @@ static bool needs_cgroups(const Policy *policy)
 	return true; /* what they cost is the machine's memory */
 }
 
+static bool needs_executions(const Policy *policy)
+{
+	return policy->audit_programs != PROGRAMS_NONE;
+}
+
 static bool needs_firewall(const Policy *policy)
 {
 	return true; /* whatever else listens on the machine is nobody's business */
@@ -70,6 +75,7 @@ const MechanismRow mechanisms[] = {
 	{ "strangers", "hide the processes of others", needs_strangers },
 	{ "services", "leave others their part of the system's services", needs_services },
 	{ "cgroups", "limit how many cgroups an agent makes", needs_cgroups },
+	{ "executions", "tell what an agent executes", needs_executions },
 	{ "firewall", "close the ports that nobody may reach", needs_firewall },
 	{ "network", "limit where an agent sends to, and how fast", needs_network },
 	{ "restricted", "tell a run with a restricted network from its agent", needs_restricted },

@@ -30,6 +30,8 @@
 #define AGENT_OOM_SCORE_ADJUST 300
 #define POLICY_NAME_MAX 32U /* bytes of an agent's name, as useradd(8) */
 
+typedef enum ProgramsMode { PROGRAMS_NONE, PROGRAMS_INTERACTIVE, PROGRAMS_ALL } ProgramsMode;
+
 typedef enum KeySource { KEYS_HOME = 1, KEYS_POLICY = 2, KEYS_BOTH = 3 } KeySource;
 typedef enum NetworkMode { NETWORK_FULL, NETWORK_RESTRICTED, NETWORK_NONE } NetworkMode;
 typedef enum PackageMode { PACKAGES_NO, PACKAGES_YES, PACKAGES_ALLOWLIST } PackageMode;
@@ -117,6 +119,7 @@ typedef struct Policy {
 
 	/* [audit] */
 	bool audit, audit_code, audit_output;
+	ProgramsMode audit_programs; /* which executions go into the record */
 	uint64_t audit_retention_usec;
 
 	/* where each key's value came from: one string a row of the key table ("built-in", "FILE:LINE", maybe
@@ -159,6 +162,17 @@ _must_check_ int policy_load_text(const char *root, const char *name, const Poli
 /* Accepts NULL. Returns NULL. */
 Policy *policy_free(Policy *policy);
 DEFINE_CLEANUP(Policy, policy_free)
+
+/* One key whose effective value became another. Values are new memory; the rest is borrowed of the two policies and the table. */
+typedef struct PolicyChange {
+	const char *section, *key;
+	char *was, *is;
+	const char *was_origin, *origin;
+} PolicyChange;
+
+/* In the order of the table. Returns 0 or -ENOMEM. */
+_must_check_ int policy_difference(const Policy *before, const Policy *after, PolicyChange **ret, size_t *ret_n);
+void policy_changes_free(PolicyChange *changes, size_t n);
 
 /*
  * Walks the key table in file order: `index` from 0 until false. Names and text are valid until the policy is

@@ -26,6 +26,7 @@ static const char *const words_flag[] = { "no", "yes", NULL };
 static const char *const words_keys[] = { "home", "policy", "both", NULL };
 static const char *const words_network[] = { "full", "restricted", "none", NULL };
 static const char *const words_packages[] = { "no", "yes", "allowlist", NULL };
+static const char *const words_programs[] = { "no", "interactive", "all", NULL };
 static const char *const words_action[] = { "errno", "kill", NULL };
 static const char *const words_filesystem[] = { "shared", "independent", NULL };
 
@@ -147,6 +148,7 @@ const PolicyKey policy_keys[] = {
 	{ KEY("audit", "enabled"), FLAG(audit, "yes") },
 	{ KEY("audit", "code"), FLAG(audit_code, "yes"), .enforced = true },
 	{ KEY("audit", "output"), FLAG(audit_output, "yes"), .enforced = true },
+	{ KEY("audit", "programs"), WORD(audit_programs, words_programs, "interactive"), .enforced = true },
 	{ KEY("audit", "retention"), TIME(audit_retention_usec, DAY, 3650 * DAY, "30d") },
 };
 
@@ -154,7 +156,7 @@ const size_t policy_keys_n = ELEMENTSOF(policy_keys);
 
 _Static_assert(ELEMENTSOF(policy_keys) <= POLICY_KEYS_MAX, "POLICY_KEYS_MAX is too small");
 _Static_assert(sizeof(NetworkMode) == sizeof(unsigned) && sizeof(PackageMode) == sizeof(unsigned) &&
-		       sizeof(KeySource) == sizeof(unsigned),
+		       sizeof(ProgramsMode) == sizeof(unsigned) && sizeof(KeySource) == sizeof(unsigned),
 	"TYPE_WORD is stored as an unsigned");
 
 int policy_key_find(const char *section, const char *key, size_t *ret)

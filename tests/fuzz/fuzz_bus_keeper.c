@@ -336,6 +336,26 @@ unsigned int runs_count(const Keeper *k)
 	return 0;
 }
 
+int method_sessions(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	expect(kind == PEER_ROOT && peer->kind == kind);
+	return sd_bus_reply_method_return(message, "a(sssstba(uusst))", 0);
+}
+
+int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	expect(kind == PEER_AGENT && peer->kind == kind);
+	return sd_bus_reply_method_return(message, "h", STDIN_FILENO);
+}
+
+int method_end(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
+{
+	const char *id;
+
+	expect(kind == PEER_ROOT && sd_bus_message_read(message, "s", &id) > 0 && id);
+	return sd_bus_reply_method_return(message, NULL);
+}
+
 Run *run_find(Keeper *k, uint64_t number)
 {
 	return k->runs && k->runs->number == number ? k->runs : NULL;

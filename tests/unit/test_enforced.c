@@ -65,6 +65,7 @@ static const char *refusal(const char *file, const char *policy_text, char reaso
 		/* the rows tell of two mechanisms; what else every policy needs is there */
 		_cleanup_free_ char *whole = str_format("%s%s", file,
 			*file ? "mechanism strangers ok\nmechanism services ok\nmechanism cgroups ok\nmechanism "
+				"executions ok\nmechanism "
 				"firewall ok\nmechanism disk "
 				"ok\n"
 			      : "");
@@ -83,12 +84,16 @@ static void test_refusals(void **state)
 	} rows[] = {
 		{ ALL_OK, "", NULL },
 		{ NULL, "", "creel-enforce.service has not run for it (mechanism ports)" },
-		{ NULL, "[agent]\noptional = ports, processes, strangers, services, cgroups, firewall, disk\n", NULL },
 		{ NULL,
-			"[agent]\noptional = ports, processes, strangers, services, cgroups, firewall\n[limits]\ndisk "
+			"[agent]\noptional = ports, processes, strangers, services, cgroups, executions, firewall, "
+			"disk\n",
+			NULL },
+		{ NULL,
+			"[agent]\noptional = ports, processes, strangers, services, cgroups, executions, "
+			"firewall\n[limits]\ndisk "
 			"= max\n",
 			NULL },
-		{ NULL, "[agent]\noptional = ports, processes, strangers, services, cgroups, firewall\n",
+		{ NULL, "[agent]\noptional = ports, processes, strangers, services, cgroups, executions, firewall\n",
 			"(mechanism disk)" },
 		{ ALL_OK, "[network]\nmode = none\n", "(mechanism network)" },
 		{ ALL_OK, "[network]\nmax_bandwidth = 1M\n", "(mechanism network)" },

@@ -36,6 +36,7 @@ ARGUMENTS = {
     "Signal": ["$S", 1, "USR1"], "Hangup": ["$S", 1], "Told": ["$S", 1], "Logout": ["$S"], "Connect": ["$S", "127.0.0.1", 1], "Attach": ["$S"],
     "Adopt": ["test", "", "", ""], "Limits": [], "Reload": [],
     "Memory": [], "Run": [0, [["language", ["s", "bash"]]]], "Stop": [1], "Repls": [], "Reset": ["python", "main"],
+    "Sessions": [], "End": ["0123456789abcdef"], "History": [False, 0, 1, "", ""],
 }
 OF_A_SESSION = [member for member, arguments in ARGUMENTS.items() if "$S" in arguments]
 
@@ -102,8 +103,8 @@ def test_the_header_says_what_the_table_says():
 # ---- the front ---------------------------------------------------------------------------------------------------------
 def given(member):
     """The answer when all is well. Nobody may be forwarded to port 1, nor told of the end of what runs, /dev/null is no code, and
-    no run has the number 1."""
-    return {"Connect": DENIED, "Told": NO_SESSION, "Memory": "org.creel.Error.Policy", "Run": WRONG, "Stop": NO_SESSION}.get(member, DOCUMENTED[member][1])
+    no run has the number 1, no session that id."""
+    return {"Connect": DENIED, "Told": NO_SESSION, "Memory": "org.creel.Error.Policy", "Run": WRONG, "Stop": NO_SESSION, "End": NO_SESSION}.get(member, DOCUMENTED[member][1])
 
 
 def front_may():

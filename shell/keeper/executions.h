@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What the agent executes, as the kernel tells it, into the record: [audit] programs. */
+#pragma once
+
+#include "shell/keeper/keeper.h"
+
+/*
+ * Opens the agent's ring where there is one and it is not open yet. Called with each policy: creel-enforce makes rings for those whose
+ * policy wants it. Failures are logged. Privilege: CAP_SYS_ADMIN, for a moment.
+ */
+void executions_open(Keeper *keeper);
+void executions_close(Keeper *keeper);
+
+/* All that was told until now: before a place in which it was executed is forgotten. */
+void executions_drain(Keeper *keeper);
+
+/* As record_waits() and record_flush(), of these records. */
+bool executions_wait(const Keeper *keeper);
+void executions_flush(Keeper *keeper);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "shell/operator/keyfile.h"
+#include "shell/base/base64.h"
+#include "shell/base/file.h"
+#include "shell/base/key-type.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <openssl/sha.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define FILE_MAX (256U * 1024) /* bytes, as the keeper reads (KEYS_FILE_MAX) */
+#define FILE_NAME "authorized_keys"
+#define NEW_NAME ".authorized_keys.creelctl"
+
+char *keyfile_path(const Agent *agent, bool home)
+{
+	return home ? str_format("%s/.ssh/" FILE_NAME, agent->home)
+		    : str_format(POLICY_DIR "/agents/%s.keys", agent->name);
+}
+
+/* -ENOENT also where there is no folder yet. */
+static int open_folder(const Agent *agent, int *ret_fd)
+{
+	_cleanup_close_ int home_fd = open(agent->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd;
+
+	if (home_fd < 0)
+		return -errno;
+	fd = openat(home_fd, ".ssh", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+static int read_home(const Agent *agent, char **ret)
+{
+	_cleanup_close_ int folder_fd = -EBADF, fd = -EBADF;
+	struct stat st;
+	int r;
+
+	r = open_folder(agent, &folder_fd);
+	if (r < 0)
+		return r;
+	fd = openat(folder_fd, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (st.st_uid != agent->uid && st.st_uid != 0))
+		return -EPERM;
+	return file_read_fd(fd, FILE_MAX, ret, NULL);
+}
+
+int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason)
+{
+	_cleanup_free_ char *path = keyfile_path(agent, home);
+	char *text = NULL;
+	int r;
+
+	if (!path)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	r = home ? read_home(agent, &text) : file_read_at(AT_FDCWD, path, O_NOFOLLOW, FILE_MAX, &text, NULL);
+	if (r == -ENOENT) {
+		text = strdup("");
+		r = text ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s: %s", path, strerror(-r));
+	*ret = text;
+	return 0;
+}
+
+/* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights. */
+static int write_as_agent(const Agent *agent, const char *text)
+{
+	_cleanup_close_ int home_fd = -EBADF, folder_fd = -EBADF, fd = -EBADF;
+	size_t n = strlen(text);
+	int r;
+
+	home_fd = open(agent->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (home_fd < 0)
+		return errno;
+	if (mkdirat(home_fd, ".ssh", 0700) < 0 && errno != EEXIST)
+		return errno;
+	r = open_folder(agent, &folder_fd);
+	if (r < 0)
+		return -r;
+	if (unlinkat(folder_fd, NEW_NAME, 0) < 0 && errno != ENOENT)
+		return errno;
+	fd = openat(folder_fd, NEW_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	errno = 0;
+	if (write(fd, text, n) != (ssize_t)n || fsync(fd) < 0 ||
+		renameat(folder_fd, NEW_NAME, folder_fd, FILE_NAME) < 0) {
+		r = errno ? errno : ENOSPC;
+		(void)unlinkat(folder_fd, NEW_NAME, 0);
+		return r;
+	}
+	return 0;
+}
+
+static int write_home(const Agent *agent, const char *text)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		if (setgroups(0, NULL) < 0 || setresgid(agent->gid, agent->gid, agent->gid) < 0 ||
+			setresuid(agent->uid, agent->uid, agent->uid) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+			_exit(errno);
+		(void)umask(077);
+		_exit(write_as_agent(agent, text));
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPROTO;
+}
+
+int keyfile_write(const Agent *agent, bool home, const char *text, Reason *ret_reason)
+{
+	_cleanup_free_ char *path = keyfile_path(agent, home);
+	int r;
+
+	if (!path)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	r = home ? write_home(agent, text) : file_replace_at(AT_FDCWD, path, text, strlen(text), 0644);
+	return r < 0 ? reason_set(ret_reason, r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+/* A word ends at a blank that is not between double quotes (sshd(8), AUTHORIZED_KEYS FILE FORMAT). */
+static size_t word_length(const char *s, size_t n)
+{
+	bool quoted = false;
+	size_t i = 0;
+
+	for (; i < n && (quoted || (s[i] != ' ' && s[i] != '\t')); i++) {
+		if (s[i] == '\\' && i + 1 < n && s[i + 1] == '"')
+			i++;
+		else if (s[i] == '"')
+			quoted = !quoted;
+	}
+	return i < n ? i : n;
+}
+
+static size_t blanks(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && (s[i] == ' ' || s[i] == '\t'))
+		i++;
+	return i;
+}
+
+static bool fingerprint(const char *data, size_t n, char ret[static 64])
+{
+	_cleanup_free_ uint8_t *blob = malloc(BASE64_DECODED_MAX(n) + 1);
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	size_t blob_n, text_n;
+
+	if (!blob || base64_decode(data, n, false, blob, &blob_n) < 0)
+		return false;
+	(void)SHA256(blob, blob_n, digest);
+	memcpy(ret, "SHA256:", 7);
+	text_n = base64_encode(digest, sizeof(digest), ret + 7);
+	/* ssh-keygen leaves the padding out */
+	while (text_n && ret[7 + text_n - 1] == '=')
+		text_n--;
+	ret[7 + text_n] = '\0';
+	return true;
+}
+
+bool key_line_parse(const char *line, size_t n, KeyLine *ret)
+{
+	KeyLine key = { 0 };
+	size_t at;
+
+	while (n && strchr(" \t\r", line[n - 1]))
+		n--;
+	at = blanks(line, n);
+	line += at;
+	n -= at;
+	if (!n || *line == '#')
+		return false;
+	key.options = line;
+	key.type = line;
+	key.type_n = word_length(line, n);
+	if (!key_type_is_known(key.type, key.type_n)) {
+		key.options_n = key.type_n;
+		at = key.type_n + blanks(line + key.type_n, n - key.type_n);
+		key.type = line + at;
+		key.type_n = word_length(line + at, n - at);
+		if (!key_type_is_known(key.type, key.type_n))
+			return false;
+	}
+	at = (size_t)(key.type - line) + key.type_n;
+	at += blanks(line + at, n - at);
+	key.data = line + at;
+	key.data_n = word_length(line + at, n - at);
+	at += key.data_n;
+	at += blanks(line + at, n - at);
+	key.comment = line + at;
+	key.comment_n = n - at;
+	if (!key.data_n || !fingerprint(key.data, key.data_n, key.fingerprint))
+		return false;
+	*ret = key;
+	return true;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/unit/unit.h"
+
+#include "shell/keeper/execution-line.h"
+
+#include <string.h>
+
+static void test_lines(void **state)
+{
+	static const struct {
+		const char *arguments;
+		size_t n;
+		const char *line;
+	} rows[] = {
+		{ "", 0, "" },
+		{ "ls\0-l\0/a b\0", 11, "ls -l '/a b'" },
+		{ "a", 1, "a" }, /* cut off: no NUL behind it */
+		{ "echo\0\0x\0", 8, "echo '' x" },
+		{ "sh\0-c\0it's\nall\0", 15, "sh -c 'it'\\''s\nall'" },
+		{ "\0", 1, "''" },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_free_ char *line = execution_line(rows[i].arguments, rows[i].n);
+
+		assert_non_null(line);
+		assert_string_equal(line, rows[i].line);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines) };
+
+	return cmocka_run_group_tests_name("execution-line", tests, NULL, NULL);
+}
