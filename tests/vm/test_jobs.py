@@ -121,9 +121,9 @@ def test_restart_until_it_is_good(vm):
 def test_a_program_that_goes_into_the_background(vm):
     seconds = marker()
     start(vm, "daemon", f"(setsid sleep {seconds} </dev/null >/dev/null 2>&1 &) ; exit 0").ok()
-    job = wait_until(lambda: (now := status(vm, "daemon"))["state"] == "background" and now, 60)
-    pid = vm.agent.sh(f"pgrep -xf 'sleep {seconds}'")
-    assert int(pid) in job["processes"]
+    wait_until(lambda: status(vm, "daemon")["state"] == "background", 60)
+    pid = wait_until(lambda: vm.agent(f"pgrep -xf 'sleep {seconds}'").text, 60)
+    assert int(pid) in status(vm, "daemon")["processes"]
     wait_until(lambda: vm.agent.sh("cat pids/daemon.pid") == pid, 60)
     assert "others that it started go on" in vm.agent.sh("creel job status daemon")
     vm.agent.sh("creel job stop daemon", timeout=120)
