@@ -9,11 +9,15 @@
 #include "shell/jobs/screens.h"
 #include "shell/jobs/span.h"
 #include "shell/jobs/table.h"
+#include "shell/jobs/tail.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static void test_names(void **state)
 {
@@ -341,6 +345,43 @@ static void test_logs(void **state)
 	assert_int_equal(rmdir(home), 0);
 }
 
+static bool is_over(void *userdata)
+{
+	return true;
+}
+
+/* One that ended is not followed for ever because another one of the folder is written to. */
+static void test_follow_beside_others(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX";
+	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
+	_cleanup_close_ int home_fd = -EBADF, fd = -EBADF, other_fd = -EBADF;
+	Reason reason;
+	pid_t pid;
+
+	home_make(home, &home_fd);
+	fd = folder_open(FOLDER_LOGS, true, &reason);
+	other_fd = openat(fd, "other.log", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	fd_close(openat(fd, "x.log", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	pid = fork();
+	if (pid == 0)
+		for (;;) {
+			(void)!pwrite(other_fd, "x", 1, 0);
+			(void)poll(NULL, 0, 20);
+		}
+	assert_true(pid > 0);
+	assert_int_equal(tail_begin(FOLDER_LOGS, "x.log", 1, false, &tail, &reason), 0);
+	(void)alarm(30);
+	assert_int_equal(tail_follow(&tail, is_over, NULL, &reason), 0);
+	(void)alarm(0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	(void)unlinkat(fd, "x.log", 0);
+	(void)unlinkat(fd, "other.log", 0);
+	(void)unlinkat(home_fd, FOLDER_LOGS, AT_REMOVEDIR);
+	assert_int_equal(rmdir(home), 0);
+}
+
 static void pidfile_make(int fd, const char *text)
 {
 	_cleanup_close_ int file_fd = openat(fd, "x.pid", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -433,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_follow_beside_others),
 		cmocka_unit_test(test_pidfiles),
 		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_screens),
