@@ -345,6 +345,31 @@ static void test_logs(void **state)
 	assert_int_equal(rmdir(home), 0);
 }
 
+/* Nothing can be renamed or removed there: the bound holds, and nobody waits for ever. */
+static void test_log_in_a_closed_folder(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX", line[] = "0123456789\n";
+	_cleanup_close_ int fd = -EBADF;
+	Log log;
+
+	home_make(home, &fd);
+	assert_int_equal(log_begin(fd, "x.log", true, 100, &log), 0);
+	assert_int_equal(fchmod(log.fd, 0666), 0);
+	assert_int_equal(fchmod(fd, 0555), 0);
+	/* root may do all */
+	assert_true(geteuid() != 0 || seteuid(65534) == 0);
+	(void)alarm(30);
+	for (size_t i = 0; i < 100; i++)
+		log_add(&log, line, sizeof(line) - 1);
+	(void)alarm(0);
+	assert_true(getuid() != 0 || seteuid(0) == 0);
+	assert_true(size_of(fd, "x.log") > 0 && size_of(fd, "x.log") <= 100 && size_of(fd, "x.log.1") == 0);
+	log_end(&log);
+	assert_int_equal(fchmod(fd, 0755), 0);
+	(void)unlinkat(fd, "x.log", 0);
+	assert_int_equal(rmdir(home), 0);
+}
+
 static bool is_over(void *userdata)
 {
 	return true;
@@ -474,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_log_in_a_closed_folder),
 		cmocka_unit_test(test_follow_beside_others),
 		cmocka_unit_test(test_pidfiles),
 		cmocka_unit_test(test_programs),
