@@ -2,6 +2,7 @@
 #include "shell/jobs/folders.h"
 #include "shell/jobs/job.h"
 #include "shell/jobs/joblog.h"
+#include "shell/jobs/journal.h"
 #include "shell/jobs/name.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/pidfile.h"
@@ -407,6 +408,31 @@ static void test_follow_beside_others(void **state)
 	assert_int_equal(rmdir(home), 0);
 }
 
+/* A journal that says nothing more is not followed for ever when nobody reads stdout. */
+static void test_follow_without_a_reader(void **state)
+{
+	_cleanup_(journal_freep) Journal *journal = NULL;
+	int ends[2], own_fd, r;
+	Reason reason;
+
+	if (journal_open("creel-there-is-none.service", &journal, &reason) < 0)
+		skip(); /* no journal is here */
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	fd_close(ends[0]);
+	assert_int_equal(fflush(stdout), 0);
+	own_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	assert_true(dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO);
+	(void)alarm(30);
+	/* the first one looks at once whether there is more */
+	for (int i = 0; (r = journal_follow(journal)) > 0 && i < 10; i++)
+		continue;
+	(void)alarm(0);
+	assert_true(dup2(own_fd, STDOUT_FILENO) == STDOUT_FILENO);
+	fd_close(own_fd);
+	fd_close(ends[1]);
+	assert_int_equal(r, -EPIPE);
+}
+
 static void pidfile_make(int fd, const char *text)
 {
 	_cleanup_close_ int file_fd = openat(fd, "x.pid", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -501,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_log_in_a_closed_folder),
 		cmocka_unit_test(test_follow_beside_others),
+		cmocka_unit_test(test_follow_without_a_reader),
 		cmocka_unit_test(test_pidfiles),
 		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_screens),
