@@ -263,6 +263,29 @@ static void test_records(void **state)
 		assert_int_equal(job_record_parse(bad[i], strlen(bad[i]), &read, &reason), -EINVAL);
 }
 
+/* What execve(2) takes can be read again. */
+static void test_record_of_a_long_command(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX", word[100 * 1024];
+	_cleanup_job_record_ JobRecord record = { .name = "long", .id = "7", .started_usec = 1 }, read = { 0 };
+	_cleanup_close_ int home_fd = -EBADF;
+	Reason reason;
+
+	home_make(home, &home_fd);
+	memset(word, '"', sizeof(word) - 1);
+	word[sizeof(word) - 1] = '\0';
+	for (size_t i = 0; i < 20; i++)
+		assert_int_equal(strlist_add(&record.command, word), 0);
+	assert_int_equal(job_record_write(&record, &reason), 0);
+	assert_int_equal(job_record_read("long", &read, &reason), 0);
+	assert_int_equal(read.command.n, 20);
+	assert_string_equal(read.command.items[19], word);
+	assert_int_equal(unlinkat(home_fd, FOLDER_JOBS "/long.json", 0), 0);
+	(void)unlinkat(home_fd, FOLDER_JOBS, AT_REMOVEDIR);
+	(void)unlinkat(home_fd, ".creel", AT_REMOVEDIR);
+	assert_int_equal(rmdir(home), 0);
+}
+
 static void test_statuses(void **state)
 {
 	Job job = { .record = { .exit_code = 7 }, .state = JOB_FAILED };
@@ -523,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_record_of_a_long_command),
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_log_in_a_closed_folder),
