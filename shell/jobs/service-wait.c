@@ -251,6 +251,8 @@ int service_start(Manager *manager, const Service *service, const char *method, 
 	r = watch_begin(&watch, ret_reason);
 	if (r < 0)
 		return r;
+	/* what runs already is not started by "start", and said long ago that it is ready */
+	watch.is_ready = strcmp(method, "StartUnit") == 0 && strcmp(unit.active, "active") == 0;
 	watch.began_usec = now_monotonic();
 	/* by hand it starts counting anew */
 	watch.restarts = 0;
