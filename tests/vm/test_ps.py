@@ -168,8 +168,8 @@ def test_a_login_is_a_row_and_can_be_ended_from_another(vm):
 
 def test_one_process_of_a_row(vm):
     vm.agent.sh("creel job start pair -- sh -c 'sleep 1001 & exec sleep 1002'", timeout=120)
-    there(vm, "job", "pair", lambda one: len(one["pids"]) == 2)
-    [pid] = vm.alive("sleep 1001")
+    there(vm, "job", "pair", lambda one: len(one["pids"]) >= 2)
+    [pid] = wait_until(lambda: vm.alive("sleep 1001"))
     assert vm.agent.sh(f"creel stop {pid}", timeout=120) == f"stopped process {pid} of job pair"
     wait_until(lambda: not vm.alive("sleep 1001"))
     assert vm.alive("sleep 1002")
