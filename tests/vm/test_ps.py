@@ -105,6 +105,15 @@ def test_timers_say_when(vm):
     gone(vm, "timer", "tick")
 
 
+def test_an_entry_of_the_crontab(vm):
+    vm.agent.sh("printf '# creel: yearly\\n0 0 1 1 * true\\n' | crontab -", timeout=120)
+    one = there(vm, "cron", "yearly", lambda one: one["next"])
+    assert one["state"] == "waiting" and one["unit"] == "creel-cron-yearly.timer" and "-01-01T" in one["next"], one
+    assert vm.agent.sh("creel stop yearly", timeout=180) == "stopped cron yearly"
+    gone(vm, "cron", "yearly")
+    vm.agent.sh("crontab -r", timeout=120)
+
+
 def test_interpreters(vm):
     vm.agent.sh("echo 'x = 1' | creel run - --session main", timeout=180)
     one = there(vm, "repl", "main")
