@@ -2,6 +2,7 @@
 """creel status, what is used of what may be used; creel doctor, for the agent's own usual mistakes."""
 
 import json
+import re
 
 import pytest
 
@@ -38,9 +39,9 @@ def doctor(vm, prefix=""):
     return wrong
 
 
-def finds(vm, check, *words, prefix=""):
+def finds(vm, check, *words):
     """This check, and no other, finds one thing that has these words."""
-    wrong = doctor(vm, prefix)
+    wrong = doctor(vm)
     assert list(wrong) == [check] and len(wrong[check]) == 1, wrong
     for word in words:
         assert word in wrong[check][0], wrong
@@ -82,12 +83,12 @@ def test_it_warns_before_a_limit_is_met(vm):
 
 def test_bars_are_for_terminals_and_colours_too(vm):
     plain = vm.agent("creel status", timeout=120)
-    assert b"memory" in plain.out and b"[#" in plain.out and b"\x1b" not in plain.out
+    assert re.search(rb"^memory +\[[#.]+\] +\d+%", plain.out) and b"\x1b" not in plain.out
     with Terminal(vm.agent.argv("creel status", options=["-tt"])) as terminal:
-        terminal.expect(r"memory +\x1b\[32m\[#[#.]*\]\x1b\[0m", 120)
+        terminal.expect(r"memory +\x1b\[32m\[[#.]+\]\x1b\[0m", 120)
         assert terminal.finish(120) == 0
     with Terminal(vm.agent.argv("NO_COLOR=1 creel status", options=["-tt"])) as terminal:
-        terminal.expect(r"memory +\[#[#.]*\] ", 120)
+        terminal.expect(r"memory +\[[#.]+\] ", 120)
         assert terminal.finish(120) == 0
 
 
@@ -159,7 +160,9 @@ def test_packages(vm):
     finds(vm, "pip", "creelprobe")
     vm.agent.sh("rm -r ~/.local/lib")
     vm.root.sh("rmdir /usr/lib/python3/dist-packages/creelprobe")
-    finds(vm, "pip", "PIP_BREAK_SYSTEM_PACKAGES", prefix="PIP_BREAK_SYSTEM_PACKAGES=1 ")
+    vm.agent.sh("mkdir -p ~/.config/pip; printf '[global]\\nbreak-system-packages = true\\n' > ~/.config/pip/pip.conf")
+    finds(vm, "pip", "~/.config/pip/pip.conf", "break-system-packages")
+    vm.agent.sh("rm -r ~/.config/pip")
     vm.agent.sh("mkdir -p ~/project/api; echo flask > ~/project/api/requirements.txt")
     finds(vm, "pip", "~/project/api", "no virtual environment")
     vm.agent.sh("mkdir ~/project/api/.venv")
