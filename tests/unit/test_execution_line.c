@@ -18,6 +18,8 @@ static void test_lines(void **state)
 		{ "echo\0\0x\0", 8, "echo '' x" },
 		{ "sh\0-c\0it's\nall\0", 15, "sh -c 'it'\\''s\nall'" },
 		{ "\0", 1, "''" },
+		{ "x\0--token=a b\0", 14, "x --token='a b'" },
+		{ "a b=c\0=\0d=$e", 12, "'a b=c' = d='$e'" },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
