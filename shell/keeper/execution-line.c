@@ -27,6 +27,14 @@ static void put_word(FILE *file, const char *word)
 	(void)fputc('\'', file);
 }
 
+bool execution_is_ours(const char *program)
+{
+	static const char folder[] = CREEL_LIBEXECDIR "/";
+
+	/* right below it: FOLDER/../../bin/x is a path as well */
+	return strncmp(program, folder, sizeof(folder) - 1) == 0 && !strchr(program + sizeof(folder) - 1, '/');
+}
+
 char *execution_line(const char *arguments, size_t n)
 {
 	char *line = NULL;

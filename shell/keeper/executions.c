@@ -126,12 +126,6 @@ static Session *session_of(Keeper *keeper, uint64_t cgroup, const Channel **ret_
 	return NULL;
 }
 
-/* Its own steps on the way to the agent's shell say nothing. */
-static bool is_ours(const char *program)
-{
-	return strncmp(program, CREEL_LIBEXECDIR "/", strlen(CREEL_LIBEXECDIR "/")) == 0;
-}
-
 static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
@@ -142,7 +136,7 @@ static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 	bool typed = session && (!channel || channel->terminal);
 
 	(void)snprintf(program, sizeof(program), "%.*s", (int)sizeof(event->program) - 1, event->program);
-	if (is_ours(program) || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_INTERACTIVE && !typed))
+	if (execution_is_ours(program) || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_INTERACTIVE && !typed))
 		return;
 	record_begin(keeper->executions->record, &entry, false);
 	entry_number(&entry, "PRIORITY", LOG_INFO);
