@@ -117,11 +117,14 @@ static Session *session_of(Keeper *keeper, uint64_t cgroup, const Channel **ret_
 	for (Session *session = keeper->sessions; session; session = session->next) {
 		if (session->door && cgroup_of_door(session) == cgroup)
 			return session;
-		for (const Channel *channel = session->channels; channel; channel = channel->next)
-			if (cgroup_of(channel->leaf_fd) == cgroup) {
+		for (Channel *channel = session->channels; channel; channel = channel->next) {
+			if (!channel->cgroup)
+				channel->cgroup = cgroup_of(channel->leaf_fd);
+			if (channel->cgroup == cgroup) {
 				*ret_channel = channel;
 				return session;
 			}
+		}
 	}
 	return NULL;
 }
@@ -129,15 +132,17 @@ static Session *session_of(Keeper *keeper, uint64_t cgroup, const Channel **ret_
 static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
-	_cleanup_free_ char *line = execution_line(event->arguments, n);
+	_cleanup_free_ char *line = NULL;
 	char program[EXECUTION_PROGRAM], place[PLACE_SIZE];
 	const Channel *channel;
 	const Session *session = session_of(keeper, event->cgroup, &channel);
 	bool typed = session && (!channel || channel->terminal);
+	ProgramsMode wanted = keeper->policy ? keeper->policy->audit_programs : PROGRAMS_ALL;
 
 	(void)snprintf(program, sizeof(program), "%.*s", (int)sizeof(event->program) - 1, event->program);
-	if (execution_is_ours(program) || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_INTERACTIVE && !typed))
+	if (wanted == PROGRAMS_NONE || (wanted == PROGRAMS_INTERACTIVE && !typed) || execution_is_ours(program))
 		return;
+	line = execution_line(event->arguments, n);
 	record_begin(keeper->executions->record, &entry, false);
 	entry_number(&entry, "PRIORITY", LOG_INFO);
 	entry_text(&entry, "CREEL_KIND", "exec");
