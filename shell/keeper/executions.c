@@ -244,7 +244,7 @@ void executions_open(Keeper *keeper)
 	Executions *executions;
 	int r;
 
-	if (keeper->executions)
+	if (keeper->executions || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_NONE))
 		return;
 	executions = calloc(1, sizeof(*executions));
 	if (!executions)
@@ -265,8 +265,8 @@ void executions_open(Keeper *keeper)
 		record_name(executions->record, keeper->identity->name, keeper->uid);
 		return;
 	}
-	/* where none is wanted there is none; where one is and is missing, logins are refused already */
-	if (r != -ENOENT)
+	/* none yet, as for a policy that was edited and not applied: creel-enforce makes it within a minute */
+	if (r != -ENOENT && rate_take(&keeper->record_failures, NULL))
 		log_error("what the agent executes is not recorded: %s", strerror(-r));
 	executions_close(keeper);
 }
