@@ -5,6 +5,7 @@
  * is looked at often.
  */
 #include "shell/audit/redact.h"
+#include "shell/base/str.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 #define NAME_MAX_BYTES 64U /* longer words are no names */
 #define TOKEN_MIN 16U      /* characters behind a token's beginning */
 #define KEY_MAX 16384U     /* of a private key, as text */
+#define BEHIND 1024U       /* bytes behind what is shown in which a secret may end */
 
 typedef struct Text {
 	const char *s;
@@ -426,4 +428,14 @@ int redact(const char *s, size_t n, char **ret, size_t *ret_n)
 	*ret = TAKE_PTR(made);
 	*ret_n = made_n;
 	return found;
+}
+
+const char *redact_quote(const char *s, char *buffer, size_t size)
+{
+	_cleanup_free_ char *clean = NULL;
+	size_t n = strnlen(s, size + BEHIND), clean_n = 0;
+
+	if (redact(s, n, &clean, &clean_n) < 0)
+		return "?";
+	return clean ? str_quote(clean, clean_n, buffer, size) : str_quote(s, n, buffer, size);
 }

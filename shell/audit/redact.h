@@ -24,3 +24,9 @@
  * that grows with `n` alone. Returns how many secrets were left out, or -ENOMEM. Pure; fuzzed.
  */
 _must_check_ int redact(const char *s, size_t n, char **ret, size_t *ret_n);
+
+/*
+ * As str_quote() (shell/base/str.h), of what redact() leaves: behind quoting, and where the buffer cuts it, a secret does not look like
+ * one any more. "?" when memory is out.
+ */
+const char *redact_quote(const char *s, char *buffer, size_t size);

@@ -109,6 +109,17 @@ static void test_bytes(void **state)
 	assert_memory_equal(made, "\xff\0TOKEN=" REDACTED "\0b\xfe", n);
 }
 
+static void test_quoted(void **state)
+{
+	char text[64];
+
+	assert_string_equal(redact_quote("KEY=\"hunter2\" x", text, sizeof(text)), "KEY=\\x22[redacted]\\x22 x");
+	assert_string_equal(redact_quote("a\nghp_0123456789abcdefABCD", text, sizeof(text)), "a\\x0a[redacted]");
+	/* where the buffer ends */
+	assert_string_equal(redact_quote("echo ghp_0123456789abcdefABCD; true", text, 20), "echo [redacted];...");
+	assert_string_equal(redact_quote("ls -l", text, sizeof(text)), "ls -l");
+}
+
 /* Text that makes it look again and again: a second of processor time would be a hundred times too long. */
 static void test_time(void **state)
 {
@@ -140,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_headers_and_urls),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_quoted),
 		cmocka_unit_test(test_time),
 	};
 
