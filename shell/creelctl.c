@@ -102,6 +102,12 @@ static const char *agent_of(const Verb *verb, int argc, char **argv)
 	return i < argc && policy_name_valid(argv[i]) ? argv[i] : NULL;
 }
 
+/* Of the verbs of keys, `list` changes nothing; of others, it may be an agent's name. */
+static bool changes(const Verb *verb, int argc, char **argv)
+{
+	return verb->changes && !(strcmp(verb->verb, "key") == 0 && argc && strcmp(argv[0], "list") == 0);
+}
+
 static int run(const Verb *verb, int argc, char **argv)
 {
 	uint64_t began_usec;
@@ -113,7 +119,7 @@ static int run(const Verb *verb, int argc, char **argv)
 	}
 	began_usec = clock_monotonic_usec();
 	status = verb->main(argc, argv);
-	if (verb->changes && status != EXIT_USAGE && !(argc && strcmp(argv[0], "list") == 0))
+	if (changes(verb, argc, argv) && status != EXIT_USAGE)
 		operator_record(agent_of(verb, argc, argv), argc + 2, argv - 2, status, began_usec);
 	if (status == EXIT_USAGE) {
 		(void)fprintf(stderr, "usage:\n");

@@ -39,7 +39,7 @@ typedef struct Record Record;
  */
 _must_check_ int record_new(const char *identifier, Record **ret);
 
-/* Accepts NULL. Returns NULL. */
+/* Accepts NULL, returns NULL. What waits is tried once more, and what was lost is said; then it is gone. */
 Record *record_free(Record *record);
 DEFINE_CLEANUP(Record, record_free)
 

@@ -117,33 +117,32 @@ static Session *session_of(Keeper *keeper, uint64_t cgroup, const Channel **ret_
 	for (Session *session = keeper->sessions; session; session = session->next) {
 		if (session->door && cgroup_of_door(session) == cgroup)
 			return session;
-		for (const Channel *channel = session->channels; channel; channel = channel->next)
-			if (cgroup_of(channel->leaf_fd) == cgroup) {
+		for (Channel *channel = session->channels; channel; channel = channel->next) {
+			if (!channel->cgroup)
+				channel->cgroup = cgroup_of(channel->leaf_fd);
+			if (channel->cgroup == cgroup) {
 				*ret_channel = channel;
 				return session;
 			}
+		}
 	}
 	return NULL;
-}
-
-/* Its own steps on the way to the agent's shell say nothing. */
-static bool is_ours(const char *program)
-{
-	return strncmp(program, CREEL_LIBEXECDIR "/", strlen(CREEL_LIBEXECDIR "/")) == 0;
 }
 
 static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
-	_cleanup_free_ char *line = execution_line(event->arguments, n);
+	_cleanup_free_ char *line = NULL;
 	char program[EXECUTION_PROGRAM], place[PLACE_SIZE];
 	const Channel *channel;
 	const Session *session = session_of(keeper, event->cgroup, &channel);
 	bool typed = session && (!channel || channel->terminal);
+	ProgramsMode wanted = keeper->policy ? keeper->policy->audit_programs : PROGRAMS_ALL;
 
 	(void)snprintf(program, sizeof(program), "%.*s", (int)sizeof(event->program) - 1, event->program);
-	if (is_ours(program) || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_INTERACTIVE && !typed))
+	if (wanted == PROGRAMS_NONE || (wanted == PROGRAMS_INTERACTIVE && !typed) || execution_is_ours(program))
 		return;
+	line = execution_line(event->arguments, n);
 	record_begin(keeper->executions->record, &entry, false);
 	entry_number(&entry, "PRIORITY", LOG_INFO);
 	entry_text(&entry, "CREEL_KIND", "exec");
@@ -245,7 +244,7 @@ void executions_open(Keeper *keeper)
 	Executions *executions;
 	int r;
 
-	if (keeper->executions)
+	if (keeper->executions || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_NONE))
 		return;
 	executions = calloc(1, sizeof(*executions));
 	if (!executions)
@@ -266,8 +265,8 @@ void executions_open(Keeper *keeper)
 		record_name(executions->record, keeper->identity->name, keeper->uid);
 		return;
 	}
-	/* where none is wanted there is none; where one is and is missing, logins are refused already */
-	if (r != -ENOENT)
+	/* none yet, as for a policy that was edited and not applied: creel-enforce makes it within a minute */
+	if (r != -ENOENT && rate_take(&keeper->record_failures, NULL))
 		log_error("what the agent executes is not recorded: %s", strerror(-r));
 	executions_close(keeper);
 }

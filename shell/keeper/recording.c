@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One function a kind of entry, so that the fields of a kind are seen in one place. */
 #include "shell/keeper/entry.h"
+#include "shell/audit/redact.h"
 #include "shell/keeper/executions.h"
 #include "shell/base/log.h"
 #include "shell/base/str.h"
@@ -178,8 +179,7 @@ void keeper_record_command(
 
 	keeper_entry_begin(keeper, &entry, "command", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: %s \"%s\": %s", keeper->identity->name, channel->kind,
-		str_quote(channel->command, strlen(channel->command), quoted, sizeof(quoted)),
-		outcome(result, value, text, sizeof(text)));
+		redact_quote(channel->command, quoted, sizeof(quoted)), outcome(result, value, text, sizeof(text)));
 	keeper_entry_session(session, &entry);
 	entry_number(&entry, "CREEL_CHANNEL", channel->number);
 	entry_text(&entry, "CREEL_COMMAND_KIND", channel->kind);
