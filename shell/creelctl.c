@@ -14,7 +14,8 @@ typedef struct Verb {
 	const char *arguments, *purpose;
 } Verb;
 
-#define AUDIT_FILTER "[--agent NAME] [--session ID] [--kind KIND] [--result RESULT] [--since TIME] [--until TIME]"
+#define AUDIT_FILTER_COMMON "[--agent NAME] [--session ID] [--kind KIND] [--result RESULT] [--since TIME]"
+#define AUDIT_FILTER AUDIT_FILTER_COMMON " [--until TIME]"
 
 static const Verb verbs[] = {
 	{ "agent", "add", true, true, agent_add_main, "NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
@@ -45,9 +46,10 @@ static const Verb verbs[] = {
 		"fill the shelf of an agent whose policy has an allowlist of packages" },
 	{ "audit", "list", true, false, audit_list_main, AUDIT_FILTER " [-n N|all] [--json]",
 		"the last entries of the record" },
-	{ "audit", "show", true, false, audit_show_main, "SESSION | RUN",
+	{ "audit", "show", true, false, audit_show_main,
+		"SESSION | RUN [--agent NAME] [--kind KIND] [--result RESULT] [--since TIME] [--until TIME]",
 		"all of a session or a run, with code and output" },
-	{ "audit", "follow", true, false, audit_follow_main, AUDIT_FILTER " [-n N|all] [--json]",
+	{ "audit", "follow", true, false, audit_follow_main, AUDIT_FILTER_COMMON " [-n N|all] [--json]",
 		"entries as they come" },
 	{ "audit", "export", true, false, audit_export_main, AUDIT_FILTER, "all entries, as JSON lines" },
 	{ "audit", "usage", true, false, audit_usage_main, AUDIT_FILTER " [--json]",

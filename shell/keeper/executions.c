@@ -21,7 +21,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define AT_ONCE 64U /* entries; then others of the keeper's events have their turn */
+#define AT_ONCE 64U   /* entries; then others of the keeper's events have their turn */
+#define BEGUN_MAX 16U /* other processors' entries may come between the two that tell of a beginning */
 
 #define ENTRIES_MAX (EXECUTIONS_RING / offsetof(struct execution, arguments)) /* in a ring */
 
@@ -36,8 +37,10 @@ struct Executions {
 	const unsigned long *writer; /* and the writer; the data begins a page behind */
 	sd_event_source *source;
 	Record *record;
-	uint64_t lost; /* as the last entry told */
-	bool first;    /* none was read yet */
+	uint64_t lost;                          /* as the last entry told */
+	bool first;                             /* none was read yet */
+	struct execution_unit begun[BEGUN_MAX]; /* and the execution is still to come; pid 0: unused */
+	unsigned int begun_next;
 };
 
 static void ring_unmap(Executions *executions)
@@ -140,7 +143,8 @@ static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 	ProgramsMode wanted = keeper->policy ? keeper->policy->audit_programs : PROGRAMS_ALL;
 
 	(void)snprintf(program, sizeof(program), "%.*s", (int)sizeof(event->program) - 1, event->program);
-	if (wanted == PROGRAMS_NONE || (wanted == PROGRAMS_INTERACTIVE && !typed) || execution_is_ours(program))
+	if (!keeper_records(keeper) || wanted == PROGRAMS_NONE || (wanted == PROGRAMS_INTERACTIVE && !typed) ||
+		execution_is_ours(program))
 		return;
 	line = execution_line(event->arguments, n);
 	record_begin(keeper->executions->record, &entry, false);
@@ -164,19 +168,52 @@ static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 	(void)record_send(keeper->executions->record, &entry);
 }
 
+/* ---- what the user manager starts ---- */
+
+static void unit_begins(Executions *executions, const struct execution_unit *unit)
+{
+	executions->begun[executions->begun_next++ % BEGUN_MAX] = *unit;
+}
+
+static void unit_executes(Keeper *keeper, const struct execution *event, size_t n)
+{
+	struct execution_unit *begun = keeper->executions->begun;
+
+	for (size_t i = 0; i < BEGUN_MAX; i++)
+		if (begun[i].pid == event->pid) {
+			_cleanup_free_ char *line = execution_line(event->arguments, n);
+
+			keeper_record_unit_start(keeper, &begun[i], event, line);
+			begun[i].pid = 0;
+			return;
+		}
+}
+
 static void take(Keeper *keeper, const struct execution *event, size_t n)
 {
 	Executions *executions = keeper->executions;
 	const size_t head = offsetof(struct execution, arguments);
+	const struct execution_unit *unit = (const void *)event;
+	size_t arguments;
 
-	if (n < head || n > sizeof(*event))
+	if (n < sizeof(*unit) && n < head)
+		return;
+	if (event->what == EXECUTION_OF_PROGRAM ? n < head || n > sizeof(*event) : n < sizeof(*unit))
 		return;
 	/* those before this keeper are nobody's loss now; a count that went back began anew */
 	if (!executions->first && event->lost > executions->lost)
 		record_lose(executions->record, event->lost - executions->lost);
 	executions->lost = event->lost;
 	executions->first = false;
-	write_down(keeper, event, n - head < event->bytes ? n - head : event->bytes);
+	if (event->what == EXECUTION_UNIT_BEGINS) {
+		unit_begins(executions, unit);
+	} else if (event->what == EXECUTION_UNIT_ENDS) {
+		keeper_record_unit(keeper, unit);
+	} else if (event->what == EXECUTION_OF_PROGRAM) {
+		arguments = n - head < event->bytes ? n - head : event->bytes;
+		unit_executes(keeper, event, arguments);
+		write_down(keeper, event, arguments);
+	}
 }
 
 static void take_entries(Keeper *keeper, unsigned int most)
@@ -244,7 +281,7 @@ void executions_open(Keeper *keeper)
 	Executions *executions;
 	int r;
 
-	if (keeper->executions || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_NONE))
+	if (keeper->executions || !keeper_records(keeper))
 		return;
 	executions = calloc(1, sizeof(*executions));
 	if (!executions)

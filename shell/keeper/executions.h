@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent executes, as the kernel tells it, into the record: [audit] programs. */
+/*
+ * What the agent executes, as the kernel tells it, into the record: [audit] programs; and what its user manager starts for units, whatever
+ * that key says.
+ */
 #pragma once
 
 #include "shell/keeper/keeper.h"
