@@ -208,6 +208,7 @@ void keeper_record_command(
 		entry_number(&entry, "CREEL_COMMAND_BYTES", channel->command_bytes);
 	entry_text(&entry, "CREEL_ORIGINAL_COMMAND", channel->original);
 	entry_text(&entry, "CREEL_TERMINAL", channel->terminal ? "yes" : "no");
+	entry_text(&entry, "CREEL_RECORDING", channel->recording);
 	if (channel->rescue)
 		entry_text(&entry, "CREEL_RESCUE", "yes");
 	entry_text(&entry, "CREEL_RESULT", result);

@@ -39,6 +39,8 @@ int audit_usage_main(int argc, char **argv);
 int session_list_main(int argc, char **argv);
 int session_watch_main(int argc, char **argv);
 int session_kill_main(int argc, char **argv);
+int session_recordings_main(int argc, char **argv);
+int session_recording_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
