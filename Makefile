@@ -589,7 +589,7 @@ tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
-runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect $(BUILD)/creelctl
+runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect $(BUILD)/creel-recorder $(BUILD)/creelctl
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/runs
 
 # creel-sshd on loopback with a fake keeper and the OpenSSH client
