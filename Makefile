@@ -497,6 +497,9 @@ $(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
 # what it costs to execute code, one way beside the other
 bench-runs_src := tests/bench/bench-ways.c $(bus_client_src) shell/bus/run.c $(base_src)
 $(eval $(call test_rules,bench-runs,tests/bench/bench-runs.c,libsystemd))
+# a flood of records beside a quiet agent
+bench-record_src := $(audit_src) $(audit_read_src) $(base_src)
+$(eval $(call test_rules,bench-record,tests/bench/bench-record.c,libsystemd))
 # what creel makes of a crontab, for oracles; and the clock that one of them lives by
 starts_src := $(cron_text_src) $(base_src)
 $(eval $(call test_rules,starts,tests/cron/starts.c,libsystemd))

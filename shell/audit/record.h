@@ -45,7 +45,7 @@ typedef struct Record Record;
  */
 _must_check_ int record_new(const char *identifier, Record **ret);
 
-/* Accepts NULL, returns NULL. What waits is tried once more, and what was lost is said; then it is gone. */
+/* Accepts NULL, returns NULL. What waits has two seconds more while a journal is there, and what was lost is said; then it is gone. */
 Record *record_free(Record *record);
 DEFINE_CLEANUP(Record, record_free)
 
@@ -95,4 +95,6 @@ void record_lose(Record *record, uint64_t n);
 
 /* Something waits, or is to be said about what was lost: record_flush() is to be called in some time. */
 bool record_waits(const Record *record);
+/* In how much: soon where the journal is only busy. */
+uint64_t record_again_usec(const Record *record);
 void record_flush(Record *record);
