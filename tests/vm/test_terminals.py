@@ -43,7 +43,7 @@ def test_what_is_shown_typed_and_resized(vm, recorded):
         terminal.line("read -s secret; echo ${#secret}")
         terminal.line("hunter2hunter2")
         terminal.expect("\n14\r")
-        terminal.line("printf '\\303\\244\\377\\033[1mbold'; printf 'token=%s\\n' hunter2hunter2")
+        terminal.line("printf '\\303\\244\\377\\033[1mbold'; printf 'token=%ster2%ster2\\n' hun hun")
         terminal.expect("token=hunter2hunter2")
         terminal.send("sleep 1000\r")
         wait_until(lambda: vm.alive("sleep 1000"))
@@ -100,7 +100,7 @@ def test_it_lives_on_without_its_keeper_and_goes_with_its_client(vm, recorded):
     wait_until(lambda: not vm.alive(f"sleep {two}"))
     no_recorder(vm)
     assert vm.alive(f"sleep {one}")
-    vm.root.sh(f"pkill -f 'sleep {one}'")
+    vm.root.sh(f"pkill -f '[s]leep {one}'")
     entry = vm.record(since, "command", agent="agent")
     text = shown(cast(vm, entry["CREEL_SESSION"])[1])
     assert f"a{one}" in text and f"b{two}" in text
