@@ -137,7 +137,7 @@ def test_jobs_services_and_cron(vm):
     with policy(vm, "[audit]\nprograms = no\n"):
         vm.agent.sh(f"creel job start {job} -- sh -c 'sleep 1; exit 3'", timeout=120)
         vm.agent.sh(f"systemd-run --user --quiet --wait --unit={service} sh -c 'kill -TERM $$; sleep 100' || :", timeout=120)
-        vm.agent.sh(f"systemd-run --user --quiet --unit=creel-cron-{cron} /bin/true --key=hunter2hunter2", timeout=120)
+        vm.agent.sh(f"systemd-run --user --quiet --unit=creel-cron-{cron} /bin/true --token=hunter2hunter2", timeout=120)
         start = seen("job-start", job)[0]
         assert start["unit"] == f"creel-job-{job}.service" and "sleep 1; exit 3" in start["arguments"]
         end = [e for e in seen("job", job) if e["pid"] == start["pid"]]
