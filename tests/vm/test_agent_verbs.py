@@ -112,6 +112,9 @@ def test_stop_and_start(vm):
         assert state(vm, "carol") == "stopped" and vm.agent("true", options=carol).rc != 0
         vm.root.sh("creelctl policy apply", timeout=240)
         assert state(vm, "carol") == "stopped" and vm.root(f"pgrep -u {uid}").text == ""
+        # whoever starts its manager, as logind does of all who linger when it is restarted itself
+        vm.root(f"systemctl start user@{uid}.service", timeout=120)
+        assert vm.root(f"pgrep -u {uid}").text == ""
         assert vm.agent.sh("echo in") == "in"
         vm.root.sh("creelctl agent start carol", timeout=240)
         assert state(vm, "carol") == "ok" and vm.agent.sh("id -un", options=carol) == "carol"
