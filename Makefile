@@ -77,7 +77,7 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c \
+	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/spawn.c shell/base/str.c \
 	    shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
@@ -286,7 +286,8 @@ test_run_libs := libsystemd
 test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
-unit_tests += test_child
+unit_tests += test_child test_spawn
+test_spawn_src := $(base_src)
 test_child_src := shell/tools/child.c $(base_src)
 test_child_libs := libsystemd
 test_tools_src := $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)

@@ -2,11 +2,11 @@
 #include "shell/operator/operator.h"
 #include "shell/base/file.h"
 #include "shell/base/rate.h"
+#include "shell/base/spawn.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -32,43 +32,15 @@ static char *const clean_environment[] = {
 	NULL,
 };
 
-static int spawn(const char *const argv[], int output_fd, pid_t *ret)
+static int tool_spawn(const char *const argv[], int output_fd, pid_t *ret)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	r = posix_spawn_file_actions_init(&actions);
-	if (r)
-		return -r;
-	r = posix_spawnattr_init(&attributes);
-	if (r) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return -r;
-	}
-	sigemptyset(&none);
-	sigfillset(&all);
-	if (!r)
-		r = posix_spawnattr_setsigmask(&attributes, &none);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(&attributes, &all);
-	if (!r)
-		r = posix_spawnattr_setpgroup(&attributes, 0);
-	if (!r)
-		r = posix_spawnattr_setflags(
-			&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	if (!r)
-		r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDERR_FILENO);
-	if (!r)
-		r = posix_spawn(ret, argv[0], &actions, &attributes, (char *const *)argv, clean_environment);
-	(void)posix_spawnattr_destroy(&attributes);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return -r;
+	return spawn(&(SpawnRequest){ .arguments = argv,
+			     .environment = clean_environment,
+			     .input_fd = -EBADF,
+			     .output_fd = output_fd,
+			     .error_fd = output_fd,
+			     .own_group = true },
+		ret);
 }
 
 /* The last line that says something: tools say the reason last, and systemctl then where to read on. */
@@ -169,7 +141,7 @@ int command_output(const char *const argv[], unsigned int seconds, char **ret_ou
 		return reason_set(ret_reason, -errno, "pipe: %s", strerror(errno));
 	read_fd = fds[0];
 	write_fd = fds[1];
-	r = spawn(argv, write_fd, &pid);
+	r = tool_spawn(argv, write_fd, &pid);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", argv[0], strerror(-r));
 	write_fd = fd_close(write_fd);
@@ -215,7 +187,7 @@ int command_run(const char *const argv[], Reason *ret_reason)
 	read_fd = fds[0];
 	write_fd = fds[1];
 
-	r = spawn(argv, write_fd, &pid);
+	r = tool_spawn(argv, write_fd, &pid);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", argv[0], strerror(-r));
 	write_fd = fd_close(write_fd);
