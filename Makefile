@@ -213,7 +213,7 @@ creel_ldlibs := -lm
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_birth test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
 	      test_calls test_confine test_network test_tools test_run test_frame test_render test_collect
@@ -251,8 +251,10 @@ test_operator_libs := libsystemd inih
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
-test_birth_src := $(run_src) $(confine_src) $(policy_src) $(base_src)
-test_birth_libs := inih
+birth_tests := test_birth test_birth_view
+unit_tests += $(birth_tests)
+$(foreach t,$(birth_tests),$(eval $(t)_src := tests/unit/birth.c $$(run_src) $$(confine_src) $$(policy_src) $$(base_src)))
+$(foreach t,$(birth_tests),$(eval $(t)_libs := inih))
 test_session_src := $(session_src) $(policy_src) $(base_src)
 test_session_libs := inih
 test_session_ldlibs := -lpam
