@@ -75,7 +75,7 @@ int child_read(const char *const *argv, uint64_t timeout_usec, size_t max, char 
 	_cleanup_close_ int pid_fd = -EBADF, read_fd = -EBADF, write_fd = -EBADF;
 	int fds[2], r, status;
 	size_t n = 0;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (!text)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
