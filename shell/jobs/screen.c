@@ -12,6 +12,7 @@
 #include "shell/jobs/screens.h"
 #include "shell/jobs/span.h"
 #include "shell/jobs/table.h"
+#include "shell/jobs/verb.h"
 
 #include <string.h>
 #include <time.h>
@@ -19,22 +20,6 @@
 #define START_USEC (30 * USEC_PER_SEC)
 #define OUTPUT_MAX 4096U
 #define COMMAND_MAX 4096
-
-static void print_help(FILE *file)
-{
-	(void)fputs(
-		"usage:\n"
-		"  creel screen start NAME [--json] [-- COMMAND...]\n"
-		"      a screen that goes on without a terminal: with your shell in it, or that command\n"
-		"  creel screen list [--json]\n"
-		"      all screens, also those started by hand (screen -S NAME)\n"
-		"  creel screen attach NAME [--take | --share]\n"
-		"      shows it in this terminal; Ctrl-a d leaves it. --take: away from who has it; --share: beside\n"
-		"  creel screen stop NAME\n"
-		"      ends it with all that runs in it\n"
-		"A NAME of `list` may be its PID as well. See creel-screen(1).\n",
-		file);
-}
 
 static int usage(const char *why)
 {
@@ -256,32 +241,26 @@ static int stop_main(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
+/* ---- the verbs ---- */
+
+static const Verb verbs[] = {
+	{ "start", start_main, "NAME [--json] [-- COMMAND...]",
+		"a screen that goes on without a terminal: with your shell in it, or that command" },
+	{ "list", list_main, "[--json]", "all screens, also those started by hand (screen -S NAME)" },
+	{ "attach", attach_main, "NAME [--take | --share]",
+		"shows it in this terminal; Ctrl-a d leaves it. --take: away from who has it; --share: beside" },
+	{ "stop", stop_main, "NAME", "ends it with all that runs in it" },
+	{ NULL },
+};
+
+static void print_help(FILE *file)
+{
+	(void)fprintf(file, "usage:\n");
+	verbs_tell(file, "screen", verbs);
+	(void)fprintf(file, "A NAME of `list` may be its PID as well. See creel-screen(1).\n");
+}
+
 int screen_main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*main)(int argc, char **argv);
-	} verbs[] = {
-		{ "start", start_main },
-		{ "list", list_main },
-		{ "attach", attach_main },
-		{ "stop", stop_main },
-	};
-
-	if (options_help(argc, argv) || (argc == 1 && strcmp(argv[0], "help") == 0)) {
-		print_help(stdout);
-		return EXIT_SUCCESS;
-	}
-	for (size_t i = 0; argc && i < ELEMENTSOF(verbs); i++)
-		if (strcmp(argv[0], verbs[i].name) == 0) {
-			if (options_help(argc - 1, argv + 1)) {
-				print_help(stdout);
-				return EXIT_SUCCESS;
-			}
-			return verbs[i].main(argc - 1, argv + 1);
-		}
-	if (argc)
-		return usage("there is no such verb");
-	print_help(stderr);
-	return EXIT_WRONG_USAGE;
+	return verbs_run(verbs, argc, argv, print_help, usage);
 }

@@ -10,6 +10,7 @@
 #include "shell/keeper/repl.h"
 #include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
+#include "shell/base/quantity.h"
 #include "shell/policy/enforced.h"
 
 #include <string.h>
@@ -20,11 +21,6 @@
 #define CHUNK (64U * 1024)
 
 /* ---- limits ---- */
-
-static uint64_t stricter(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* Less memory than the leaf has already would end it at once. False: a sentence says so. */
 static bool narrow(Repl *repl)
@@ -37,9 +33,9 @@ static bool narrow(Repl *repl)
 	};
 	const LeafLimits own = setting_limits(&asked_for);
 	const LeafLimits wanted = {
-		.memory = stricter(own.memory, repl->limits.memory),
-		.tasks = stricter(own.tasks, repl->limits.tasks),
-		.cpu = stricter(own.cpu, repl->limits.cpu),
+		.memory = quantity_smaller(own.memory, repl->limits.memory),
+		.tasks = quantity_smaller(own.tasks, repl->limits.tasks),
+		.cpu = quantity_smaller(own.cpu, repl->limits.cpu),
 	};
 	char asked[32], used[32];
 	uint64_t current;
@@ -169,9 +165,9 @@ static void take_usage(Repl *repl)
 	LeafUsage *usage = &repl->call->usage;
 
 	leaf_usage(repl->leaf_fd, usage);
-	usage->cpu_usec -= stricter(usage->cpu_usec, repl->before.cpu_usec);
-	usage->oom_kills -= stricter(usage->oom_kills, repl->before.oom_kills);
-	usage->tasks_refused -= stricter(usage->tasks_refused, repl->before.tasks_refused);
+	usage->cpu_usec -= quantity_smaller(usage->cpu_usec, repl->before.cpu_usec);
+	usage->oom_kills -= quantity_smaller(usage->oom_kills, repl->before.oom_kills);
+	usage->tasks_refused -= quantity_smaller(usage->tasks_refused, repl->before.tasks_refused);
 }
 
 static void explain(Run *run, const Frame *frame)

@@ -7,6 +7,7 @@
  */
 #include "shell/keeper/run.h"
 #include "shell/base/log.h"
+#include "shell/base/quantity.h"
 #include "shell/bus/bus.h"
 
 #include <fcntl.h>
@@ -20,15 +21,10 @@
 
 /* ---- reasons ---- */
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The agent's limits bind its runs, too. */
 static const char *memory_limit(const Run *run, char *buffer, size_t size)
 {
-	return str_size(smaller(run->options.memory, run->agent_memory), buffer, size);
+	return str_size(quantity_smaller(run->options.memory, run->agent_memory), buffer, size);
 }
 
 static void say_processes(Run *run)

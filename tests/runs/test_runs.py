@@ -2,6 +2,7 @@
 """What comes of runs: results, reasons that this machine can make, and that nothing is left of them."""
 import hashlib
 import os
+import re
 import time
 
 import pytest
@@ -361,6 +362,40 @@ def test_many_runs_leave_nothing(client, keeper):
     client.peer.close()
     time.sleep(0.2)
     assert keeper.descriptors() <= before
+
+
+def kinds_of_descriptors(keeper):
+    folder = f"/proc/{keeper.process.pid}/fd"
+    return sorted(re.sub(r":\[\d+\]$", "", os.readlink(f"{folder}/{fd}")) for fd in os.listdir(folder))
+
+
+def test_what_is_opened_once(keeper):
+    """Calls of each kind leave a keeper with what tests/vm/conftest.py says (but for the watch: here is no slice) and no more; the same
+    again adds nothing."""
+    keeper.policy("[exec]\nbash_deny = tail\n")
+    keeper.kill()
+    keeper.start()
+
+    def left_by(*calls):
+        client = keeper.client()
+        for language, options in calls:
+            assert run(client, language, "print(1)" if language == "python" else "echo x; echo y >&2", **options)["reason"] == "ok"
+        if calls:
+            client.call("Memory", "", [])
+            client.call("Reset", "ss", ["python", "once"])
+        client.peer.close()
+        end = time.monotonic() + 60
+        while keeper.left() or (after := kinds_of_descriptors(keeper)).count("socket") > 1:
+            assert time.monotonic() < end, (keeper.left(), kinds_of_descriptors(keeper))
+            time.sleep(0.01)
+        return after
+
+    kinds = ({}, {"collect": True}, {"independent": True}, {"session": "once"})
+    calls = [("python", options) for options in kinds] + [("bash", options) for options in kinds[:3]]
+    before = left_by()
+    once = left_by(*calls)
+    assert sorted([*before, "/memfd:creel-output (deleted)"]) == once, (before, once)
+    assert left_by(*calls) == once
 
 
 def test_many_at_once(client):

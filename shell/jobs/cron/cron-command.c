@@ -9,6 +9,7 @@
 #include "shell/base/str.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/span.h"
+#include "shell/jobs/verb.h"
 
 #include <string.h>
 #include <time.h>
@@ -271,19 +272,24 @@ static int help(FILE *file)
 
 int cron_main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*main)(int argc, char **argv);
-	} verbs[] = { { "add", cron_add_main }, { "list", cron_list_main }, { "next", next_main },
-		{ "run", cron_run_main }, { "logs", cron_logs_main }, { "rm", rm_main }, { "due", due_main } };
+	static const Verb verbs[] = {
+		{ "add", cron_add_main, NULL, NULL },
+		{ "list", cron_list_main, NULL, NULL },
+		{ "next", next_main, NULL, NULL },
+		{ "run", cron_run_main, NULL, NULL },
+		{ "logs", cron_logs_main, NULL, NULL },
+		{ "rm", rm_main, NULL, NULL },
+		{ "due", due_main, NULL, NULL },
+		{ NULL },
+	};
+	const Verb *verb = verb_find(verbs, argc, argv);
 
 	if (argc == 0)
 		return help(stderr);
 	if (options_help(argc, argv) || (argc > 1 && strcmp(argv[0], "due") != 0 && options_help(argc - 1, argv + 1)))
 		return help(stdout);
-	for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-		if (strcmp(argv[0], verbs[i].name) == 0)
-			return verbs[i].main(argc - 1, argv + 1);
+	if (verb)
+		return verb->main(argc - 1, argv + 1);
 	reason_tell("cron", argv[0], "there is no such verb");
 	return help(stderr);
 }
