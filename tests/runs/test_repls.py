@@ -147,7 +147,7 @@ def test_an_interrupt_that_comes_at_once(client):
 def test_an_interrupt_reaches_what_bash_waits_for(client, keeper):
     for policy in ("", "[exec]\nfilesystem = independent\n"):
         keeper.policy(policy)
-        result = call(client, "sleep 1000; echo b", "one" + policy[1:5], "bash", timeout=1500000)
+        result = call(client, "f() { sleep 1000; echo b; }; f; echo b", "one" + policy[1:5], "bash", timeout=1500000)
         assert (result["reason"], result["state"], result["stdout"]) == ("timeout", "preserved", b""), (policy, result)
 
 
