@@ -141,5 +141,10 @@ _must_check_ int run_result_append(sd_bus_message *message, const RunResult *res
 _must_check_ int run_options_read(sd_bus_message *message, RunOptions *ret, char ret_name[static 64]);
 _must_check_ int run_result_read(sd_bus_message *message, RunResult *ret);
 const char *run_option_rule(const char *name); /* what its value must be, in words; NULL: nothing can be said */
+
+/* The name of a REPL. One that is asked for is never "". */
+#define RUN_SESSION_RULE "a name of at most 64 of A-Z, a-z, 0-9, _, . and -, the first one no ."
+bool run_session_valid(const char *text);
+
 void run_options_done(RunOptions *options);
 void run_result_done(RunResult *result);

@@ -226,6 +226,7 @@ int method_repls(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_err
 int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	const char *language, *name;
+	Keeper *keeper = userdata;
 	bool was;
 	Repl *repl;
 	int r;
@@ -233,7 +234,15 @@ int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_err
 	r = sd_bus_message_read(message, "ss", &language, &name);
 	if (r < 0)
 		return r;
-	repl = find(userdata, language, name);
+	if (!run_session_valid(name))
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "session: must be " RUN_SESSION_RULE);
+	repl = find(keeper, language, name);
+	/* one that is there may be ended in any case */
+	if (!repl && keeper->policy) {
+		r = run_judge_language(keeper->policy, language, error);
+		if (r)
+			return r;
+	}
 	was = repl && repl->state != REPL_ENDING;
 	if (was)
 		repl_end(repl, RUN_CANCELLED, "it was reset");

@@ -148,15 +148,38 @@ static int judge_directory(const Keeper *keeper, const char *asked, char **ret, 
 	return 0;
 }
 
-static int judge_language(const Policy *policy, const char *asked, sd_bus_error *error)
+static const char *names_of(const StrList *list, char *buffer, size_t size)
 {
-	char quoted[96];
+	size_t n = 0;
+
+	buffer[0] = '\0';
+	for (size_t i = 0; i < list->n && n < size; i++)
+		n += (size_t)snprintf(buffer + n, size - n, "%s%s", i ? ", " : "", list->items[i]);
+	return buffer;
+}
+
+int run_judge_language(const Policy *policy, const char *asked, sd_bus_error *ret_error)
+{
+	char quoted[96], names[96];
 
 	if (language_interpreter(policy, asked))
 		return 0;
-	return sd_bus_error_setf(error, KEEPER_ERROR_POLICY,
-		"language: \"%s\" is none of the policy's ([exec] languages)",
-		str_quote(asked, strlen(asked), quoted, sizeof(quoted)));
+	return sd_bus_error_setf(ret_error, KEEPER_ERROR_POLICY,
+		"language: \"%s\" is none of the policy's ([exec] languages = %s)",
+		str_quote(asked, strlen(asked), quoted, sizeof(quoted)),
+		names_of(&policy->languages, names, sizeof(names)));
+}
+
+/* One that cannot be executed for another reason says so itself, as the agent. */
+static int judge_interpreter(const Policy *policy, const char *language, sd_bus_error *error)
+{
+	const char *path = language_interpreter(policy, language);
+	struct stat status;
+
+	if (stat(path, &status) == 0 || (errno != ENOENT && errno != ENOTDIR))
+		return 0;
+	return sd_bus_error_setf(
+		error, KEEPER_ERROR_POLICY, "language: the interpreter of \"%s\" is not there: %s", language, path);
 }
 
 static int copy_arguments(char *const *arguments, char ***ret)
@@ -207,7 +230,9 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 	RunOptions *options = &run->options;
 	int r;
 
-	r = judge_language(policy, asked->language, ret_error);
+	r = run_judge_language(policy, asked->language, ret_error);
+	if (!r)
+		r = judge_interpreter(policy, asked->language, ret_error);
 	if (!r)
 		r = judge_limits(policy, asked, options, ret_error);
 	if (!r)

@@ -43,7 +43,7 @@ class Agent:
         self.leaves.mkdir()
         self.socket = SOCKETS / str(UID) / "keeper.sock"
         self.socket.parent.mkdir(exist_ok=True)
-        policy = folder / "policy"
+        self.policy = policy = folder / "policy"
         policy.write_text(POLICY.format(node=os.path.realpath(shutil.which("node"))))
         # what the build made may lie where the agent cannot look
         self.program = folder / "creel"
@@ -127,6 +127,16 @@ def test_a_folder_is_one_from_where_the_command_is_called(agent):
         done = subprocess.run([agent.program, "run", "-", *words], input=b"import os; print(os.getcwd())", capture_output=True,
                               timeout=PATIENCE, **{**agent.how, "cwd": folder})
         assert (done.returncode, done.stdout) == (0, f"{ran}\n".encode()), done
+
+
+def test_an_interpreter_that_is_missing(agent):
+    kept = agent.policy.read_text()
+    agent.policy.write_text(kept.replace("interpreter = ", "interpreter = /nonexistent"))
+    done = agent.creel("run", "-", "--lang", "js", input="1")
+    assert done.returncode == 125 and b"refused: language: the interpreter of \"javascript\" is not there: /none" in done.stderr, done
+    agent.policy.write_text(kept)
+    assert agent.creel("run", "-", "--lang", "js", input="console.log(1)").stdout == b"1\n"
+    assert not agent.left()
 
 
 def test_ends(agent):
@@ -233,4 +243,8 @@ def test_sessions(agent, server):
     assert b"main" in agent.creel("sessions").stdout
     assert agent.creel("sessions", "reset", "main").returncode == 0
     assert agent.creel("sessions", "reset", "main").returncode == 1
+    for words, why in ({"session": "s", "language": "cobol"}, "\"cobol\" is none of the policy's ([exec] languages = python, java"), (
+            {"session": "s", "language": "typescript"}, "\"typescript\" is none of"):
+        error = server.call(id=3, method="reset", **words)["error"]
+        assert error["code"] == "failed" and why in error["message"], error
     wait_until(lambda: not agent.left(), "its leaf is gone")
