@@ -105,10 +105,10 @@ typedef struct RunFile {
 /*
  * Finished. Descriptors are memfds, read from offset 0 by pread(2); bytes are what was written, not always UTF-8. They are the
  * keeper's memory, to be read at once: it takes it back - they become shorter, or empty - when newer runs need it and when the
- * connection ends. An empty one is the same for all runs. What is kept open counts (shell/keeper/budget.h).
+ * connection ends. Of an empty stream there is none. What is kept open counts (shell/keeper/budget.h).
  */
 typedef struct RunResult {
-	int stdout_fd, stderr_fd;            /* head and tail where it is longer than `output` */
+	int stdout_fd, stderr_fd;            /* -EBADF: empty. Head and tail where it is longer than `output` */
 	uint64_t stdout_bytes, stderr_bytes; /* written by the run, all of it, as far as it was read */
 	uint64_t stdout_head, stderr_head;   /* bytes of the descriptor that are its head; the rest is the tail */
 	const char *stdout_file,

@@ -141,7 +141,7 @@ void repl_call_begin(Repl *repl)
 	ProcessUsage usage;
 
 	repl->used_usec = clock_monotonic_usec();
-	leaf_usage(repl->leaf_fd, &repl->before);
+	leaf_meters_read(&repl->meters, &repl->before);
 	if (process_usage_read("", repl->keeper->uid, &usage) == 0)
 		run->processes_refused = usage.refused;
 	if (!narrow(repl)) {
@@ -168,7 +168,7 @@ static void take_usage(Repl *repl)
 {
 	LeafUsage *usage = &repl->call->usage;
 
-	leaf_usage(repl->leaf_fd, usage);
+	leaf_meters_read(&repl->meters, usage);
 	usage->cpu_usec -= stricter(usage->cpu_usec, repl->before.cpu_usec);
 	usage->oom_kills -= stricter(usage->oom_kills, repl->before.oom_kills);
 	usage->tasks_refused -= stricter(usage->tasks_refused, repl->before.tasks_refused);

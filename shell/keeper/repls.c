@@ -15,12 +15,19 @@
 
 #define MEMORY_SHORT_PERCENT 90U
 
-static Repl *find(Keeper *keeper, const char *language, const char *name)
+static Repl *find(const Keeper *keeper, const char *language, const char *name)
 {
 	for (Repl *repl = keeper->repls; repl; repl = repl->next)
 		if (strcmp(repl->language, language) == 0 && strcmp(repl->name, name) == 0)
 			return repl;
 	return NULL;
+}
+
+bool repls_have(const Keeper *keeper, const char *language, const char *name)
+{
+	const Repl *repl = find(keeper, language, name);
+
+	return repl && repl->state != REPL_ENDING;
 }
 
 static Repl *oldest_idle(Keeper *keeper)
@@ -41,6 +48,7 @@ static bool memory_short(const Keeper *keeper)
 
 	if (leaf_number(keeper->slice_fd, "memory.max", &limit) < 0 || limit == LEAF_UNLIMITED ||
 		leaf_number(keeper->slice_fd, "memory.current", &used) < 0 ||
+		used <= limit / 100 * MEMORY_SHORT_PERCENT ||
 		leaf_keyed(keeper->slice_fd, "memory.stat", "active_file", &active_file) < 0 ||
 		leaf_keyed(keeper->slice_fd, "memory.stat", "inactive_file", &inactive_file) < 0)
 		return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a caller asks for, beside what the policy allows: stricter is granted, looser is refused with a sentence that says why. */
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/bus/bus.h"
 #include "shell/run/language.h"
 
@@ -119,10 +119,13 @@ static int judge_network(const Policy *policy, const char *asked, char **ret, sd
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* As the agent: what it could not enter is refused here, in words. It enters by itself, later, confined. */
-static int judge_directory(const Keeper *keeper, const char *asked, char **ret, sd_bus_error *error)
+/*
+ * As the agent: what it could not enter is refused here, in words. It enters by itself, later, confined. A session that lives
+ * is in its folder already.
+ */
+static int judge_directory(const Keeper *keeper, const RunOptions *options, char **ret, sd_bus_error *error)
 {
-	const char *place = *asked ? asked : keeper->policy->workspace;
+	const char *asked = options->directory, *place = *asked ? asked : keeper->policy->workspace;
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	char quoted[256];
@@ -131,6 +134,10 @@ static int judge_directory(const Keeper *keeper, const char *asked, char **ret, 
 	path = place[0] == '/' ? strdup(place) : str_format("%s/%s", keeper->identity->home, place);
 	if (!path)
 		return -ENOMEM;
+	if (!*asked && repls_have(keeper, options->language, options->session)) {
+		*ret = TAKE_PTR(path);
+		return 0;
+	}
 	r = identity_borrow(keeper->identity);
 	if (r < 0)
 		return r;
@@ -238,7 +245,7 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 	if (!r)
 		r = judge_network(policy, asked->network, (char **)&options->network, ret_error);
 	if (!r)
-		r = judge_directory(run->keeper, asked->directory, (char **)&options->directory, ret_error);
+		r = judge_directory(run->keeper, asked, (char **)&options->directory, ret_error);
 	if (!r && asked->figures && strcmp(asked->language, "python") != 0)
 		r = sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "figures: only Python has some to save");
 	if (!r)
