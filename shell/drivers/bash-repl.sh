@@ -48,33 +48,37 @@ _creel_answer()
 # Between two calls: the end of the one, what it may have left behind for the driver, and the beginning of the other.
 _creel_next()
 {
-	local status=$?
+	local status=$? was=$_creel_state
+	# from here on an interrupt is none of that call
+	_creel_state=idle
 	builtin set +efnuvx
-	if [[ $_creel_state == caught ]]; then
+	if [[ $was == caught ]]; then
 		_creel_answer i 0
-	elif [[ $_creel_state == busy ]]; then
+	elif [[ $was == busy ]]; then
 		if ((status == 0)); then
 			_creel_answer o 0
 		else
 			_creel_answer x "$status"
 		fi
 	fi
-	_creel_state=idle
 	builtin trap "$_creel_on_interrupt" INT
 	_creel_read
+	_creel_account
 	_creel_state=busy
-	_creel_early && _creel_state=caught && return 1
+	# it came before the code begins
+	((_creel_came == 0)) || { _creel_state=caught && return 1; }
 	return 0
 }
 
-# Whether an interrupt came before the code began: more came since the call before than were sent until this one was. What traps
-# of the code's took did not come here.
-_creel_early()
+# Of the interrupts that came since the call before, those that were sent before this one are none of its own. What traps of the
+# code's took did not come here.
+_creel_account()
 {
-	local -i before=$(((_creel_sent - _creel_sent_before + 64) % 64))
+	local before=$(((_creel_sent - _creel_sent_before + 64) % 64))
 
 	_creel_sent_before=$_creel_sent
 	((_creel_came = _creel_came > before ? _creel_came - before : 0))
+	return 0
 }
 
 # Without a function of ours where SIGINT is taken: bash 5.2 crashes when one is called between the commands of a loop.

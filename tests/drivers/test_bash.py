@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The driver of bash sessions, through its protocol."""
 import select
+import time
 
 import pytest
 
@@ -104,6 +105,19 @@ def test_an_interrupt_before_the_code_begins(bash):
         assert bash("echo $x").out == "1\n"
     bash.interrupt()
     assert bash("echo $x").out == "1\n"
+
+
+def test_an_interrupt_at_any_moment(bash):
+    """Of a short call, or behind its end: one answer for each call, and the next one is not touched."""
+    bash("f() { :; }; g() { for i in 1 2 3; do f; done; }; kept=1")
+    for i in range(100):
+        bash.begin("g; g; f")
+        end = time.monotonic() + i * 2e-5
+        while time.monotonic() < end:
+            pass
+        bash.interrupt()
+        assert bash.finish().status in "oi"
+        assert bash("echo $kept") == ("o", 0, "", "1\n", ""), i
 
 
 def test_an_interrupt_that_is_the_codes_own(bash):
