@@ -58,6 +58,7 @@ struct Repl {
 	uint64_t sent;           /* bytes of both */
 	unsigned int interrupts; /* that were sent to it */
 	bool interrupted, narrowed;
+	uint64_t grace_usec; /* CLOCK_MONOTONIC: it is killed then */
 	LeafUsage before;
 	sd_event_source *grace_timer;
 };

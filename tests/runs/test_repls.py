@@ -151,6 +151,15 @@ def test_an_interrupt_reaches_what_bash_waits_for(client, keeper):
         assert (result["reason"], result["state"], result["stdout"]) == ("timeout", "preserved", b""), (policy, result)
 
 
+def test_an_interrupt_that_bash_forgets_comes_again(client):
+    """It counts for nothing while bash waits for a program that ends by itself."""
+    call(client, "x=1", "main", "bash")
+    for _ in range(3):
+        result = call(client, "f() { while :; do y=$(:); done; }; f", "main", "bash", timeout=300000)
+        assert (result["reason"], result["state"]) == ("timeout", "preserved"), result
+    assert said(call(client, "echo $x", "main", "bash"))[0] == "1\n"
+
+
 def test_what_does_not_obey_is_killed(client):
     call(client, "x = 1; import signal, time")
     code = "print('part')\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)"
