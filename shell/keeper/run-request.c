@@ -177,16 +177,27 @@ int run_judge_language(const Policy *policy, const char *asked, sd_bus_error *re
 		names_of(&policy->languages, names, sizeof(names)));
 }
 
-/* One that cannot be executed for another reason says so itself, as the agent. */
-static int judge_interpreter(const Policy *policy, const char *language, sd_bus_error *error)
+/*
+ * As the agent, in whose folders the policy's path may lie. One that cannot be executed for another reason says so when that is
+ * tried; that of a session that lives runs already.
+ */
+static int judge_interpreter(const Keeper *keeper, const RunOptions *asked, sd_bus_error *error)
 {
-	const char *path = language_interpreter(policy, language);
+	const char *path = language_interpreter(keeper->policy, asked->language);
 	struct stat status;
+	int r;
 
-	if (stat(path, &status) == 0 || (errno != ENOENT && errno != ENOTDIR))
+	if (repls_have(keeper, asked->language, asked->session))
 		return 0;
-	return sd_bus_error_setf(
-		error, KEEPER_ERROR_POLICY, "language: the interpreter of \"%s\" is not there: %s", language, path);
+	r = identity_borrow(keeper->identity);
+	if (r < 0)
+		return r;
+	r = stat(path, &status) < 0 ? -errno : 0;
+	identity_give_back();
+	if (r != -ENOENT && r != -ENOTDIR)
+		return 0;
+	return sd_bus_error_setf(error, KEEPER_ERROR_POLICY, "language: the interpreter of \"%s\" is not there: %s",
+		asked->language, path);
 }
 
 static int copy_arguments(char *const *arguments, char ***ret)
@@ -239,7 +250,7 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 
 	r = run_judge_language(policy, asked->language, ret_error);
 	if (!r)
-		r = judge_interpreter(policy, asked->language, ret_error);
+		r = judge_interpreter(run->keeper, asked, ret_error);
 	if (!r)
 		r = judge_limits(policy, asked, options, ret_error);
 	if (!r)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -134,9 +135,20 @@ def test_an_interpreter_that_is_missing(agent):
     agent.policy.write_text(kept.replace("interpreter = ", "interpreter = /nonexistent"))
     done = agent.creel("run", "-", "--lang", "js", input="1")
     assert done.returncode == 125 and b"refused: language: the interpreter of \"javascript\" is not there: /none" in done.stderr, done
+    # by a link of the agent's own nobody learns what is in folders that are closed to it
+    closed, link = agent.home.parent / "closed", agent.home / "node"
+    closed.mkdir(mode=0o700)
+    (closed / "there").touch(mode=0o755)
+    agent.policy.write_text(re.sub("interpreter = .*", f"interpreter = {link}", kept))
+    said = []
+    for name in ("there", "missing"):
+        link.symlink_to(closed / name)
+        said.append(agent.creel("run", "-", "--lang", "js", input="1"))
+        link.unlink()
+    assert said[0].returncode == 126 and [done.returncode for done in said] == [126] * 2 and said[0].stderr == said[1].stderr, said
     agent.policy.write_text(kept)
     assert agent.creel("run", "-", "--lang", "js", input="console.log(1)").stdout == b"1\n"
-    assert not agent.left()
+    wait_until(lambda: not agent.left(), "no leaf is left")
 
 
 def test_ends(agent):
