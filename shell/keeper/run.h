@@ -148,6 +148,8 @@ _must_check_ int run_environment(const Keeper *keeper, const Run *run, StrList *
 /* run-request.c */
 /* The output folder as an absolute path in new memory; NULL: memory is out. */
 char *run_output_directory(const Keeper *keeper);
+/* Whether runs may be in that language; `ret_error` says which may. */
+_must_check_ int run_judge_language(const Policy *policy, const char *asked, sd_bus_error *ret_error);
 /* What is asked for, judged. Fills run->options. */
 _must_check_ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error);
 const char *run_network_name(NetworkMode mode);

@@ -295,7 +295,8 @@ POLICY = "[exec]\nmemory = 256M\ncpu = 1\nprocesses = 20\noutput = 64K\ntimeout 
     ("processes", 0, "processes: 0 is less than 1"),
     ("directory", "/nonesuch", 'directory: "/nonesuch" cannot be entered: No such file or directory'),
     ("directory", "/root", 'directory: "/root" cannot be entered: Permission denied'),
-    ("session", "../x", "session: must be at most 64 of A-Z, a-z, 0-9, _, . and -, the first one no ."),
+    ("session", "../x", "session: must be a name of at most 64 of A-Z, a-z, 0-9, _, . and -, the first one no ."),
+    ("session", "", "session: must be a name of at most 64"),
     ("network", "some", "network: must be full, restricted or none"),
     ("label", "a\nb", "label: must be at most 255 bytes, no control characters"),
     ("directory", "x" * 5000, "directory: must be a path of less than 4096 bytes"),
@@ -398,12 +399,15 @@ def test_what_is_opened_once(keeper):
     assert left_by(*calls) == once
 
 
-def test_many_at_once(client):
-    numbers = [client.run("bash", b"sleep 0.3; echo %d" % i) for i in range(32)]
+def test_many_at_once(client, keeper):
+    go = keeper.home / "go"
+    numbers = [client.run("bash", b"until [ -e ~/go ]; do sleep 0.05; done; echo %d" % i) for i in range(32)]
     with pytest.raises(runs.Refused) as why:
         client.run("bash", b"true")
+    go.touch()
     assert why.value.args[0].endswith("Full")
     assert [client.wait(number)["stdout"] for number in numbers] == [b"%d\n" % i for i in range(32)]
+    go.unlink()
 
 
 def test_what_results_hold_is_bounded(client, keeper):
