@@ -25,12 +25,12 @@ static bool is_over(void *userdata)
 int job_logs_main(int argc, char **argv)
 {
 	_cleanup_(manager_freep) Manager *manager = NULL;
-	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
+	_cleanup_tail_ Tail tail = TAIL_NONE(TAIL_BYTES);
 	_cleanup_job_ Job job = { 0 };
 	const char *name = NULL, *lines_text = NULL;
-	bool follow = false;
+	bool follow = false, json = false;
 	const Option options[] = { { "--follow", "-f", .flag = &follow }, { "--lines", "-n", .value = &lines_text },
-		{ NULL } };
+		{ "--json", .flag = &json }, { NULL } };
 	char file[NAME_MAX_BYTES + 8];
 	uint64_t lines;
 	Reason reason;
@@ -44,7 +44,7 @@ int job_logs_main(int argc, char **argv)
 	(void)snprintf(file, sizeof(file), "%s.log", name);
 	r = job_find(manager, name, &job, &reason);
 	if (r >= 0)
-		r = tail_begin(FOLDER_LOGS, file, lines, isatty(STDOUT_FILENO), &tail, &reason);
+		r = tail_begin(FOLDER_LOGS, file, lines, tail_form(json), &tail, &reason);
 	if (r >= 0 && follow)
 		r = tail_follow(&tail, is_over, &(Follow){ manager, name }, &reason);
 	if (r < 0 && r != -EPIPE) {

@@ -403,7 +403,7 @@ static bool is_over(void *userdata)
 static void test_follow_beside_others(void **state)
 {
 	char home[] = "/tmp/creel-jobs-XXXXXX";
-	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
+	_cleanup_tail_ Tail tail = TAIL_NONE(TAIL_BYTES);
 	_cleanup_close_ int home_fd = -EBADF, fd = -EBADF, other_fd = -EBADF;
 	Reason reason;
 	pid_t pid;
@@ -419,7 +419,7 @@ static void test_follow_beside_others(void **state)
 			(void)poll(NULL, 0, 20);
 		}
 	assert_true(pid > 0);
-	assert_int_equal(tail_begin(FOLDER_LOGS, "x.log", 1, false, &tail, &reason), 0);
+	assert_int_equal(tail_begin(FOLDER_LOGS, "x.log", 1, TAIL_BYTES, &tail, &reason), 0);
 	(void)alarm(30);
 	assert_int_equal(tail_follow(&tail, is_over, NULL, &reason), 0);
 	(void)alarm(0);
