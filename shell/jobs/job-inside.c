@@ -103,9 +103,13 @@ static int settle(Inside *inside, Log *ret_log, Reason *ret_reason)
 	(void)snprintf(name, sizeof(name), "%s.log", inside->record.name);
 	r = log_begin(inside->logs_fd, name, !inside->again, JOB_LOG_MAX, ret_log);
 	if (r < 0)
-		return reason_set(ret_reason, r, "~/%s/%s: %s", FOLDER_LOGS, name, strerror(-r));
+		return reason_set(ret_reason, r, "~/%s/%s: %s%s", FOLDER_LOGS, name, strerror(-r), folder_hint(r));
 	r = pidfile_write(inside, inside->program, ret_reason);
-	return r < 0 ? r : job_record_write(&inside->record, ret_reason);
+	if (r == 0)
+		r = job_record_write(&inside->record, ret_reason);
+	if (r < 0 && !inside->again)
+		(void)unlinkat(inside->logs_fd, name, 0); /* it is empty: what was in it has another name */
+	return r;
 }
 
 /* The program ended and others go on: they are what the PID file means from then on. */

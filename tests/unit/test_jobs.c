@@ -217,6 +217,10 @@ static void test_tables(void **state)
 				  "a             17  evil\\x1b[2J\\x0a\n"
 				  "longer-name    -  \xc3\xa4\n");
 	narrow = table_text(table, 24);
+	table_cut(table, 2);
+	assert_int_equal(table_rows(table), 2);
+	table_cut(table, 1);
+	assert_int_equal(table_rows(table), 1);
 	assert_string_equal(narrow, "NAME      PID  WHAT\n"
 				    "a          17  evil\\x1b~\n"
 				    "longer-~    -  \xc3\xa4\n");

@@ -152,7 +152,11 @@ def test_a_full_disk(vm):
         assert done.rc == 5, "it is neither blocked nor killed, and how it ended is kept"
         done = vm.agent("HOME=$HOME/small creel job start another -- true", timeout=120)
         assert done.rc == 1 and "No space left on device" in done.errors and "creel status" in done.errors, done
-        assert "another" not in vm.agent.sh("ls small/pids small/.creel/jobs")
+        assert "another" not in vm.agent.sh("ls small/pids small/.creel/jobs small/logs")
+        for command in ("creel service create web -- sleep 1000", "echo '@daily true' | crontab -"):
+            done = vm.agent(f"export HOME=$HOME/small; {command}", timeout=120)
+            assert done.rc == 1 and "No space left on device; make room first: `creel status`" in done.errors, done
+        assert not vm.agent.sh("find small/.config ! -type d")
         vm.agent.sh("rm small/logs/full.log")
         command = "head -c 1M /dev/zero | tr '\\0' x; while test -e $HOME/hold; do sleep 0.2; done; echo after"
         vm.agent.sh(f"touch small/hold; HOME=$HOME/small creel job start later -- sh -c {shlex.quote(command)}", timeout=120)
