@@ -140,9 +140,9 @@ def test_pid_files(vm):
 
 
 def test_logs_without_a_bound(vm):
-    vm.agent.sh("mkdir -p ~/logs; truncate -s 60M ~/logs/huge.log; truncate -s 40M ~/logs/fine.log")
-    finds(vm, "logs", "~/logs/huge.log", "60M")
-    vm.agent.sh("rm ~/logs/huge.log ~/logs/fine.log")
+    vm.agent.sh("mkdir -p ~/logs; truncate -s 60M ~/logs/'very huge.log'; truncate -s 40M ~/logs/fine.log")
+    finds(vm, "logs", "~/logs/very huge.log", "60M", "truncate -s 0 ~/logs/'very huge.log'")
+    vm.agent.sh("rm ~/logs/*huge.log ~/logs/fine.log")
 
 
 def test_secrets_for_others(vm):
