@@ -34,7 +34,7 @@ def doctor(vm, prefix=""):
     for row in found:
         if row["status"] == "warn":
             assert row["what"] and row["remedy"], row
-            wrong.setdefault(row["check"], []).append(row["what"])
+            wrong.setdefault(row["check"], []).append(row["what"] + "\n" + row["remedy"])
     assert result.rc == (1 if wrong else 0), (result.rc, wrong)
     return wrong
 
