@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* creel: the agent's command. It holds no privilege: what it shows and does, the agent's keeper told it and does. */
+#include "shell/base/str.h"
 #include "shell/bus/limit.h"
 #include "shell/bus/run.h"
 #include "shell/jobs/commands.h"
@@ -153,6 +154,7 @@ static const char *details_of(const char *name)
 static int command_run(const char *name, int argc, char **argv)
 {
 	const char *text = argc > 0 && asks_for_help(argv[0]) ? details_of(name) : NULL;
+	char shown[64];
 
 	if (text) {
 		(void)fputs(text, stdout);
@@ -161,7 +163,8 @@ static int command_run(const char *name, int argc, char **argv)
 	for (size_t i = 0; i < ELEMENTSOF(commands); i++)
 		if (strcmp(name, commands[i].name) == 0)
 			return commands[i].main(argc, argv);
-	(void)fprintf(stderr, "creel: unknown command; `creel help` lists them all\n");
+	(void)fprintf(stderr, "creel: %s: there is no such command; `creel help` lists them all\n",
+		str_quote(name, strlen(name), shown, sizeof(shown)));
 	return EXIT_USAGE;
 }
 

@@ -34,7 +34,7 @@ int job_logs_main(int argc, char **argv)
 	char file[NAME_MAX_BYTES + 8];
 	uint64_t lines;
 	Reason reason;
-	int r, status = job_begin(argc, argv, options, &name, &manager);
+	int r, status = job_begin(argc, argv, options, &name, NULL);
 
 	if (status)
 		return status;
@@ -42,7 +42,12 @@ int job_logs_main(int argc, char **argv)
 		return job_usage("-n: a number of lines is needed, or `all`");
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(file, sizeof(file), "%s.log", name);
-	r = job_find(manager, name, &job, &reason);
+	/* what was written can be read without the user manager; when the job ends it alone says */
+	r = manager_connect(&manager, &reason);
+	if (r >= 0)
+		r = job_find(manager, name, &job, &reason);
+	else if (!follow)
+		r = job_record_read(name, &job.record, &reason);
 	if (r >= 0)
 		r = tail_begin(FOLDER_LOGS, file, lines, tail_form(json), &tail, &reason);
 	if (r >= 0 && follow)

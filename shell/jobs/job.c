@@ -55,7 +55,7 @@ int job_begin(int argc, char **argv, const struct Option *options, const char **
 		return job_usage("a name is needed");
 	if (name && jobs_name_check(name, &reason) < 0)
 		return job_usage(reason.text);
-	if (manager_connect(ret_manager, &reason) < 0) {
+	if (ret_manager && manager_connect(ret_manager, &reason) < 0) {
 		reason_tell("job", NULL, reason.text);
 		return EXIT_FAILURE;
 	}
@@ -78,8 +78,10 @@ int job_main(int argc, char **argv)
 			}
 			return verbs[i].main(argc - 1, argv + 1);
 		}
-	if (argc)
-		return job_usage("there is no such verb");
+	if (argc) {
+		reason_tell("job", argv[0], "there is no such verb; `creel job --help` shows all");
+		return EXIT_WRONG_USAGE;
+	}
 	print_help(stderr);
 	return EXIT_WRONG_USAGE;
 }

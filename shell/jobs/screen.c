@@ -280,8 +280,10 @@ int screen_main(int argc, char **argv)
 			}
 			return verbs[i].main(argc - 1, argv + 1);
 		}
-	if (argc)
-		return usage("there is no such verb");
+	if (argc) {
+		reason_tell("screen", argv[0], "there is no such verb; `creel screen --help` shows all");
+		return EXIT_WRONG_USAGE;
+	}
 	print_help(stderr);
 	return EXIT_WRONG_USAGE;
 }

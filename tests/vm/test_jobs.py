@@ -191,6 +191,7 @@ def test_the_user_manager_goes_down(vm):
     try:
         done = vm.agent("creel job list")
         assert done.rc == 1 and "the user manager of agent does not answer" in done.errors and f"user@{uid}" in done.errors, done
+        assert vm.agent.sh("creel job logs lost") == "" and vm.agent("creel job logs -f lost").rc == 1
     finally:
         vm.root.sh(f"systemctl start user@{uid}.service", timeout=120)
         manager_is_up(vm)
