@@ -90,6 +90,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     head_only = False
     begun = False  # of an answer the head is out: what goes wrong from then on can only break it off
 
+    def address_string(self):
+        """As people write it: who came by IPv4 has such an address."""
+        return super().address_string().removeprefix("::ffff:")
+
     def end_headers(self):
         self.begun = True
         super().end_headers()

@@ -181,8 +181,10 @@ static int start(Manager *manager, const ServiceOrder *order, const Service *ser
 	r = service_start(manager, service, "RestartUnit", &wait, &state, &reason);
 	if (r == 0)
 		r = enable(manager, service, &reason);
-	if (r == 0) /* what is enabled is read with the files */
+	if (r == 0) { /* what is enabled is read with the files */
+		(void)snprintf(state.unit.enabled, sizeof(state.unit.enabled), "enabled");
 		r = manager_reload(manager, &reason);
+	}
 	if (r < 0)
 		give_up(manager, service);
 	if (order->json && (r == 0 || r == -EPROTO)) {

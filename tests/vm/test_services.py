@@ -114,7 +114,7 @@ def test_life(vm):
     assert vm.cgroup(api["pid"]).endswith("/app.slice/api.service")
     assert "listening on 3000" in service(vm, "logs", "api", "-n", "5").ok().text
 
-    create(vm, "api", "--port", "3001", "--env", "WORD=two").ok()
+    assert json.loads(create(vm, "api", "--port", "3001", "--env", "WORD=two", "--json").ok().out)["enabled"] == "enabled"
     assert fetch(vm, 3001) == (200, "two")
     assert unit(vm, "api") == text.replace("PORT=3000", "PORT=3001").replace(
         next(line for line in text.splitlines() if "WORD" in line), "Environment=WORD=two")
