@@ -44,6 +44,8 @@ static int file_read(Service *service, Reason *ret_reason)
 			service->path);
 	if (r == 0 && lstat(service->path, &st) < 0)
 		r = -errno;
+	if (r == -EISDIR || r == -ENOTSUP)
+		return reason_set(ret_reason, r, "%s is no file, so it is no unit: move it away", service->path);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", service->path, strerror(-r));
 	service->link = S_ISLNK(st.st_mode);

@@ -176,6 +176,9 @@ def test_broken_file(vm):
     remove(vm, "broken")
     vm.agent.sh(f"head -c 3000 /dev/zero > {UNITS}/broken.service")
     refused(service(vm, "start", "broken"), "zero byte")
+    assert "zero byte" in service(vm, "list").ok().errors
+    vm.agent.sh(f"rm {UNITS}/broken.service; mkfifo {UNITS}/broken.service")
+    refused(service(vm, "status", "broken"), "is no file")
     vm.agent.sh(f"rm {UNITS}/broken.service; ln -s ~/project/server.py {UNITS}/broken.service")
     refused(create(vm, "broken", "--replace", "--", "true"), "symbolic link")
     vm.agent.sh(f"rm {UNITS}/broken.service")
