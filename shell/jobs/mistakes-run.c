@@ -146,6 +146,25 @@ int mistakes_pids(const Scene *scene, Mistakes *ret)
 	return r;
 }
 
+int mistakes_strays(const Scene *scene, Mistakes *ret)
+{
+	for (size_t i = 0; i < scene->gathered->rows.n; i++) {
+		const Row *row = &scene->gathered->rows.items[i];
+		_cleanup_free_ char *way_out = NULL;
+
+		if (row->kind != ROW_STRAY || !row->pid)
+			continue;
+		way_out = str_format(
+			"creel stop %d ends it; creel job start NAME -- COMMAND keeps PID file, log and exit status",
+			(int)row->pid);
+		if (!way_out ||
+			mistakes_add(ret, way_out, "process %d (%s) was left behind, and no file in ~/pids names it",
+				(int)row->pid, row->name) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int mistakes_limits(const Scene *scene, Mistakes *ret)
 {
 	const Meters *meters = scene->meters;
