@@ -398,6 +398,41 @@ static void test_log_in_a_closed_folder(void **state)
 	assert_int_equal(rmdir(home), 0);
 }
 
+/* One that was there before is not taken for the one that was started, also of the same name. */
+static void test_screens_that_come(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX";
+	_cleanup_close_ int home_fd = -EBADF;
+	_cleanup_screens_ Screens before = { 0 }, after = { 0 };
+	const char *name;
+	pid_t pid;
+
+	assert_int_equal(screen_socket_parse("17.a.b", &pid, &name), 0);
+	assert_int_equal(pid, 17);
+	assert_string_equal(name, "a.b");
+	assert_int_equal(screen_socket_parse("x", &pid, &name), -EINVAL);
+	assert_int_equal(screen_socket_parse(".a", &pid, &name), -EINVAL);
+	assert_int_equal(screen_socket_parse("x7.a", &pid, &name), -EINVAL);
+	assert_int_equal(screen_socket_parse("99999999999999999.a", &pid, &name), -EINVAL);
+
+	home_make(home, &home_fd);
+	assert_int_equal(setenv("SCREENDIR", home, 1), 0);
+	fd_close(openat(home_fd, "17.web", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	fd_close(openat(home_fd, "18.web2", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(screens_parse("\t17.web\t(Dead ???)\n", &before), 0);
+	assert_int_equal(screens_came("web", &before, &after), 0);
+	fd_close(openat(home_fd, "19.web", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(screens_came("web", &before, &after), 1);
+	assert_int_equal(after.n, 1);
+	assert_int_equal(after.items[0].pid, 19);
+	assert_string_equal(after.items[0].socket, "19.web");
+	assert_int_equal(unlinkat(home_fd, "17.web", 0), 0);
+	assert_int_equal(unlinkat(home_fd, "18.web2", 0), 0);
+	assert_int_equal(unlinkat(home_fd, "19.web", 0), 0);
+	assert_int_equal(rmdir(home), 0);
+	assert_int_equal(unsetenv("SCREENDIR"), 0);
+}
+
 static bool is_over(void *userdata)
 {
 	return true;
@@ -554,6 +589,7 @@ int main(void)
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_log_in_a_closed_folder),
+		cmocka_unit_test(test_screens_that_come),
 		cmocka_unit_test(test_follow_beside_others),
 		cmocka_unit_test(test_follow_without_a_reader),
 		cmocka_unit_test(test_pidfiles),
