@@ -256,6 +256,8 @@ int job_inside_main(int argc, char **argv)
 	inside.record.timeout_usec = UINT64_MAX;
 	if (timeout && str_to_u64(timeout, UINT64_MAX, &inside.record.timeout_usec) < 0)
 		return job_usage("--timeout");
+	for (int i = 0; i < words.command_n; i++)
+		job_word_decode(words.command[i]);
 	for (int i = 1; i < words.command_n; i++)
 		if (strlist_add(&inside.record.command, words.command[i]) < 0)
 			return fail(EXIT_FAILURE, strerror(ENOMEM));

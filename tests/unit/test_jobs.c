@@ -433,6 +433,21 @@ static void test_screens_that_come(void **state)
 	assert_int_equal(unsetenv("SCREENDIR"), 0);
 }
 
+/* systemd has nothing to read in them, and they come back as they were. */
+static void test_words_of_a_unit(void **state)
+{
+	static const char *const words[] = { "", "plain", "$HOME", "$$", "a$", "a;b;", "\001", "\002", "\003",
+		"\002\001$\001\002", "%h ${x}" };
+
+	for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+		_cleanup_free_ char *word = job_word_encode(words[i]);
+
+		assert_null(strpbrk(word, "$;"));
+		job_word_decode(word);
+		assert_string_equal(word, words[i]);
+	}
+}
+
 static bool is_over(void *userdata)
 {
 	return true;
@@ -590,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_log_in_a_closed_folder),
 		cmocka_unit_test(test_screens_that_come),
+		cmocka_unit_test(test_words_of_a_unit),
 		cmocka_unit_test(test_follow_beside_others),
 		cmocka_unit_test(test_follow_without_a_reader),
 		cmocka_unit_test(test_pidfiles),
