@@ -105,11 +105,11 @@ jobs_src := $(jobs_base_src)
 cron_text_src := $(foreach f,crontab schedule spec units zone,shell/jobs/cron/$(f).c) shell/jobs/name.c shell/jobs/reason.c \
 		 shell/tools/clean.c shell/tools/unicode.c
 cron_store_src := shell/jobs/cron/store.c shell/jobs/folders.c
-cron_src := $(foreach f,cron-add cron-command cron-list cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
+cron_src := $(foreach f,cron-add cron-command cron-list cron-logs cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
 jobs_src += $(cron_src)
-jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state job-words joblog screen screens,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
-service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
+service_src := $(service_pure_src) $(foreach f,cgroup journal journal-show serve service service-create service-file service-list service-make service-port \
 		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(service_src))
 ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)

@@ -10,7 +10,8 @@ static const Verb verbs[] = {
 		"starts a command that outlives the session" },
 	{ "list", job_list_main, "[--json]", "all jobs, also those that ended" },
 	{ "status", job_status_main, "NAME [--json]", "one job; exit status 3: it does not run" },
-	{ "logs", job_logs_main, "NAME [-n LINES|all] [-f]", "the last lines that it wrote; -f: and all that follow" },
+	{ "logs", job_logs_main, "NAME [-n LINES|all] [-f] [--json]",
+		"the last lines that it wrote; -f: and all that follow" },
 	{ "stop", job_stop_main, "NAME", "ends it: SIGTERM, ten seconds later SIGKILL" },
 	{ "wait", job_wait_main, "NAME [--timeout TIME] [--json]", "until it ended; with its exit status" },
 	{ "rm", job_rm_main, "NAME", "takes away what is kept of one that ended: its log, how it ended" },
@@ -47,7 +48,7 @@ int job_begin(int argc, char **argv, const struct Option *options, const char **
 		return job_usage("a name is needed");
 	if (name && jobs_name_check(name, &reason) < 0)
 		return job_usage(reason.text);
-	if (manager_connect(ret_manager, &reason) < 0) {
+	if (ret_manager && manager_connect(ret_manager, &reason) < 0) {
 		reason_tell("job", NULL, reason.text);
 		return EXIT_FAILURE;
 	}
@@ -58,5 +59,5 @@ int job_begin(int argc, char **argv, const struct Option *options, const char **
 
 int job_main(int argc, char **argv)
 {
-	return verbs_run(verbs, argc, argv, print_help, job_usage);
+	return verbs_run("job", verbs, argc, argv, print_help);
 }

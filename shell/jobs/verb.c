@@ -21,7 +21,7 @@ void verbs_tell(FILE *file, const char *command, const Verb *verbs)
 				file, "  creel %s %s %s\n      %s\n", command, verbs->name, verbs->words, verbs->help);
 }
 
-int verbs_run(const Verb *verbs, int argc, char **argv, void (*print_help)(FILE *file), int (*usage)(const char *why))
+int verbs_run(const char *command, const Verb *verbs, int argc, char **argv, void (*print_help)(FILE *file))
 {
 	const Verb *verb = verb_find(verbs, argc, argv);
 
@@ -32,8 +32,13 @@ int verbs_run(const Verb *verbs, int argc, char **argv, void (*print_help)(FILE 
 	}
 	if (verb)
 		return verb->main(argc - 1, argv + 1);
-	if (argc)
-		return usage("there is no such verb");
-	print_help(stderr);
+	if (argc) {
+		char why[96];
+
+		(void)snprintf(why, sizeof(why), "there is no such verb; `creel %s --help` shows all", command);
+		reason_tell(command, argv[0], why);
+	} else {
+		print_help(stderr);
+	}
 	return EXIT_WRONG_USAGE;
 }

@@ -19,7 +19,7 @@ void verbs_tell(FILE *file, const char *command, const Verb *verbs);
 
 /*
  * Runs the verb that is named, or prints the help: on stdout where it is asked for, of the command or of a verb, on stderr where
- * there is no word. `usage` says what is wrong and returns the exit status. Returns the exit status.
+ * there is no word. A verb that there is not is named. Returns the exit status.
  */
 _must_check_ int verbs_run(
-	const Verb *verbs, int argc, char **argv, void (*print_help)(FILE *file), int (*usage)(const char *why));
+	const char *command, const Verb *verbs, int argc, char **argv, void (*print_help)(FILE *file));

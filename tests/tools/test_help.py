@@ -63,6 +63,8 @@ def test_pages_that_are_named_are_there():
 
 
 def test_unknown_words_are_refused():
+    assert creel("help", "job", "start").stdout == creel("job", "start", "--help").stdout != ""
+    assert creel("limits", "more").stderr == creel("limits", "--help").stdout
     for words in (["nonsense"], ["help", "nonsense"], ["--nonsense"], [""], ["help", "run", "more"]):
         done = creel(*words)
         assert done.returncode == 2 and not done.stdout and "creel help" in done.stderr, done
