@@ -419,7 +419,7 @@ static void test_screens_that_come(void **state)
 	assert_int_equal(setenv("SCREENDIR", home, 1), 0);
 	fd_close(openat(home_fd, "17.web", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	fd_close(openat(home_fd, "18.web2", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	assert_int_equal(screens_parse("\t17.web\t(Dead ???)\n", &before), 0);
+	assert_int_equal(screens_parse("\t17.web\t(Dead ?\?\?)\n", &before), 0);
 	assert_int_equal(screens_came("web", &before, &after), 0);
 	fd_close(openat(home_fd, "19.web", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	assert_int_equal(screens_came("web", &before, &after), 1);

@@ -46,11 +46,11 @@ def suite_vm(pytestconfig):
         machine.vm_command(machine.NAME, "down")
 
 
-# What a keeper opens when it is first needed, and has from then on; nothing else stays (tests/runs: test_what_is_opened_once). The
-# memfd is in each result that has nothing on a stream, so that it needs none of its own; the inotify is the watch of the agent's
-# memory, from the first session or prepared interpreter on. The snapshot has the agents' first logins behind it, and with them the
-# clock of the keepers' event loops and their connections to the front and to syslog.
-OPENED_ONCE = ("/memfd:creel-output (deleted)", "anon_inode:inotify")
+# What a keeper opens once and keeps, or holds a while longer, after calls of any number: the inotify is the watch of the agent's memory,
+# from the first session or prepared interpreter on; the memfd is one that it lent to a client which closed its connection first and
+# the memfd after that, as a process that exits does: it goes with the next connection that ends. The snapshot has the agents' first
+# logins behind it, and with them the clock of the keepers' event loops and their connections to the front and to syslog.
+OPENED_ONCE = ("anon_inode:inotify", "/memfd:creel (deleted)")
 
 
 def holdings(vm):
