@@ -77,7 +77,7 @@ $(BUILD)/flags: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
 base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
-	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/str.c \
+	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/spawn.c shell/base/str.c \
 	    shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/difference.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
@@ -100,18 +100,18 @@ mcp_src := $(foreach f,call files living message resources tools version,shell/t
 tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
-jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
+jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit verb,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
 # what a crontab says: pure, and its file
 cron_text_src := $(foreach f,crontab schedule spec units zone,shell/jobs/cron/$(f).c) shell/jobs/name.c shell/jobs/reason.c \
 		 shell/tools/clean.c shell/tools/unicode.c
 cron_store_src := shell/jobs/cron/store.c shell/jobs/folders.c
-cron_src := $(foreach f,cron-add cron-command cron-list cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
+cron_src := $(foreach f,cron-add cron-command cron-list cron-logs cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
 jobs_src += $(cron_src)
-jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state job-words joblog screen screens,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
-service_src := $(service_pure_src) $(foreach f,cgroup journal serve service service-create service-file service-list service-make service-port \
+service_src := $(service_pure_src) $(foreach f,cgroup journal journal-show serve service service-create service-file service-list service-make service-port \
 		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(service_src))
 ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)
@@ -125,7 +125,7 @@ keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c 
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
-	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
+	      shell/keeper/run.c shell/keeper/run-adopt.c shell/keeper/run-methods.c shell/keeper/run-new.c shell/keeper/run-recording.c shell/keeper/run-request.c \
 	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c shell/keeper/terminal-recording.c shell/keeper/unit-recording.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
@@ -222,7 +222,7 @@ creel_ldlibs := -lm
 creel_dir := $(bindir)
 
 # ---- tests that need no machine of their own: tests/unit/NAME.c and tests/fuzz/fuzz_NAME.c, and what each tests ------
-unit_tests := test_base test_birth test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
+unit_tests := test_base test_leftovers test_policy test_enforced test_settext test_generator test_key_options test_keys test_keytext test_operator test_leaf \
 	      test_session test_wire test_allow test_userauth test_hostkey test_sftp_window test_keepalive test_guard test_modes \
 	      test_peer test_filter test_listening test_place test_target test_waiting test_policy_files test_departure test_kept \
 	      test_calls test_confine test_network test_tools test_run test_frame test_render test_collect
@@ -266,8 +266,10 @@ test_operator_libs := libsystemd inih libcrypto
 test_leaf_src := $(run_src) $(session_src) $(confine_src) $(policy_src) $(base_src)
 test_leaf_libs := inih
 test_leaf_ldlibs := -lpam
-test_birth_src := $(run_src) $(confine_src) $(policy_src) $(base_src)
-test_birth_libs := inih
+birth_tests := test_birth test_birth_view
+unit_tests += $(birth_tests)
+$(foreach t,$(birth_tests),$(eval $(t)_src := tests/unit/birth.c $$(run_src) $$(confine_src) $$(policy_src) $$(base_src)))
+$(foreach t,$(birth_tests),$(eval $(t)_libs := inih))
 test_session_src := $(session_src) $(policy_src) $(base_src)
 test_session_libs := inih
 test_session_ldlibs := -lpam
@@ -301,7 +303,8 @@ test_run_libs := libsystemd
 test_listening_src := shell/run/listening.c $(base_src)
 test_network_src := shell/enforce/agents.c $(network_text_src) $(policy_src) $(base_src)
 test_network_libs := inih
-unit_tests += test_child
+unit_tests += test_child test_spawn
+test_spawn_src := $(base_src)
 test_child_src := shell/tools/child.c $(base_src)
 test_child_libs := libsystemd
 test_tools_src := $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)

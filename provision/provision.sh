@@ -87,6 +87,7 @@ check_build
 doors_check
 pending_read
 packages_install
+fonts_prepare
 files_install
 check_libraries
 accounts_make

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* creel: the agent's command. It holds no privilege: what it shows and does, the agent's keeper told it and does. */
+#include "shell/base/str.h"
 #include "shell/bus/limit.h"
 #include "shell/bus/run.h"
 #include "shell/jobs/commands.h"
@@ -87,6 +88,14 @@ static void print_help(FILE *file)
 			    "`creel COMMAND --help` says more of each; see creel(1)\n");
 }
 
+static int wrong_words(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTSOF(details); i++)
+		if (strcmp(name, details[i].name) == 0)
+			(void)fputs(details[i].text, stderr);
+	return EXIT_USAGE;
+}
+
 static bool asks_for_help(const char *word)
 {
 	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
@@ -99,10 +108,8 @@ static int limits_main(int argc, char **argv)
 	char why[512];
 	int r;
 
-	if (argc > json) {
-		print_help(stderr);
-		return EXIT_USAGE;
-	}
+	if (argc > json)
+		return wrong_words("limits");
 	r = limits_ask(getuid(), &reply, why, sizeof(why));
 	if (r == 0) {
 		r = limits_print(stdout, reply, json);
@@ -140,10 +147,8 @@ static int mcp_command(int argc, char **argv)
 	const struct passwd *user = getpwuid(getuid());
 	PolicyError error;
 
-	if (argc) {
-		print_help(stderr);
-		return EXIT_USAGE;
-	}
+	if (argc)
+		return wrong_words("mcp");
 	if (!user || policy_load("", user->pw_name, &policy, &error) < 0)
 		policy = NULL;
 	return mcp_main(policy ? policy->workspace : "workspace", policy ? policy->output_dir : "workspace/output");
@@ -157,10 +162,22 @@ static const char *details_of(const char *name)
 	return NULL;
 }
 
+/* `creel help job start` is `creel job start --help`; what has no verbs would take the word for something else. */
+static bool has_verbs(const char *name)
+{
+	static const char *const names[] = { "job", "service", "screen", "cron" };
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 /* The command of that name, with the words behind it. */
 static int command_run(const char *name, int argc, char **argv)
 {
 	const char *text = argc > 0 && asks_for_help(argv[0]) ? details_of(name) : NULL;
+	char shown[64];
 
 	if (text) {
 		(void)fputs(text, stdout);
@@ -169,7 +186,8 @@ static int command_run(const char *name, int argc, char **argv)
 	for (size_t i = 0; i < ELEMENTSOF(commands); i++)
 		if (strcmp(name, commands[i].name) == 0)
 			return commands[i].main(argc, argv);
-	(void)fprintf(stderr, "creel: unknown command; `creel help` lists them all\n");
+	(void)fprintf(stderr, "creel: %s: there is no such command; `creel help` lists them all\n",
+		str_quote(name, strlen(name), shown, sizeof(shown)));
 	return EXIT_USAGE;
 }
 
@@ -183,12 +201,12 @@ static bool is_crontab(const char *name)
 
 int main(int argc, char **argv)
 {
-	char *help[] = { (char *)"--help", NULL };
+	char *help[] = { argc > 3 ? argv[3] : (char *)"--help", (char *)"--help", NULL };
 
 	if (is_crontab(argv[0]))
 		return crontab_main(argc, argv);
-	if (argc == 3 && strcmp(argv[1], "help") == 0)
-		return command_run(argv[2], 1, help);
+	if ((argc == 3 || (argc == 4 && has_verbs(argv[2]))) && strcmp(argv[1], "help") == 0)
+		return command_run(argv[2], argc - 2, help);
 	if (argc == 2 && (strcmp(argv[1], "help") == 0 || asks_for_help(argv[1]))) {
 		print_help(stdout);
 		return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -7,6 +7,7 @@
  * no fork succeeds. Limits of memory stay those of the defaults, for taking memory away would kill what runs.
  */
 #include "units/agent-units.h"
+#include "shell/base/quantity.h"
 #include "shell/policy/agents.h"
 #include "shell/policy/package.h"
 #include "units/unit-dir.h"
@@ -73,11 +74,6 @@ uint64_t front_memory(uint64_t total)
 	return total / 8 < FRONT_MEMORY_MAX ? total / 8 : FRONT_MEMORY_MAX;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void add_number(Text *text, const char *key, uint64_t value)
 {
 	if (value == POLICY_UNLIMITED)
@@ -124,7 +120,7 @@ static int slice_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t mem
 
 	text_add(&text, "# creel: the limits of agent %s\n[Slice]\n", policy->name ? policy->name : "(refused)");
 	text_add(&text, "MemoryAccounting=yes\nTasksAccounting=yes\nCPUAccounting=yes\nIOAccounting=yes\n");
-	add_number(&text, "MemoryMax", smaller(policy->memory, agents_memory(memory_total)));
+	add_number(&text, "MemoryMax", quantity_smaller(policy->memory, agents_memory(memory_total)));
 	add_number(&text, "MemorySwapMax", policy->swap);
 	add_number(&text, "TasksMax", tasks);
 	if (policy->cpu == POLICY_UNLIMITED)
@@ -196,8 +192,8 @@ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memo
 	int r;
 
 	/* where processes cannot be counted, tasks stand in for them: the smaller number holds */
-	r = slice_write(
-		dir_fd, uid, policy, memory_total, counted ? policy->tasks : smaller(policy->processes, policy->tasks));
+	r = slice_write(dir_fd, uid, policy, memory_total,
+		counted ? policy->tasks : quantity_smaller(policy->processes, policy->tasks));
 	if (r < 0)
 		return r;
 

@@ -32,3 +32,18 @@ packages_install()
 	fi
 	rm -f "$log"
 }
+
+# What matplotlib found out about the machine's fonts, for the homes of agents to come: it looks at all of them where that is
+# missing, which takes seconds, and an independent run keeps nothing for the next one.
+fonts_prepare()
+{
+	local folder=/etc/skel/.cache/matplotlib
+
+	list_lines "$here/packages/agent.txt" | grep -qx python3-matplotlib || return 0
+	if compgen -G "$folder/fontlist-*.json" >/dev/null; then
+		unchanged "fonts: matplotlib's list is in /etc/skel"
+		return
+	fi
+	apply quietly env HOME=/nonexistent MPLCONFIGDIR="$folder" MPLBACKEND=Agg /usr/bin/python3 -c 'import matplotlib.font_manager'
+	changed "fonts: matplotlib's list into /etc/skel, for new homes"
+}

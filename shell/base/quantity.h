@@ -16,6 +16,12 @@ typedef enum QuantityKind {
 
 #define QUANTITY_UNLIMITED UINT64_MAX /* written `max`, which quantity_parse() does not take: not every number has it */
 
+/* Of two limits the one that counts. */
+static inline uint64_t quantity_smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Returns 0, -EINVAL (not in that notation) or -ERANGE (too large for 64 bits); `ret` is untouched on failure. */
 _must_check_ int quantity_parse(QuantityKind kind, const char *text, uint64_t *ret);
 

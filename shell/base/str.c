@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/base/str.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -63,6 +64,31 @@ const char *str_quote(const char *s, size_t n, char *buffer, size_t size)
 		buffer[used++] = '.';
 	buffer[used] = '\0';
 	return buffer;
+}
+
+char *str_shell_word(const char *s)
+{
+	char *word = malloc(4 * strlen(s) + 4), *end = word;
+	bool plain = *s, control = false;
+
+	if (!word)
+		return NULL;
+	for (const char *c = s; *c; c++) {
+		plain &= isalnum((unsigned char)*c) || strchr("/._-+=:,@%", *c);
+		control |= iscntrl((unsigned char)*c) != 0;
+	}
+	if (plain)
+		return strcpy(word, s);
+	end = stpcpy(end, control ? "$'" : "'");
+	for (; *s; s++)
+		if (control && (iscntrl((unsigned char)*s) || *s == '\'' || *s == '\\'))
+			end += sprintf(end, "\\x%02x", (unsigned char)*s);
+		else if (*s == '\'')
+			end = stpcpy(end, "'\\''");
+		else
+			*end++ = *s;
+	(void)stpcpy(end, "'");
+	return word;
 }
 
 const char *str_size(uint64_t bytes, char *buffer, size_t size)

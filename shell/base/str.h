@@ -21,6 +21,12 @@ _must_check_ int str_to_u64(const char *s, uint64_t max, uint64_t *ret);
  */
 const char *str_quote(const char *s, size_t n, char *buffer, size_t size);
 
+/*
+ * One word for a POSIX shell, in quotes where it needs them, in new memory; with control characters for bash, $'\x1b'. NULL when memory
+ * is out.
+ */
+_must_check_ char *str_shell_word(const char *s);
+
 /* Bytes for people: "0", "512", "1.5G" (powers of 1024, four digits); UINT64_MAX is "max". Returns `buffer`. */
 const char *str_size(uint64_t bytes, char *buffer, size_t size);
 

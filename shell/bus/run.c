@@ -87,11 +87,11 @@ static bool network_valid(const char *text)
 	return !*text || strcmp(text, "full") == 0 || strcmp(text, "restricted") == 0 || strcmp(text, "none") == 0;
 }
 
-static bool session_valid(const char *text)
+bool run_session_valid(const char *text)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
 
-	return strlen(text) <= RUN_NAME_MAX && text[0] != '.' && strspn(text, allowed) == strlen(text);
+	return *text && strlen(text) <= RUN_NAME_MAX && text[0] != '.' && strspn(text, allowed) == strlen(text);
 }
 
 static bool path_valid(const char *text)
@@ -115,8 +115,7 @@ static const Field option_fields[] = {
 	{ OPTION("output", FIELD_NUMBER, output) },
 	{ OPTION("network", FIELD_TEXT, network), .valid = network_valid, .rule = "full, restricted or none" },
 	{ OPTION("independent", FIELD_FLAG, independent) },
-	{ OPTION("session", FIELD_TEXT, session), .valid = session_valid,
-		.rule = "at most 64 of A-Z, a-z, 0-9, _, . and -, the first one no ." },
+	{ OPTION("session", FIELD_TEXT, session), .valid = run_session_valid, .rule = RUN_SESSION_RULE },
 	{ OPTION("directory", FIELD_TEXT, directory), .valid = path_valid, .rule = "a path of less than 4096 bytes" },
 	{ OPTION("follow", FIELD_FLAG, follow) },
 	{ OPTION("collect", FIELD_FLAG, collect) },

@@ -105,10 +105,10 @@ typedef struct RunFile {
 /*
  * Finished. Descriptors are memfds, read from offset 0 by pread(2); bytes are what was written, not always UTF-8. They are the
  * keeper's memory, to be read at once: it takes it back - they become shorter, or empty - when newer runs need it and when the
- * connection ends. An empty one is the same for all runs. What is kept open counts (shell/keeper/budget.h).
+ * connection ends. Of an empty stream there is none. What is kept open counts (shell/keeper/budget.h).
  */
 typedef struct RunResult {
-	int stdout_fd, stderr_fd;            /* head and tail where it is longer than `output` */
+	int stdout_fd, stderr_fd;            /* -EBADF: empty. Head and tail where it is longer than `output` */
 	uint64_t stdout_bytes, stderr_bytes; /* written by the run, all of it, as far as it was read */
 	uint64_t stdout_head, stderr_head;   /* bytes of the descriptor that are its head; the rest is the tail */
 	const char *stdout_file,
@@ -141,5 +141,10 @@ _must_check_ int run_result_append(sd_bus_message *message, const RunResult *res
 _must_check_ int run_options_read(sd_bus_message *message, RunOptions *ret, char ret_name[static 64]);
 _must_check_ int run_result_read(sd_bus_message *message, RunResult *ret);
 const char *run_option_rule(const char *name); /* what its value must be, in words; NULL: nothing can be said */
+
+/* The name of a REPL. One that is asked for is never "". */
+#define RUN_SESSION_RULE "a name of at most 64 of A-Z, a-z, 0-9, _, . and -, the first one no ."
+bool run_session_valid(const char *text);
+
 void run_options_done(RunOptions *options);
 void run_result_done(RunResult *result);

@@ -7,6 +7,7 @@ opened name by name without following anything, so that a link that appears in b
 """
 
 import contextlib
+import errno
 import html
 import http.server
 import json
@@ -87,6 +88,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     sys_version = ""
     timeout = IDLE_SECONDS
     head_only = False
+    begun = False  # of an answer the head is out: what goes wrong from then on can only break it off
+
+    def address_string(self):
+        """As people write it: who came by IPv4 has such an address."""
+        return super().address_string().removeprefix("::ffff:")
+
+    def end_headers(self):
+        self.begun = True
+        super().end_headers()
 
     def do_GET(self):
         self.head_only = False
@@ -100,6 +110,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = urllib.parse.unquote(self.path.partition("?")[0], errors="surrogateescape")
         names = [name for name in path.split("/") if name]
         fd = -1
+        self.begun = False
         try:
             fd = self.server.folder.open(names)
             status = os.fstat(fd)
@@ -114,12 +125,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_file(fd, status.st_size)
             else:
                 self.send_error(404)
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            self.send_error(404)
-        except (ConnectionError, TimeoutError):
-            self.close_connection = True
-        except OSError:
-            self.send_error(403)
+        except (OSError, ValueError) as problem:
+            if self.begun or isinstance(problem, (ConnectionError, TimeoutError)):
+                self.close_connection = True
+            elif isinstance(problem, (FileNotFoundError, NotADirectoryError, ValueError)):
+                self.send_error(404)
+            else:
+                self.send_error(403)
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -170,16 +182,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
+    """On the port of every address, of IPv6 as well where the machine has that."""
+
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, address, folder):
+    def __init__(self, port, folder):
         self.folder = folder
         self.places = threading.BoundedSemaphore(CONNECTIONS)
-        super().__init__(address, Handler)
+        try:
+            self.address_family = socket.AF_INET6
+            super().__init__(("::", port), Handler)
+        except OSError as problem:
+            if problem.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM):
+                raise
+            self.address_family = socket.AF_INET
+            super().__init__(("0.0.0.0", port), Handler)
 
     def server_bind(self):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "", self.server_address[1]
@@ -205,7 +228,7 @@ class Server(http.server.ThreadingHTTPServer):
 def main(port, path, url, how=""):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        server = Server(("0.0.0.0", int(port)), Folder(path))
+        server = Server(int(port), Folder(path))
     except OSError as problem:
         sys.exit(f"creel serve: port {port}: {problem.strerror}")
     if how == "--json":

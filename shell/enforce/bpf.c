@@ -389,28 +389,20 @@ int enforce_agents_fill(int map_fd, const EnforceAgents *agents, EnforceAgentsVa
 	return r < 0 ? r : 0;
 }
 
-/* The same for all: it stands in the buffer already. */
-static void value_for_all(const EnforceAgent *agent, void *buffer)
-{
-}
-
-int enforce_agents_confine(
-	const BpfSource *source, EnforceAgents *agents, uint32_t value, BpfSet *ret_set, EnforceReason *ret_reason)
+int enforce_agents_apply(const BpfSource *source, bool without_lsm, const EnforceMap *map, EnforceAgents *agents,
+	BpfSet *ret_set, EnforceReason *ret_reason)
 {
 	_cleanup_(bpf_set_done) BpfSet set = { 0 };
 	_cleanup_close_ int map_fd = -EBADF;
-	const char *missing = bpf_lsm_missing("");
 	int r;
 
-	if (missing)
-		return enforce_reason(ret_reason, -EOPNOTSUPP, "%s", missing);
-	r = bpf_set_open(source, false, &set, ret_reason);
+	r = bpf_set_open(source, without_lsm, &set, ret_reason);
 	if (r < 0)
 		return r;
-	map_fd = bpf_set_map(&set, "confined");
-	r = map_fd < 0 ? map_fd : enforce_agents_fill(map_fd, agents, value_for_all, &value, sizeof(value));
+	map_fd = bpf_set_map(&set, map->name);
+	r = map_fd < 0 ? map_fd : enforce_agents_fill(map_fd, agents, map->value, map->buffer, map->size);
 	if (r < 0)
-		return enforce_reason(ret_reason, r, "the map of agents: %s", strerror(-r));
+		return enforce_reason(ret_reason, r, "the map of %s: %s", map->holds, strerror(-r));
 	if (set.fresh) {
 		r = bpf_set_attach(&set, ret_reason);
 		if (r < 0)
@@ -422,4 +414,20 @@ int enforce_agents_confine(
 	*ret_set = set;
 	set = (BpfSet){ 0 };
 	return 0;
+}
+
+/* The same for all: it stands in the buffer already. */
+static void value_for_all(const EnforceAgent *agent, void *buffer)
+{
+}
+
+int enforce_agents_confine(
+	const BpfSource *source, EnforceAgents *agents, uint32_t value, BpfSet *ret_set, EnforceReason *ret_reason)
+{
+	const EnforceMap map = { "confined", "agents", value_for_all, &value, sizeof(value) };
+	const char *missing = bpf_lsm_missing("");
+
+	if (missing)
+		return enforce_reason(ret_reason, -EOPNOTSUPP, "%s", missing);
+	return enforce_agents_apply(source, false, &map, agents, ret_set, ret_reason);
 }

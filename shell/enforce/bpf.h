@@ -76,6 +76,21 @@ typedef void (*EnforceAgentsValue)(const EnforceAgent *agent, void *buffer);
 _must_check_ int enforce_agents_fill(
 	int map_fd, const EnforceAgents *agents, EnforceAgentsValue value, void *buffer, size_t size);
 
+/* A map of a set with one entry for each agent, whose key is its uid. */
+typedef struct EnforceMap {
+	const char *name, *holds; /* holds: what a reason calls it */
+	EnforceAgentsValue value; /* as of enforce_agents_fill(), with what follows */
+	void *buffer;
+	size_t size;
+} EnforceMap;
+
+/*
+ * Brings a set about, with its map filled before anything is attached. `without_lsm` as of bpf_set_open(). Returns 0, or a
+ * negative errno with its reason; then `ret_set` is untouched.
+ */
+_must_check_ int enforce_agents_apply(const BpfSource *source, bool without_lsm, const EnforceMap *map,
+	EnforceAgents *agents, BpfSet *ret_set, EnforceReason *ret_reason);
+
 /*
  * A set whose programs all need the BPF LSM, and hold for whose uid is in its map `confined`, with `value`: brings it about.
  * Returns 0, or a negative errno with its reason; then `ret_set` is untouched.

@@ -4,9 +4,6 @@
 #include "shell/enforce/shared.h"
 #include "shell/policy/agents.h"
 
-#include <bpf/bpf.h>
-#include <string.h>
-
 BPF_OBJECT(creel_ports_object, "ports.bpf.o");
 
 _Static_assert(SHARED_UID_MIN == AGENT_UID_MIN && SHARED_UID_MAX == AGENT_UID_MAX, "the programs know other agents");
@@ -49,25 +46,13 @@ static void limits_of(const EnforceAgent *agent, void *buffer)
 int ports_apply(EnforceAgents *agents, EnforceReason *ret_reason)
 {
 	_cleanup_(bpf_set_done) BpfSet set = { 0 };
-	_cleanup_close_ int map_fd = -EBADF;
 	const char *missing = bpf_lsm_missing("");
 	struct port_limits limits;
+	const EnforceMap map = { "ports", "ports", limits_of, &limits, sizeof(limits) };
 	int r;
 
 	/* without the LSM the bind hooks still hold, and that is worth having */
-	r = bpf_set_open(&source, missing != NULL, &set, ret_reason);
-	if (r < 0)
-		return r;
-	map_fd = bpf_set_map(&set, "ports");
-	r = map_fd < 0 ? map_fd : enforce_agents_fill(map_fd, agents, limits_of, &limits, sizeof(limits));
-	if (r < 0)
-		return enforce_reason(ret_reason, r, "the map of ports: %s", strerror(-r));
-	if (set.fresh) {
-		r = bpf_set_attach(&set, ret_reason);
-		if (r < 0)
-			return r;
-	}
-	r = bpf_set_commit(&set, &agents->pins, ret_reason);
+	r = enforce_agents_apply(&source, missing != NULL, &map, agents, &set, ret_reason);
 	if (r < 0)
 		return r;
 	if (missing)

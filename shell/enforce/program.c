@@ -2,11 +2,10 @@
 /* Input and output are files in memory: neither end can block the other, whatever their sizes. */
 #include "shell/enforce/program.h"
 #include "shell/base/file.h"
+#include "shell/base/spawn.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -33,41 +32,6 @@ static int make_file(const char *text)
 		n -= (size_t)k;
 	}
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : TAKE_FD(fd);
-}
-
-static int spawn(const char *const argv[], int input_fd, int output_fd, int error_fd, pid_t *ret)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	r = posix_spawn_file_actions_init(&actions);
-	if (r)
-		return -r;
-	r = posix_spawnattr_init(&attributes);
-	if (r) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return -r;
-	}
-	sigemptyset(&none);
-	sigfillset(&all);
-	r = posix_spawnattr_setsigmask(&attributes, &none);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(&attributes, &all);
-	if (!r)
-		r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, input_fd, STDIN_FILENO);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, error_fd, STDERR_FILENO);
-	if (!r)
-		r = posix_spawn(ret, argv[0], &actions, &attributes, (char *const *)argv, clean_environment);
-	(void)posix_spawnattr_destroy(&attributes);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return -r;
 }
 
 /* nft and its like say the reason first, and then show where. */
@@ -114,7 +78,12 @@ int program_run(const char *const argv[], const char *input, char **ret_output, 
 
 	if (input_fd < 0 || output_fd < 0 || error_fd < 0)
 		return ret_reason ? enforce_reason(ret_reason, -ENOMEM, "no memory to run %s", argv[0]) : -ENOMEM;
-	r = spawn(argv, input_fd, output_fd, error_fd, &pid);
+	r = spawn(&(SpawnRequest){ .arguments = argv,
+			  .environment = clean_environment,
+			  .input_fd = input_fd,
+			  .output_fd = output_fd,
+			  .error_fd = error_fd },
+		&pid);
 	if (r < 0)
 		return ret_reason ? enforce_reason(ret_reason, r, "%s: %s", argv[0], strerror(-r)) : r;
 	r = wait_for(pid, &status);

@@ -9,6 +9,7 @@
  */
 #include "shell/enforce/quota.h"
 #include "shell/base/file.h"
+#include "shell/base/quantity.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
@@ -22,11 +23,6 @@
 #define BYTES_AN_INODE 8192U
 #define INODES_MIN 4096U
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 QuotaLimits quota_plan(uint64_t limit, const DiskState *state)
 {
 	uint64_t margin = state->total / 20;
@@ -37,7 +33,7 @@ QuotaLimits quota_plan(uint64_t limit, const DiskState *state)
 		return (QuotaLimits){ 0, 0 };
 	if (limit == 0)
 		return (QuotaLimits){ 1024, 1 };
-	plan.bytes = smaller(limit, there > 1024 ? there : 1024);
+	plan.bytes = quantity_smaller(limit, there > 1024 ? there : 1024);
 	plan.inodes = limit / BYTES_AN_INODE;
 	if (plan.inodes < INODES_MIN)
 		plan.inodes = INODES_MIN;

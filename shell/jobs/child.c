@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/jobs/child.h"
+#include "shell/base/spawn.h"
 #include "shell/base/str.h"
 #include "shell/jobs/span.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -57,40 +57,25 @@ static int collect(int fd, int pid_fd, uint64_t timeout_usec, size_t max, char *
 	}
 }
 
-static int spawn(const char *const *argv, int out_fd, pid_t *ret)
+/* What is read here is in the C locale. */
+static int child_environment(StrList *ret)
 {
-	_cleanup_strlist_ StrList environment = { 0 };
-	posix_spawn_file_actions_t actions;
 	int r = 0;
 
 	for (char **one = environ; *one && !r; one++)
 		if (strncmp(*one, "LC_", 3) != 0 && strncmp(*one, "LANG", 4) != 0)
-			r = strlist_add(&environment, *one);
-	if (!r)
-		r = strlist_add(&environment, "LC_ALL=C");
-	if (r < 0)
-		return r;
-	r = -posix_spawn_file_actions_init(&actions);
-	if (r < 0)
-		return r;
-	r = -posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (!r)
-		r = -posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
-	if (!r)
-		r = -posix_spawn_file_actions_adddup2(&actions, out_fd, STDERR_FILENO);
-	if (!r)
-		r = -posix_spawnp(ret, argv[0], &actions, NULL, (char **)(uintptr_t)argv, environment.items);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return r;
+			r = strlist_add(ret, *one);
+	return r ? r : strlist_add(ret, "LC_ALL=C");
 }
 
 int child_read(const char *const *argv, uint64_t timeout_usec, size_t max, char **ret, Reason *ret_reason)
 {
 	_cleanup_free_ char *text = malloc(max + 1);
+	_cleanup_strlist_ StrList environment = { 0 };
 	_cleanup_close_ int pid_fd = -EBADF, read_fd = -EBADF, write_fd = -EBADF;
 	int fds[2], r, status;
 	size_t n = 0;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (!text)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
@@ -99,7 +84,15 @@ int child_read(const char *const *argv, uint64_t timeout_usec, size_t max, char 
 	read_fd = fds[0];
 	write_fd = fds[1];
 	(void)fcntl(read_fd, F_SETFL, O_NONBLOCK);
-	r = spawn(argv, write_fd, &pid);
+	r = child_environment(&environment);
+	if (!r)
+		r = spawn(&(SpawnRequest){ .arguments = argv,
+				  .environment = environment.items,
+				  .input_fd = -EBADF,
+				  .output_fd = write_fd,
+				  .error_fd = write_fd,
+				  .search = true },
+			&pid);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", argv[0], strerror(-r));
 	write_fd = fd_close(write_fd);

@@ -35,6 +35,11 @@ static int open_below(int fd, const char *name, bool make)
 	return folder_fd < 0 ? -errno : folder_fd;
 }
 
+const char *folder_hint(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT ? "; make room first: `creel status` shows what is used" : "";
+}
+
 int folder_open(const char *below, bool make, Reason *ret_reason)
 {
 	_cleanup_close_ int fd = open(home_folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -51,7 +56,8 @@ int folder_open(const char *below, bool make, Reason *ret_reason)
 		next = open_below(fd, name, make);
 		if (next < 0)
 			return reason_set(ret_reason, next, "~/%.*s: %s%s", (int)(rest + n - below), below,
-				strerror(-next), next == -ENOTDIR || next == -EEXIST ? "; move that file away" : "");
+				strerror(-next),
+				next == -ENOTDIR || next == -EEXIST ? "; move that file away" : folder_hint(next));
 		fd_close(fd);
 		fd = next;
 		rest += n + strspn(rest + n, "/");
@@ -83,8 +89,7 @@ int folder_put(
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(folder_fd, new_name, 0);
-		return reason_set(ret_reason, r, "~/%s/%s: %s%s", below, name, strerror(-r),
-			r == -ENOSPC || r == -EDQUOT ? "; make room first: `creel status` shows what is used" : "");
+		return reason_set(ret_reason, r, "~/%s/%s: %s%s", below, name, strerror(-r), folder_hint(r));
 	}
 	return 0;
 }

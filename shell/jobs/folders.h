@@ -19,6 +19,9 @@
 /* $HOME, or what the user table says where that is no absolute path. */
 const char *home_folder(void);
 
+/* What to do about that errno, as the end of a reason: "; make room first: ...", or "". */
+const char *folder_hint(int r);
+
 /* "/home/agent/logs" for "logs", in new memory; `name` may be NULL, or a file in it. NULL: memory is out. */
 _must_check_ char *home_path(const char *below, const char *name);
 

@@ -103,9 +103,13 @@ static int settle(Inside *inside, Log *ret_log, Reason *ret_reason)
 	(void)snprintf(name, sizeof(name), "%s.log", inside->record.name);
 	r = log_begin(inside->logs_fd, name, !inside->again, JOB_LOG_MAX, ret_log);
 	if (r < 0)
-		return reason_set(ret_reason, r, "~/%s/%s: %s", FOLDER_LOGS, name, strerror(-r));
+		return reason_set(ret_reason, r, "~/%s/%s: %s%s", FOLDER_LOGS, name, strerror(-r), folder_hint(r));
 	r = pidfile_write(inside, inside->program, ret_reason);
-	return r < 0 ? r : job_record_write(&inside->record, ret_reason);
+	if (r == 0)
+		r = job_record_write(&inside->record, ret_reason);
+	if (r < 0 && !inside->again)
+		(void)unlinkat(inside->logs_fd, name, 0); /* it is empty: what was in it has another name */
+	return r;
 }
 
 /* The program ended and others go on: they are what the PID file means from then on. */
@@ -252,6 +256,8 @@ int job_inside_main(int argc, char **argv)
 	inside.record.timeout_usec = UINT64_MAX;
 	if (timeout && str_to_u64(timeout, UINT64_MAX, &inside.record.timeout_usec) < 0)
 		return job_usage("--timeout");
+	for (int i = 0; i < words.command_n; i++)
+		job_word_decode(words.command[i]);
 	for (int i = 1; i < words.command_n; i++)
 		if (strlist_add(&inside.record.command, words.command[i]) < 0)
 			return fail(EXIT_FAILURE, strerror(ENOMEM));

@@ -25,16 +25,16 @@ static bool is_over(void *userdata)
 int job_logs_main(int argc, char **argv)
 {
 	_cleanup_(manager_freep) Manager *manager = NULL;
-	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
+	_cleanup_tail_ Tail tail = TAIL_NONE(TAIL_BYTES);
 	_cleanup_job_ Job job = { 0 };
 	const char *name = NULL, *lines_text = NULL;
-	bool follow = false;
+	bool follow = false, json = false;
 	const Option options[] = { { "--follow", "-f", .flag = &follow }, { "--lines", "-n", .value = &lines_text },
-		{ NULL } };
+		{ "--json", .flag = &json }, { NULL } };
 	char file[NAME_MAX_BYTES + 8];
 	uint64_t lines;
 	Reason reason;
-	int r, status = job_begin(argc, argv, options, &name, &manager);
+	int r, status = job_begin(argc, argv, options, &name, NULL);
 
 	if (status)
 		return status;
@@ -42,9 +42,14 @@ int job_logs_main(int argc, char **argv)
 		return job_usage("-n: a number of lines is needed, or `all`");
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(file, sizeof(file), "%s.log", name);
-	r = job_find(manager, name, &job, &reason);
+	/* what was written can be read without the user manager; when the job ends it alone says */
+	r = manager_connect(&manager, &reason);
 	if (r >= 0)
-		r = tail_begin(FOLDER_LOGS, file, lines, isatty(STDOUT_FILENO), &tail, &reason);
+		r = job_find(manager, name, &job, &reason);
+	else if (!follow)
+		r = job_record_read(name, &job.record, &reason);
+	if (r >= 0)
+		r = tail_begin(FOLDER_LOGS, file, lines, tail_form(json), &tail, &reason);
 	if (r >= 0 && follow)
 		r = tail_follow(&tail, is_over, &(Follow){ manager, name }, &reason);
 	if (r < 0 && r != -EPIPE) {

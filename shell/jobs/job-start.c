@@ -115,18 +115,17 @@ static int append_command(sd_bus_message *message, const char *property, char *c
 	if (r >= 0)
 		r = sd_bus_message_append(message, "s", property);
 	if (r >= 0)
-		r = sd_bus_message_open_container(message, 'v', "a(sasas)");
+		r = sd_bus_message_open_container(message, 'v', "a(sasb)");
 	if (r >= 0)
-		r = sd_bus_message_open_container(message, 'a', "(sasas)");
+		r = sd_bus_message_open_container(message, 'a', "(sasb)");
 	if (r >= 0)
-		r = sd_bus_message_open_container(message, 'r', "sasas");
+		r = sd_bus_message_open_container(message, 'r', "sasb");
 	if (r >= 0)
 		r = sd_bus_message_append(message, "s", argv[0]);
 	if (r >= 0)
 		r = sd_bus_message_append_strv(message, (char **)(uintptr_t)argv);
-	/* $NAME in an argument is the argument's own */
 	if (r >= 0)
-		r = sd_bus_message_append(message, "as", 1, "no-env-expand");
+		r = sd_bus_message_append(message, "b", false);
 	for (int i = 0; i < 4 && r >= 0; i++)
 		r = sd_bus_message_close_container(message);
 	return r;
@@ -153,11 +152,17 @@ static int append_commands(sd_bus_message *message, const Start *start)
 	_cleanup_free_ char **argv = calloc((size_t)start->command_n + 12, sizeof(*argv)); /* borrows */
 	char *ended[] = { start->self, (char *)"job", (char *)"ended", (char *)(uintptr_t)start->name,
 		(char *)(uintptr_t)start->id, NULL };
+	_cleanup_strlist_ StrList words = { 0 };
 	char timeout[24];
 	int n = 0, r;
 
 	if (!argv)
 		return -ENOMEM;
+	r = strlist_push(&words, job_word_encode(start->path));
+	for (int i = 0; i < start->command_n && r == 0; i++)
+		r = strlist_push(&words, job_word_encode(start->command[i]));
+	if (r < 0)
+		return r;
 	argv[n++] = start->self;
 	argv[n++] = (char *)"job";
 	argv[n++] = (char *)"inside";
@@ -171,11 +176,10 @@ static int append_commands(sd_bus_message *message, const Start *start)
 	argv[n++] = (char *)(uintptr_t)start->name;
 	argv[n++] = (char *)(uintptr_t)start->id;
 	argv[n++] = (char *)"--";
-	argv[n++] = start->path;
-	for (int i = 0; i < start->command_n; i++)
-		argv[n++] = start->command[i];
-	r = append_command(message, "ExecStartEx", argv);
-	return r < 0 ? r : append_command(message, "ExecStopPostEx", ended);
+	for (size_t i = 0; i < words.n; i++)
+		argv[n++] = words.items[i];
+	r = append_command(message, "ExecStart", argv);
+	return r < 0 ? r : append_command(message, "ExecStopPost", ended);
 }
 
 static int append_properties(sd_bus_message *message, void *userdata)

@@ -3,33 +3,27 @@
 #include "shell/jobs/job.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/options.h"
+#include "shell/jobs/verb.h"
 
-#include <string.h>
-
-static const struct {
-	const char *name;
-	int (*main)(int argc, char **argv);
-	const char *words, *help; /* NULL: for the unit */
-} verbs[] = {
+static const Verb verbs[] = {
 	{ "start", job_start_main, "NAME [--restart] [--timeout TIME] [--env NAME=VALUE]... [--json] -- COMMAND...",
 		"starts a command that outlives the session" },
 	{ "list", job_list_main, "[--json]", "all jobs, also those that ended" },
 	{ "status", job_status_main, "NAME [--json]", "one job; exit status 3: it does not run" },
-	{ "logs", job_logs_main, "NAME [-n LINES|all] [-f]", "the last lines that it wrote; -f: and all that follow" },
+	{ "logs", job_logs_main, "NAME [-n LINES|all] [-f] [--json]",
+		"the last lines that it wrote; -f: and all that follow" },
 	{ "stop", job_stop_main, "NAME", "ends it: SIGTERM, ten seconds later SIGKILL" },
 	{ "wait", job_wait_main, "NAME [--timeout TIME] [--json]", "until it ended; with its exit status" },
 	{ "rm", job_rm_main, "NAME", "takes away what is kept of one that ended: its log, how it ended" },
 	{ "inside", job_inside_main, NULL, NULL },
 	{ "ended", job_ended_main, NULL, NULL },
+	{ NULL },
 };
 
 static void print_help(FILE *file)
 {
 	(void)fprintf(file, "usage:\n");
-	for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-		if (verbs[i].help)
-			(void)fprintf(
-				file, "  creel job %s %s\n      %s\n", verbs[i].name, verbs[i].words, verbs[i].help);
+	verbs_tell(file, "job", verbs);
 	(void)fprintf(file, "A job's files: ~/pids/NAME.pid, ~/logs/NAME.log. See creel-job(1).\n");
 }
 
@@ -54,7 +48,7 @@ int job_begin(int argc, char **argv, const struct Option *options, const char **
 		return job_usage("a name is needed");
 	if (name && jobs_name_check(name, &reason) < 0)
 		return job_usage(reason.text);
-	if (manager_connect(ret_manager, &reason) < 0) {
+	if (ret_manager && manager_connect(ret_manager, &reason) < 0) {
 		reason_tell("job", NULL, reason.text);
 		return EXIT_FAILURE;
 	}
@@ -65,20 +59,5 @@ int job_begin(int argc, char **argv, const struct Option *options, const char **
 
 int job_main(int argc, char **argv)
 {
-	if (options_help(argc, argv) || (argc == 1 && strcmp(argv[0], "help") == 0)) {
-		print_help(stdout);
-		return EXIT_SUCCESS;
-	}
-	for (size_t i = 0; argc && i < ELEMENTSOF(verbs); i++)
-		if (strcmp(argv[0], verbs[i].name) == 0) {
-			if (options_help(argc - 1, argv + 1)) {
-				print_help(stdout);
-				return EXIT_SUCCESS;
-			}
-			return verbs[i].main(argc - 1, argv + 1);
-		}
-	if (argc)
-		return job_usage("there is no such verb");
-	print_help(stderr);
-	return EXIT_WRONG_USAGE;
+	return verbs_run("job", verbs, argc, argv, print_help);
 }

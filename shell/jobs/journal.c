@@ -57,22 +57,33 @@ static int open_log(Journal **ret, Reason *ret_reason)
 	return 0;
 }
 
-int journal_open(const char *unit, Journal **ret, Reason *ret_reason)
+/* Entries that have the one field or the other. */
+static int open_either(const char *field, const char *other, const char *value, Journal **ret, Reason *ret_reason)
 {
 	_cleanup_(journal_freep) Journal *journal = NULL;
 	int r = open_log(&journal, ret_reason);
 
 	if (r < 0)
 		return r;
-	r = match(journal->log, "_SYSTEMD_USER_UNIT", unit);
+	r = match(journal->log, field, value);
 	if (r >= 0)
 		r = sd_journal_add_disjunction(journal->log);
 	if (r >= 0)
-		r = match(journal->log, "USER_UNIT", unit);
+		r = match(journal->log, other, value);
 	if (r < 0)
 		return reason_set(ret_reason, r, "the journal cannot be read: %s", strerror(-r));
 	*ret = TAKE_PTR(journal);
 	return 0;
+}
+
+int journal_open(const char *unit, Journal **ret, Reason *ret_reason)
+{
+	return open_either("_SYSTEMD_USER_UNIT", "USER_UNIT", unit, ret, ret_reason);
+}
+
+int journal_open_start(const char *invocation, Journal **ret, Reason *ret_reason)
+{
+	return open_either("_SYSTEMD_INVOCATION_ID", "USER_INVOCATION_ID", invocation, ret, ret_reason);
 }
 
 int journal_open_file(const char *path, Journal **ret, Reason *ret_reason)

@@ -22,6 +22,9 @@ typedef struct Journal Journal;
 /* Entries of `unit` alone ("web.service"). Returns 0 or a negative errno with the reason. */
 _must_check_ int journal_open(const char *unit, Journal **ret, Reason *ret_reason);
 
+/* One start of a unit: `invocation` is 32 digits, systemd.exec(5). */
+_must_check_ int journal_open_start(const char *invocation, Journal **ret, Reason *ret_reason);
+
 /* What systemd said about lines of that unit file. */
 _must_check_ int journal_open_file(const char *path, Journal **ret, Reason *ret_reason);
 

@@ -6,13 +6,11 @@
 #include "shell/jobs/commands.h"
 #include "shell/jobs/cron/units.h"
 #include "shell/jobs/folders.h"
-#include "shell/jobs/journal.h"
+#include "shell/jobs/journal-show.h"
 #include "shell/jobs/name.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/select.h"
-#include "shell/jobs/span.h"
 #include "shell/jobs/tail.h"
-#include "shell/tools/clean.h"
 #include "shell/base/str.h"
 
 #include <fcntl.h>
@@ -24,12 +22,12 @@
 
 typedef struct LogOrder {
 	uint64_t lines;
-	bool follow;
+	bool follow, json;
 } LogOrder;
 
 static int usage(FILE *file)
 {
-	(void)fprintf(file, "usage: creel logs [--kind KIND] [-f] [-n LINES] NAME|PID\n"
+	(void)fprintf(file, "usage: creel logs [--kind KIND] [-f] [-n LINES] [--json] NAME|PID\n"
 			    "see creel-ps(1)\n");
 	return file == stdout ? EXIT_SUCCESS : EXIT_WRONG_USAGE;
 }
@@ -50,46 +48,10 @@ static bool never_over(void *userdata)
 
 static int show_file(const char *below, const char *name, const LogOrder *order, Reason *ret_reason)
 {
-	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
-	int r = tail_begin(below, name, order->lines, isatty(STDOUT_FILENO), &tail, ret_reason);
+	_cleanup_tail_ Tail tail = TAIL_NONE(tail_form(order->json));
+	int r = tail_begin(below, name, order->lines, tail.form, &tail, ret_reason);
 
 	return r == 0 && order->follow ? tail_follow(&tail, never_over, NULL, ret_reason) : r;
-}
-
-static int show_entry(const JournalLine *line)
-{
-	_cleanup_free_ char *clean = NULL;
-	char when[32];
-	size_t n;
-
-	(void)printf("%s %s", when_text(line->usec, when, sizeof(when)), line->by_manager ? "systemd: " : "");
-	if (!isatty(STDOUT_FILENO))
-		return fwrite(line->text, 1, line->n, stdout) == line->n && putchar('\n') != EOF ? 0 : -EPIPE;
-	if (text_clean(line->text, line->n, true, &clean, &n) < 0)
-		return -ENOMEM;
-	return puts(clean) == EOF ? -EPIPE : 0;
-}
-
-static int show_journal(const char *unit, const LogOrder *order, Reason *ret_reason)
-{
-	_cleanup_(journal_freep) Journal *journal = NULL;
-	JournalLine line;
-	int r = journal_open(unit, &journal, ret_reason);
-
-	if (r < 0)
-		return r;
-	/* systemd's own notion of a tail has no `all` */
-	r = journal_from_tail(journal, order->lines < UINT32_MAX ? order->lines : UINT32_MAX);
-	while (r >= 0) {
-		r = journal_next(journal, &line);
-		if (r > 0)
-			r = show_entry(&line);
-		else if (r == 0 && order->follow)
-			r = journal_follow(journal);
-		else
-			break;
-	}
-	return r < 0 ? reason_set(ret_reason, r, "the journal: %s", strerror(-r)) : 0;
 }
 
 static int show_run(const char *number, const LogOrder *order, Reason *ret_reason)
@@ -105,7 +67,8 @@ static int show_run(const char *number, const LogOrder *order, Reason *ret_reaso
 		if (!is_there(FOLDER_SPILLS, name))
 			continue;
 		/* following goes with what comes last */
-		r = show_file(FOLDER_SPILLS, name, &(LogOrder){ order->lines, order->follow && i == 1 }, ret_reason);
+		r = show_file(FOLDER_SPILLS, name, &(LogOrder){ order->lines, order->follow && i == 1, order->json },
+			ret_reason);
 		some = true;
 	}
 	if (!some)
@@ -140,7 +103,7 @@ static int show_row(const Row *row, const LogOrder *order, Reason *ret_reason)
 	else if (row->kind == ROW_JOB || row->kind == ROW_SERVICE || row->kind == ROW_TIMER || row->kind == ROW_SYSTEM)
 		service = row->unit ? strdup(row->unit) : NULL;
 	if (service)
-		return show_journal(service, order, ret_reason);
+		return journal_show(service, order->lines, order->follow, order->json, ret_reason);
 	switch (row->kind) {
 	case ROW_RUN:
 		return show_run(row->name, order, ret_reason);
@@ -172,7 +135,7 @@ static int show_past(const char *word, const LogOrder *order, Reason *ret_reason
 	if (!unit)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (jobs_name_check(word, &unused) == 0 && is_there(FOLDER_UNITS, unit))
-		return show_journal(unit, order, ret_reason);
+		return journal_show(unit, order->lines, order->follow, order->json, ret_reason);
 	if (str_to_u64(word, UINT64_MAX, &number) == 0 && number > UINT32_MAX)
 		return show_run(word, order, ret_reason);
 	return reason_set(
@@ -206,6 +169,7 @@ int ps_logs_main(int argc, char **argv)
 	const Option options[] = {
 		{ .name = "--follow", .letter = "-f", .flag = &order.follow },
 		{ .name = "--lines", .letter = "-n", .value = &lines },
+		{ .name = "--json", .flag = &order.json },
 		{ .name = "--kind", .value = &kind },
 		{ 0 },
 	};

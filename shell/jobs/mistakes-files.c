@@ -52,15 +52,18 @@ int mistakes_logs(const Scene *scene, Mistakes *ret)
 	struct dirent *entry;
 
 	while (dir && (entry = readdir(dir))) {
-		_cleanup_free_ char *way_out = NULL;
+		_cleanup_free_ char *word = NULL, *way_out = NULL;
 		struct stat st;
 		char size[32];
 
 		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
 			(uint64_t)st.st_size <= most)
 			continue;
-		way_out = str_format("truncate -s 0 ~/logs/%s empties it; logs of creel job keep a bound by themselves",
-			entry->d_name);
+		word = str_shell_word(entry->d_name);
+		if (word)
+			way_out = str_format(
+				"truncate -s 0 ~/logs/%s empties it; logs of creel job keep a bound by themselves",
+				word);
 		if (!way_out || mistakes_add(ret, way_out, "~/logs/%s has %s, and nothing bounds it", entry->d_name,
 					str_size((uint64_t)st.st_size, size, sizeof(size))) < 0)
 			return -ENOMEM;

@@ -37,11 +37,13 @@ static int failed_rows(const Scene *scene, Mistakes *ret)
 {
 	for (size_t i = 0; i < scene->gathered->rows.n; i++) {
 		const Row *row = &scene->gathered->rows.items[i];
-		_cleanup_free_ char *way_out = NULL;
+		_cleanup_free_ char *word = NULL, *way_out = NULL;
 
 		if (!row->bad)
 			continue;
-		way_out = str_format("creel logs %s says why; creel stop %s forgets it", row->name, row->name);
+		word = str_shell_word(row->name);
+		if (word)
+			way_out = str_format("creel logs %s says why; creel stop %s forgets it", word, word);
 		if (!way_out || mistakes_add(ret, way_out, "%s %s: %s%s%s", row_kind_name(row->kind), row->name,
 					row->state, row->health ? ": " : "", row->health ? row->health : "") < 0)
 			return -ENOMEM;
@@ -58,10 +60,12 @@ static int broken_files(Manager *manager, Mistakes *ret)
 	if (service_names(&names, &reason) < 0)
 		return mistakes_add(ret, "ls -la ~/.config/systemd/user", "%s", reason.text);
 	for (size_t i = 0; i < names.n; i++) {
-		_cleanup_free_ char *unit_name = str_format("%s" SERVICE_SUFFIX, names.items[i]), *way_out = NULL;
+		_cleanup_free_ char *unit_name = str_format("%s" SERVICE_SUFFIX, names.items[i]), *word = NULL,
+				    *way_out = NULL;
 		_cleanup_unit_ Unit unit = { 0 };
 
-		if (!unit_name)
+		word = unit_name ? str_shell_word(unit_name) : NULL;
+		if (!word)
 			return -ENOMEM;
 		if (manager_unit(manager, unit_name, &unit, &reason) < 0 ||
 			(strcmp(unit.load, "bad-setting") != 0 && strcmp(unit.load, "error") != 0))
@@ -69,7 +73,7 @@ static int broken_files(Manager *manager, Mistakes *ret)
 		way_out = str_format(
 			"systemd-analyze --user verify ~/.config/systemd/user/%s names the line; then systemctl --user "
 			"daemon-reload",
-			unit_name);
+			word);
 		if (!way_out || mistakes_add(ret, way_out, "%s: systemd cannot read it: %s", unit_name, unit.load) < 0)
 			return -ENOMEM;
 	}
@@ -116,11 +120,15 @@ int mistakes_pids(const Scene *scene, Mistakes *ret)
 
 	for (size_t i = 0; r == 0 && i < pids.n; i++) {
 		const NamedPid *one = &pids.items[i];
-		_cleanup_free_ char *way_out = NULL;
+		_cleanup_free_ char *file = NULL, *word = NULL, *way_out = NULL;
 
 		if (one->is == PIDFILE_ALIVE)
 			continue;
-		way_out = str_format("rm ~/pids/%s.pid; %s", one->name,
+		file = str_format("%s.pid", one->name);
+		word = file ? str_shell_word(file) : NULL;
+		if (!word)
+			return -ENOMEM;
+		way_out = str_format("rm ~/pids/%s; %s", word,
 			one->is == PIDFILE_REUSED
 				? "do not kill by it"
 				: "if it should run, start it anew: creel job start says when it ends");
@@ -136,6 +144,25 @@ int mistakes_pids(const Scene *scene, Mistakes *ret)
 				(int)one->pid);
 	}
 	return r;
+}
+
+int mistakes_strays(const Scene *scene, Mistakes *ret)
+{
+	for (size_t i = 0; i < scene->gathered->rows.n; i++) {
+		const Row *row = &scene->gathered->rows.items[i];
+		_cleanup_free_ char *way_out = NULL;
+
+		if (row->kind != ROW_STRAY || !row->pid)
+			continue;
+		way_out = str_format(
+			"creel stop %d ends it; creel job start NAME -- COMMAND keeps PID file, log and exit status",
+			(int)row->pid);
+		if (!way_out ||
+			mistakes_add(ret, way_out, "process %d (%s) was left behind, and no file in ~/pids names it",
+				(int)row->pid, row->name) < 0)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 int mistakes_limits(const Scene *scene, Mistakes *ret)

@@ -22,6 +22,7 @@ static const struct {
 	{ "units", mistakes_units, "no unit failed, none has a broken file" },
 	{ "cron", mistakes_cron, "the crontab has no errors" },
 	{ "pids", mistakes_pids, "each file in ~/pids names a process" },
+	{ "strays", mistakes_strays, "nothing runs that nobody has the PID of" },
 	{ "logs", mistakes_logs, "no file in ~/logs is too large" },
 	{ "limits", mistakes_limits, "nothing is nearly full" },
 	{ "secrets", mistakes_secrets, "~/.openclaw/.env is nobody else's" },

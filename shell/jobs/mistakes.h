@@ -36,6 +36,7 @@ void mistakes_done(Mistakes *mistakes);
 _must_check_ int mistakes_servers(const Scene *scene, Mistakes *ret);
 _must_check_ int mistakes_units(const Scene *scene, Mistakes *ret);
 _must_check_ int mistakes_pids(const Scene *scene, Mistakes *ret);
+_must_check_ int mistakes_strays(const Scene *scene, Mistakes *ret);
 _must_check_ int mistakes_cron(const Scene *scene, Mistakes *ret);
 _must_check_ int mistakes_limits(const Scene *scene, Mistakes *ret);
 _must_check_ int mistakes_logs(const Scene *scene, Mistakes *ret);

@@ -13,9 +13,11 @@
 #define WATCH_USEC (2 * USEC_PER_SEC)
 #define WATCH_USEC_MIN (USEC_PER_SEC / 4)
 
-/* the other screen of a terminal, without a cursor; and back */
-#define SCREEN_TAKE "\033[?1049h\033[?25l"
-#define SCREEN_GIVE_BACK "\033[?25h\033[?1049l"
+/* the other screen of a terminal, without a cursor, where a line that is too long is cut; and back */
+#define SCREEN_TAKE "\033[?1049h\033[?25l" LINES_CUT
+#define SCREEN_GIVE_BACK LINES_WRAP "\033[?25h\033[?1049l"
+#define LINES_CUT "\033[?7l"
+#define LINES_WRAP "\033[?7h"
 #define SCREEN_HOME "\033[H"
 #define SCREEN_CLEAR_BELOW "\033[J"
 
@@ -45,12 +47,24 @@ static int show_once(const RowsChoice *choice, bool json)
 	if (r == 0 && json)
 		rows_write(stdout, &gathered.rows, choice);
 	else if (r == 0)
-		r = rows_show(stdout, &gathered.rows, choice, NULL);
+		r = rows_show(stdout, &gathered.rows, choice, NULL, 0);
 	if (r < 0) {
 		reason_tell("ps", NULL, strerror(-r));
 		return EXIT_FAILURE;
 	}
 	return fflush(stdout) != 0 || tell_missing(&gathered) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Lines that are left for the table: of the terminal's all but two above it, what is missing, and the one that the cursor ends in. */
+static size_t lines_left(const Reason *missing)
+{
+	size_t height = terminal_height(stdout), width = terminal_width(stdout), used = 3;
+
+	if (!height)
+		return 0;
+	if (*missing->text)
+		used += 1 + (width ? (strlen(missing->text) + width - 1) / width : 1);
+	return height > used ? height - used : 1;
 }
 
 /* One picture, written at once: what is left of the one before is cleared line by line, so nothing flickers. */
@@ -62,9 +76,9 @@ static int picture(const Gathered *gathered, const RowsChoice *choice, const Row
 
 	(void)fprintf(stdout, SCREEN_HOME SCREEN_CLEAR_BELOW "%s  Ctrl-C ends\n\n",
 		when_text(now_realtime(), when, sizeof(when)));
-	r = rows_show(stdout, &gathered->rows, choice, before);
+	r = rows_show(stdout, &gathered->rows, choice, before, lines_left(&gathered->manager));
 	if (*gathered->manager.text)
-		(void)fprintf(stdout, "\n%s\n", gathered->manager.text);
+		(void)fprintf(stdout, "\n" LINES_WRAP "%s\n" LINES_CUT, gathered->manager.text);
 	return fflush(stdout) == 0 ? r : -EIO;
 }
 

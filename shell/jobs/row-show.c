@@ -112,10 +112,11 @@ static int show_row(Table *table, const Row *row, const RowsBefore *before, uint
 	return 0;
 }
 
-int rows_show(FILE *file, const Rows *rows, const RowsChoice *choice, const RowsBefore *before)
+int rows_show(FILE *file, const Rows *rows, const RowsChoice *choice, const RowsBefore *before, size_t lines)
 {
 	_cleanup_(table_freep) Table *table = table_new(columns, COLUMNS_N);
 	uint64_t now_usec = now_monotonic();
+	size_t more = 0;
 
 	if (!table)
 		return -ENOMEM;
@@ -125,7 +126,14 @@ int rows_show(FILE *file, const Rows *rows, const RowsChoice *choice, const Rows
 		if (r < 0)
 			return r;
 	}
+	/* a line is the titles', and one says how many rows are left out */
+	if (lines && table_rows(table) + 1 > lines) {
+		more = table_rows(table) - (lines > 2 ? lines - 2 : 0);
+		table_cut(table, lines > 2 ? lines - 2 : 0);
+	}
 	table_print(table, file, terminal_width(file), terminal_colours(file));
+	if (more)
+		(void)fprintf(file, "and %zu more: the terminal has no room for them\n", more);
 	return 0;
 }
 

@@ -27,8 +27,12 @@ double row_percent(const Row *row, const RowsBefore *before, uint64_t now_usec);
 /* "3000", "3000 8000 (loopback)": in new memory, "" for none; NULL: memory is out. */
 _must_check_ char *row_ports_text(const Row *row);
 
-/* A table as wide as the terminal behind `file`. `before` may be NULL. Returns 0 or -ENOMEM. */
-_must_check_ int rows_show(FILE *file, const Rows *rows, const RowsChoice *choice, const RowsBefore *before);
+/*
+ * A table as wide as the terminal behind `file`, of at most `lines` lines, of which the last says how many rows are left out; 0: all of
+ * them. `before` may be NULL. Returns 0 or -ENOMEM.
+ */
+_must_check_ int rows_show(
+	FILE *file, const Rows *rows, const RowsChoice *choice, const RowsBefore *before, size_t lines);
 
 /* An array of objects, as in creel-ps(1). */
 void rows_write(FILE *file, const Rows *rows, const RowsChoice *choice);

@@ -12,29 +12,15 @@
 #include "shell/jobs/screens.h"
 #include "shell/jobs/span.h"
 #include "shell/jobs/table.h"
+#include "shell/jobs/verb.h"
 
 #include <string.h>
 #include <time.h>
 
 #define START_USEC (30 * USEC_PER_SEC)
+#define COME_USEC (3 * USEC_PER_SEC)
 #define OUTPUT_MAX 4096U
 #define COMMAND_MAX 4096
-
-static void print_help(FILE *file)
-{
-	(void)fputs(
-		"usage:\n"
-		"  creel screen start NAME [--json] [-- COMMAND...]\n"
-		"      a screen that goes on without a terminal: with your shell in it, or that command\n"
-		"  creel screen list [--json]\n"
-		"      all screens, also those started by hand (screen -S NAME)\n"
-		"  creel screen attach NAME [--take | --share]\n"
-		"      shows it in this terminal; Ctrl-a d leaves it. --take: away from who has it; --share: beside\n"
-		"  creel screen stop NAME\n"
-		"      ends it with all that runs in it\n"
-		"A NAME of `list` may be its PID as well. See creel-screen(1).\n",
-		file);
-}
 
 static int usage(const char *why)
 {
@@ -109,22 +95,20 @@ static int list_main(int argc, char **argv)
 /* ---- start ---- */
 
 /* It answers once it has its socket. 1: it is there, 0: it came and went, or never came. */
-static int wait_listed(const char *name, Screens *ret, const Screen **ret_screen, Reason *ret_reason)
+static int wait_come(const char *name, const Screens *before, Screens *ret, Reason *ret_reason)
 {
-	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	uint64_t until = now_monotonic() + COME_USEC;
 
-	for (int i = 0; i < 10; i++) {
-		int r = screens_list(ret, ret_reason);
+	for (;;) {
+		int r = screens_came(name, before, ret);
 
 		if (r < 0)
+			return reason_set(ret_reason, r, "%s", strerror(-r));
+		if (r > 0 || now_monotonic() >= until)
 			return r;
-		*ret_screen = screens_find(ret, name, ret_reason);
-		if (*ret_screen)
-			return 1;
-		screens_done(ret);
 		(void)nanosleep(&pause, NULL);
 	}
-	return 0;
 }
 
 static int start(const char *name, char **command, int command_n, bool json)
@@ -132,7 +116,6 @@ static int start(const char *name, char **command, int command_n, bool json)
 	_cleanup_free_ const char **argv = calloc((size_t)command_n + 5, sizeof(*argv));
 	_cleanup_screens_ Screens before = { 0 }, after = { 0 };
 	_cleanup_free_ char *path = NULL, *text = NULL;
-	const Screen *screen = NULL;
 	Reason reason;
 	int r, n = 0;
 
@@ -157,21 +140,21 @@ static int start(const char *name, char **command, int command_n, bool json)
 		argv[n++] = command[i];
 	r = child_read(argv, START_USEC, OUTPUT_MAX, &text, &reason);
 	if (r > 0)
-		r = reason_set(&reason, -EREMOTEIO, "screen says: %.300s", text);
+		r = reason_set(&reason, -EREMOTEIO, "screen says: %.*s", (int)strcspn(text, "\r\n"), text);
 	if (r >= 0)
-		r = wait_listed(name, &after, &screen, &reason);
+		r = wait_come(name, &before, &after, &reason);
 	if (r == 0)
 		r = reason_set(&reason, -ESRCH, "what runs in it ended at once, and the screen with it%s",
 			command_n ? "" : "; does your shell start?");
 	if (r < 0)
 		return complain(name, &reason);
 	if (json) {
-		show_json(screen);
+		show_json(&after.items[0]);
 		(void)fputc('\n', stdout);
 	} else {
 		(void)printf("%s: started, PID %d\nattach: creel screen attach %s (Ctrl-a d leaves it)\n"
 			     "stop:   creel screen stop %s\n",
-			name, (int)screen->pid, name, name);
+			name, (int)after.items[0].pid, name, name);
 	}
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -256,32 +239,26 @@ static int stop_main(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
+/* ---- the verbs ---- */
+
+static const Verb verbs[] = {
+	{ "start", start_main, "NAME [--json] [-- COMMAND...]",
+		"a screen that goes on without a terminal: with your shell in it, or that command" },
+	{ "list", list_main, "[--json]", "all screens, also those started by hand (screen -S NAME)" },
+	{ "attach", attach_main, "NAME [--take | --share]",
+		"shows it in this terminal; Ctrl-a d leaves it. --take: away from who has it; --share: beside" },
+	{ "stop", stop_main, "NAME", "ends it with all that runs in it" },
+	{ NULL },
+};
+
+static void print_help(FILE *file)
+{
+	(void)fprintf(file, "usage:\n");
+	verbs_tell(file, "screen", verbs);
+	(void)fprintf(file, "A NAME of `list` may be its PID as well. See creel-screen(1).\n");
+}
+
 int screen_main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*main)(int argc, char **argv);
-	} verbs[] = {
-		{ "start", start_main },
-		{ "list", list_main },
-		{ "attach", attach_main },
-		{ "stop", stop_main },
-	};
-
-	if (options_help(argc, argv) || (argc == 1 && strcmp(argv[0], "help") == 0)) {
-		print_help(stdout);
-		return EXIT_SUCCESS;
-	}
-	for (size_t i = 0; argc && i < ELEMENTSOF(verbs); i++)
-		if (strcmp(argv[0], verbs[i].name) == 0) {
-			if (options_help(argc - 1, argv + 1)) {
-				print_help(stdout);
-				return EXIT_SUCCESS;
-			}
-			return verbs[i].main(argc - 1, argv + 1);
-		}
-	if (argc)
-		return usage("there is no such verb");
-	print_help(stderr);
-	return EXIT_WRONG_USAGE;
+	return verbs_run("screen", verbs, argc, argv, print_help);
 }

@@ -4,10 +4,12 @@
 #include "shell/jobs/span.h"
 
 #include <poll.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 
+#define SCREENS "/run/screen"
 #define LIST_MAX (256U * 1024)
 #define SCREEN_USEC (30 * USEC_PER_SEC)
 
@@ -17,6 +19,16 @@ static const char *const state_names[] = {
 	[SCREEN_DEAD] = "dead",
 	[SCREEN_OTHER] = "unknown",
 };
+
+/* 0: it is gone. */
+static uint64_t started(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return stat(path, &st) == 0 ? (uint64_t)st.st_ctim.tv_sec * USEC_PER_SEC : 0;
+}
 
 const char *screen_state_name(ScreenState state)
 {
@@ -31,6 +43,76 @@ void screens_done(Screens *screens)
 	}
 	free(screens->items);
 	*screens = (Screens){ 0 };
+}
+
+/* ---- its sockets ---- */
+
+DIR *screens_folder(void)
+{
+	const char *folder = getenv("SCREENDIR");
+	const struct passwd *user = getpwuid(getuid());
+	char path[512];
+
+	if (!folder || folder[0] != '/') {
+		(void)snprintf(path, sizeof(path), SCREENS "/S-%s", user ? user->pw_name : "");
+		folder = path;
+	}
+	return opendir(folder);
+}
+
+int screen_socket_parse(const char *socket, pid_t *ret_pid, const char **ret_name)
+{
+	const char *dot = strchr(socket, '.');
+	char digits[16];
+	uint64_t pid;
+
+	if (!dot || (size_t)(dot - socket) >= sizeof(digits))
+		return -EINVAL;
+	(void)snprintf(digits, sizeof(digits), "%.*s", (int)(dot - socket), socket);
+	if (str_to_u64(digits, INT32_MAX, &pid) < 0)
+		return -EINVAL;
+	*ret_pid = (pid_t)pid;
+	*ret_name = dot + 1;
+	return 0;
+}
+
+static bool is_among(const Screens *screens, pid_t pid)
+{
+	for (size_t i = 0; i < screens->n; i++)
+		if (screens->items[i].pid == pid)
+			return true;
+	return false;
+}
+
+int screens_came(const char *name, const Screens *before, Screens *ret)
+{
+	_cleanup_closedir_ DIR *dir = screens_folder();
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		_cleanup_screens_ Screens found = { 0 };
+		const char *called;
+		pid_t pid;
+
+		if (screen_socket_parse(entry->d_name, &pid, &called) < 0 || strcmp(called, name) != 0 ||
+			is_among(before, pid))
+			continue;
+		found.items = calloc(1, sizeof(*found.items));
+		if (!found.items)
+			return -ENOMEM;
+		found.n = 1;
+		found.items[0] = (Screen){ .pid = pid,
+			.name = strdup(called),
+			.socket = strdup(entry->d_name),
+			.state = SCREEN_DETACHED,
+			.started_usec = started(pid) };
+		if (!found.items[0].name || !found.items[0].socket)
+			return -ENOMEM;
+		*ret = found;
+		found = (Screens){ 0 };
+		return 1;
+	}
+	return 0;
 }
 
 /* ---- what it lists ---- */
@@ -111,14 +193,9 @@ int screens_list(Screens *ret, Reason *ret_reason)
 	r = screens_parse(text, ret);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s", strerror(-r));
-	for (size_t i = 0; i < ret->n; i++) {
-		char path[32];
-		struct stat st;
-
-		(void)snprintf(path, sizeof(path), "/proc/%d", (int)ret->items[i].pid);
-		if (ret->items[i].state != SCREEN_DEAD && stat(path, &st) == 0)
-			ret->items[i].started_usec = (uint64_t)st.st_ctim.tv_sec * USEC_PER_SEC;
-	}
+	for (size_t i = 0; i < ret->n; i++)
+		if (ret->items[i].state != SCREEN_DEAD)
+			ret->items[i].started_usec = started(ret->items[i].pid);
 	if (ret->n)
 		qsort(ret->items, ret->n, sizeof(*ret->items), by_name);
 	return 0;
@@ -166,7 +243,7 @@ int screen_quit(const Screen *screen, Reason *ret_reason)
 	if (screen->state == SCREEN_DEAD)
 		return 0;
 	if (r > 0 && pid_fd >= 0)
-		return reason_set(ret_reason, -EREMOTEIO, "screen says: %.300s", text);
+		return reason_set(ret_reason, -EREMOTEIO, "screen says: %.*s", (int)strcspn(text, "\r\n"), text);
 	if (pid_fd >= 0 && poll(&ended, 1, (int)(SCREEN_USEC / 1000)) == 0)
 		return reason_set(ret_reason, -ETIMEDOUT, "it does not end; `kill -9 %d` ends it", (int)screen->pid);
 	return 0;

@@ -5,6 +5,7 @@
 #include "shell/base/str.h"
 #include "shell/jobs/reason.h"
 
+#include <dirent.h>
 #include <sys/types.h>
 
 typedef enum ScreenState {
@@ -31,6 +32,18 @@ void screens_done(Screens *screens);
 #define _cleanup_screens_ _cleanup_(screens_done)
 
 const char *screen_state_name(ScreenState state);
+
+/*
+ * Where screen(1) has its sockets: PID.NAME, mode 0700 when somebody is attached, 0600 when nobody is. NULL: it never had any. The
+ * caller closes.
+ */
+DIR *screens_folder(void);
+
+/* "1234.name"; `ret_name` points into it. Returns 0 or -EINVAL: it is no socket's name. */
+_must_check_ int screen_socket_parse(const char *socket, pid_t *ret_pid, const char **ret_name);
+
+/* One of that name that has its socket now and is not among `before`, without asking screen. Returns 1, 0 (not yet) or -ENOMEM. */
+_must_check_ int screens_came(const char *name, const Screens *before, Screens *ret);
 
 /* What `screen -ls` wrote. Pure, but for `started_usec`, which it leaves 0. Returns 0 or -ENOMEM. */
 _must_check_ int screens_parse(const char *text, Screens *ret);

@@ -64,7 +64,7 @@ static int strangers(const char *word, pid_t pid, Reason *ret_reason)
 		return reason_set(ret_reason, -ENOENT, "it began just now: try again");
 	user = getpwuid(uid);
 	return reason_set(ret_reason, -EPERM,
-		"process %s belongs to %s, not to you: only its owner or an operator can stop it", word,
+		"process %s belongs to %s, not to you: it is its owner's and an operator's", word,
 		user ? user->pw_name : "another user");
 }
 

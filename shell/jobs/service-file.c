@@ -44,6 +44,8 @@ static int file_read(Service *service, Reason *ret_reason)
 			service->path);
 	if (r == 0 && lstat(service->path, &st) < 0)
 		r = -errno;
+	if (r == -EISDIR || r == -ENOTSUP)
+		return reason_set(ret_reason, r, "%s is no file, so it is no unit: move it away", service->path);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", service->path, strerror(-r));
 	service->link = S_ISLNK(st.st_mode);
@@ -59,8 +61,10 @@ int service_load(const char *name, Service *ret, Reason *ret_reason)
 
 	if (!n)
 		return reason_set(ret_reason, -EINVAL,
-			"that is no name of a service: it is a file's name, without folders; creel service list shows "
-			"those that there are");
+			"that is no name of a service: it is a file's name without folders, of at most %zu bytes; "
+			"creel "
+			"service list shows those that there are",
+			MANAGER_UNIT_MAX - sizeof(SERVICE_SUFFIX));
 	service.name = strndup(name, n);
 	service.unit = service.name ? str_format("%s" SERVICE_SUFFIX, service.name) : NULL;
 	service.path = service.unit ? home_path(FOLDER_UNITS, service.unit) : NULL;

@@ -70,11 +70,15 @@ static int list(Manager *manager, bool json, Reason *ret_reason)
 	for (size_t i = 0; i < names.n && r == 0; i++) {
 		_cleanup_service_ Service service = { 0 };
 		_cleanup_state_ ServiceState state = { 0 };
-		Reason ignored;
+		Reason why;
+		int known = service_load(names.items[i], &service, &why);
 
-		/* one whose file cannot be read, or is no unit's, is not in systemd's list either */
-		if (service_load(names.items[i], &service, &ignored) < 0)
+		/* one whose file cannot be read, or is no unit's, is not in systemd's list either; one that went meanwhile is none */
+		if (known < 0) {
+			if (known != -ENOENT)
+				reason_tell("service", names.items[i], why.text);
 			continue;
+		}
 		r = look(manager, &service, LIST_PROBE_MSEC, &state, ret_reason);
 		if (r == 0 && json) {
 			(void)fputs(some ? "," : "", stdout);

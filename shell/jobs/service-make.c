@@ -126,6 +126,11 @@ static int file_write(const ServiceOrder *order, Service *old, Reason *ret_reaso
 			ret_reason, -E2BIG, "that is longer than systemd reads: put it into a script, and run that");
 	if (str_equal(text, old->text))
 		return 0;
+	/* what enabling needs, too: systemd does not say that there was no room for it */
+	folder_fd = folder_open(FOLDER_UNITS "/default.target.wants", true, ret_reason);
+	if (folder_fd < 0)
+		return folder_fd;
+	fd_close(folder_fd);
 	folder_fd = folder_open(FOLDER_UNITS, true, ret_reason);
 	if (folder_fd < 0)
 		return folder_fd;
@@ -155,6 +160,15 @@ static void give_up(Manager *manager, const Service *service)
 	manager_reset(manager, service->unit);
 }
 
+static int enable(Manager *manager, const Service *service, Reason *ret_reason)
+{
+	Reason why;
+	int r = manager_enable(manager, service->unit, &why);
+
+	return r < 0 ? reason_set(ret_reason, r, "it would not come back after a reboot, and is stopped: %s", why.text)
+		     : 0;
+}
+
 static int start(Manager *manager, const ServiceOrder *order, const Service *service)
 {
 	_cleanup_state_ ServiceState state = { 0 };
@@ -166,9 +180,11 @@ static int start(Manager *manager, const ServiceOrder *order, const Service *ser
 		(void)fprintf(stderr, "%s: starting, and waiting until it is healthy\n", service->name);
 	r = service_start(manager, service, "RestartUnit", &wait, &state, &reason);
 	if (r == 0)
-		r = manager_enable(manager, service->unit, &reason);
-	if (r == 0) /* what is enabled is read with the files */
+		r = enable(manager, service, &reason);
+	if (r == 0) { /* what is enabled is read with the files */
+		(void)snprintf(state.unit.enabled, sizeof(state.unit.enabled), "enabled");
 		r = manager_reload(manager, &reason);
+	}
 	if (r < 0)
 		give_up(manager, service);
 	if (order->json && (r == 0 || r == -EPROTO)) {

@@ -83,7 +83,7 @@ int service_spec_check(const ServiceSpec *spec, char *why, size_t why_size)
 		what = "systemd cannot hold the name of the folder: give it another one";
 	for (size_t i = 0; i < spec->environment.n && !what; i++)
 		if (!variable_valid(spec->environment.items[i]))
-			what = "--env takes NAME=VALUE, and a name is of letters, digits and _";
+			what = "--env takes NAME=VALUE, and a name is of letters, digits and _, the first one no digit";
 		else if (!is_utf8(spec->environment.items[i]) || has_controls(spec->environment.items[i], "\t\n"))
 			what = "a variable has control characters or is no UTF-8, which systemd cannot hold";
 	if (spec->health_text && (!is_utf8(spec->health_text) || has_controls(spec->health_text, "\t")))

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* creel service logs, start, restart, stop and rm (service.h). */
-#include "shell/base/json.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/folders.h"
-#include "shell/jobs/journal.h"
+#include "shell/jobs/journal-show.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/service.h"
-#include "shell/tools/clean.h"
+#include "shell/jobs/tail.h"
 
+#include <signal.h>
 #include <string.h>
-
-#define LOG_LINES 100U
 
 /* Loads the service, and the manager unless `ret_manager` is NULL. Tells what is wrong. */
 static int begin(const char *name, Service *ret, Manager **ret_manager)
@@ -34,66 +32,28 @@ static int end(const char *name, int r, const Reason *reason)
 
 /* ---- logs ---- */
 
-static void show_line(const JournalLine *line, bool json, bool terminal)
-{
-	_cleanup_free_ char *clean = NULL;
-	char when[32];
-	bool first = true;
-	size_t n;
-
-	if (json) {
-		(void)fputc('{', stdout);
-		json_text(stdout, &first, "time", when_json(line->usec, when, sizeof(when)));
-		json_text(stdout, &first, "by", line->by_manager ? "systemd" : "service");
-		json_text(stdout, &first, "message", line->text);
-		(void)fputs("}\n", stdout);
-		return;
-	}
-	(void)printf("%s %s", when_text(line->usec, when, sizeof(when)), line->by_manager ? "systemd: " : "");
-	if (terminal && text_clean(line->text, line->n, true, &clean, &n) == 0)
-		(void)puts(clean);
-	else
-		(void)puts(line->text);
-}
-
 int service_logs_main(int argc, char **argv)
 {
-	_cleanup_(journal_freep) Journal *journal = NULL;
 	_cleanup_service_ Service service = { 0 };
 	bool follow = false, json = false;
 	const char *name, *lines = NULL;
 	const Option options[] = { { .name = "--follow", .letter = "-f", .flag = &follow },
 		{ .name = "--lines", .letter = "-n", .value = &lines }, { .name = "--json", .flag = &json }, { 0 } };
-	uint64_t n = LOG_LINES;
-	JournalLine line;
+	uint64_t n;
 	Reason reason;
 	int r = service_words("logs", argc, argv, options, &name);
 
 	if (r)
 		return r;
-	if (lines && str_to_u64(lines, UINT32_MAX, &n) < 0) {
-		reason_tell("service", name, "-n: a number of lines");
+	if (tail_lines_parse(lines, &n) < 0) {
+		reason_tell("service", name, "-n: a number of lines is needed, or `all`");
 		return EXIT_WRONG_USAGE;
 	}
 	if (begin(name, &service, NULL) < 0)
 		return EXIT_FAILURE;
-	r = journal_open(service.unit, &journal, &reason);
-	if (r == 0) {
-		r = journal_from_tail(journal, n);
-		(void)reason_set(&reason, r, "the journal: %s", strerror(-r));
-	}
-	while (r >= 0) {
-		r = journal_next(journal, &line);
-		if (r > 0)
-			show_line(&line, json, isatty(STDOUT_FILENO));
-		else if (r == 0 && follow)
-			r = journal_follow(journal);
-		else
-			break;
-		if (r < 0)
-			(void)reason_set(&reason, r, "the journal: %s", strerror(-r));
-	}
-	return end(name, r == -EPIPE ? 0 : r, &reason);
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = journal_show(service.unit, n, follow, json, &reason);
+	return r == -EPIPE ? EXIT_SUCCESS : end(name, r, &reason);
 }
 
 /* ---- start, restart ---- */

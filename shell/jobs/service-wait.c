@@ -15,6 +15,7 @@
 #define ROUND_USEC (200 * UINT64_C(1000))
 #define ASK_USEC USEC_PER_SEC          /* between questions to a server that answers: each is a line of its log */
 #define SETTLE_USEC (2 * USEC_PER_SEC) /* what has neither port nor line to wait for runs that long */
+#define COMPLAINTS 3U                  /* lines about a file that are told */
 #define LATE_USEC (2 * USEC_PER_SEC)   /* the journal may come behind the end of the program that wrote it */
 #define LATE_ROUNDS (LATE_USEC / ROUND_USEC)
 #define QUIET_ROUNDS 3U /* without another line: that was all */
@@ -191,17 +192,18 @@ static bool file_complaints(const Service *service, Reason *ret)
 	_cleanup_(journal_freep) Journal *journal = NULL;
 	JournalLine line;
 	Reason ignored;
-	bool some = false;
+	unsigned int some = 0;
 
 	if (journal_open_file(service->path, &journal, &ignored) < 0 ||
 		journal_from_time(journal, service->changed_usec) < 0)
 		return false;
-	while (journal_next(journal, &line) > 0)
+	while (some <= COMPLAINTS && journal_next(journal, &line) > 0)
 		if (line.n && !strstr(ret->text, line.text)) {
 			size_t n = strlen(ret->text);
 
-			(void)snprintf(ret->text + n, sizeof(ret->text) - n, "%s%s", n ? "; " : "", line.text);
-			some = true;
+			(void)snprintf(ret->text + n, sizeof(ret->text) - n, "%s%s", n ? "; " : "",
+				some < COMPLAINTS ? line.text : "and more");
+			some++;
 		}
 	return some;
 }

@@ -3,14 +3,9 @@
 #include "shell/jobs/service.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/options.h"
+#include "shell/jobs/verb.h"
 
-#include <string.h>
-
-static const struct {
-	const char *name;
-	int (*main)(int argc, char **argv);
-	const char *words, *help;
-} verbs[] = {
+static const Verb verbs[] = {
 	{ "create", service_create_main,
 		"NAME [--port P] [--health /PATH | --ready-log REGEX | --tcp] [--dir D] [--env K=V]...\n"
 		"         [--restart no|on-failure|always] [--timeout 15s] [--replace] [--json] -- COMMAND...",
@@ -22,13 +17,13 @@ static const struct {
 	{ "restart", service_restart_main, "NAME [--timeout 15s] [--json]", "the same, anew" },
 	{ "stop", service_stop_main, "NAME", "until it is started again, or the machine" },
 	{ "rm", service_rm_main, "NAME [--force]", "stops it and removes its file; --force: also one written by hand" },
+	{ NULL },
 };
 
 static void print_help(FILE *file)
 {
 	(void)fprintf(file, "usage:\n");
-	for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-		(void)fprintf(file, "  creel service %s %s\n      %s\n", verbs[i].name, verbs[i].words, verbs[i].help);
+	verbs_tell(file, "service", verbs);
 	(void)fprintf(file, "see creel-service(1)\n");
 }
 
@@ -53,15 +48,15 @@ int service_words(const char *verb, int argc, char **argv, const Option *options
 
 int service_main(int argc, char **argv)
 {
-	for (size_t i = 0; argc && i < ELEMENTSOF(verbs); i++)
-		if (strcmp(argv[0], verbs[i].name) == 0) {
-			if (options_help(argc - 1, argv + 1)) {
-				(void)printf("usage: creel service %s %s\n    %s\nsee creel-service(1)\n",
-					verbs[i].name, verbs[i].words, verbs[i].help);
-				return EXIT_SUCCESS;
-			}
-			return verbs[i].main(argc - 1, argv + 1);
-		}
+	const Verb *verb = verb_find(verbs, argc, argv);
+
+	if (verb && options_help(argc - 1, argv + 1)) {
+		(void)printf("usage: creel service %s %s\n    %s\nsee creel-service(1)\n", verb->name, verb->words,
+			verb->help);
+		return EXIT_SUCCESS;
+	}
+	if (verb)
+		return verb->main(argc - 1, argv + 1);
 	if (options_help(argc, argv)) {
 		print_help(stdout);
 		return EXIT_SUCCESS;

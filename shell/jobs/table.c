@@ -31,6 +31,15 @@ size_t terminal_width(FILE *file)
 	return size.ws_col;
 }
 
+size_t terminal_height(FILE *file)
+{
+	struct winsize size;
+
+	if (!isatty(fileno(file)) || ioctl(fileno(file), TIOCGWINSZ, &size) < 0)
+		return 0;
+	return size.ws_row;
+}
+
 bool terminal_colours(FILE *file)
 {
 	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
@@ -119,6 +128,13 @@ void table_colour(Table *table, size_t column, TableColour colour)
 size_t table_rows(const Table *table)
 {
 	return table->rows;
+}
+
+void table_cut(Table *table, size_t n)
+{
+	for (; table->rows > n; table->rows--)
+		for (size_t i = 0; i < table->n; i++)
+			free(table->cells[(table->rows - 1) * table->n + i].text);
 }
 
 /* ---- printing ---- */

@@ -42,8 +42,12 @@ size_t table_rows(const Table *table);
 /* `width`: columns of the terminal, 0: without bound. Titles and rows; nothing is written where there is no row. */
 void table_print(const Table *table, FILE *file, size_t width, bool colours);
 
-/* Width of the terminal behind `file`; 0: there is none. */
+/* Rows behind the first `n` are not printed. */
+void table_cut(Table *table, size_t n);
+
+/* Columns and lines of the terminal behind `file`; 0: there is none, or it does not say. */
 size_t terminal_width(FILE *file);
+size_t terminal_height(FILE *file);
 /* It is a terminal that shows colours, and nobody objects: TERM is not `dumb`, NO_COLOR is not set. */
 bool terminal_colours(FILE *file);
 /* What begins that colour, or "" (`colours` is false); COLOUR_NONE ends any. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/jobs/tail.h"
+#include "shell/base/json.h"
 #include "shell/base/str.h"
 #include "shell/base/utf8.h"
 #include "shell/jobs/folders.h"
@@ -26,12 +27,6 @@ int tail_lines_parse(const char *text, uint64_t *ret)
 	return 0;
 }
 
-void tail_end(Tail *tail)
-{
-	tail->fd = fd_close(tail->fd);
-	tail->folder_fd = fd_close(tail->folder_fd);
-}
-
 static int open_log(int folder_fd, const char *name)
 {
 	int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
@@ -48,29 +43,100 @@ static int open_log(int folder_fd, const char *name)
 
 /* ---- writing ---- */
 
-static int put_clean(Tail *tail, const char *bytes, size_t n)
+TailForm tail_form(bool json)
 {
-	_cleanup_free_ char *whole = malloc(tail->part_n + n), *clean = NULL;
-	size_t all = tail->part_n + n, clean_n;
-	int r;
+	return json ? TAIL_JSON : isatty(STDOUT_FILENO) ? TAIL_CLEAN : TAIL_BYTES;
+}
 
-	if (!whole)
-		return -ENOMEM;
-	memcpy(whole, tail->part, tail->part_n);
-	memcpy(whole + tail->part_n, bytes, n);
-	tail->part_n = utf8_cut(whole, all);
-	memcpy(tail->part, whole + all - tail->part_n, tail->part_n);
-	r = text_clean(whole, all - tail->part_n, false, &clean, &clean_n);
+static int put_line(const char *line, size_t n)
+{
+	bool first = true;
+
+	(void)fputc('{', stdout);
+	json_text(stdout, &first, "time", NULL);
+	json_text(stdout, &first, "by", "log");
+	json_key(stdout, &first, "message");
+	json_quote(stdout, line, n);
+	return fputs("}\n", stdout) == EOF ? -EPIPE : 0;
+}
+
+/* All whole lines, and what is too long for one. Returns how many bytes that are, or a negative errno. */
+static ssize_t put_lines(const char *bytes, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		const char *end = memchr(bytes + done, '\n', n - done);
+		size_t length = end ? (size_t)(end - bytes) - done : n - done;
+		int r;
+
+		if (!end && length <= TAIL_LINE_MAX)
+			break;
+		if (length > TAIL_LINE_MAX) {
+			length = TAIL_LINE_MAX;
+			length -= utf8_cut(bytes + done, length);
+			end = NULL;
+		}
+		r = put_line(bytes + done, length);
+		if (r < 0)
+			return r;
+		done += length + (end ? 1 : 0);
+	}
+	return (ssize_t)done;
+}
+
+static int put_clean(const char *bytes, size_t n)
+{
+	_cleanup_free_ char *clean = NULL;
+	size_t clean_n;
+	int r = text_clean(bytes, n, false, &clean, &clean_n);
+
 	if (r < 0)
 		return r;
 	return fwrite(clean, 1, clean_n, stdout) == clean_n ? 0 : -EPIPE;
 }
 
-static int put(Tail *tail, const char *bytes, size_t n)
+int tail_put(Tail *tail, const char *bytes, size_t n)
 {
-	if (tail->clean)
-		return put_clean(tail, bytes, n);
-	return fwrite(bytes, 1, n, stdout) == n ? 0 : -EPIPE;
+	_cleanup_free_ char *whole = NULL;
+	size_t all = tail->part_n + n;
+	ssize_t done;
+	int r = 0;
+
+	if (tail->form == TAIL_BYTES)
+		return fwrite(bytes, 1, n, stdout) == n ? 0 : -EPIPE;
+	whole = malloc(all + 1);
+	if (!whole)
+		return -ENOMEM;
+	if (tail->part_n)
+		memcpy(whole, tail->part, tail->part_n);
+	memcpy(whole + tail->part_n, bytes, n);
+	if (tail->form == TAIL_JSON) {
+		done = put_lines(whole, all);
+		if (done < 0)
+			return (int)done;
+	} else {
+		done = (ssize_t)(all - utf8_cut(whole, all));
+		r = put_clean(whole, (size_t)done);
+	}
+	tail->part_n = all - (size_t)done;
+	memmove(whole, whole + done, tail->part_n);
+	free(tail->part);
+	tail->part = TAKE_PTR(whole);
+	return r;
+}
+
+void tail_end(Tail *tail)
+{
+	/* nobody is told where it cannot be written: the log itself is whole */
+	if (tail->part_n)
+		(void)(tail->form == TAIL_JSON ? put_line(tail->part, tail->part_n)
+					       : put_clean(tail->part, tail->part_n));
+	free(tail->part);
+	tail->part = NULL;
+	tail->part_n = 0;
+	tail->fd = fd_close(tail->fd);
+	tail->folder_fd = fd_close(tail->folder_fd);
 }
 
 /* From where the file stands to its end. Returns 1, 0 or a negative errno. */
@@ -81,7 +147,7 @@ static int put_rest(Tail *tail, int fd)
 	int r, some = 0;
 
 	while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
-		r = put(tail, bytes, (size_t)n);
+		r = tail_put(tail, bytes, (size_t)n);
 		if (r < 0)
 			return r;
 		some = 1;
@@ -123,22 +189,29 @@ static uint64_t seek_lines(int fd, uint64_t lines)
 	return found + (end > 0);
 }
 
-int tail_begin(const char *below, const char *name, uint64_t lines, bool clean, Tail *ret, Reason *ret_reason)
+/* `folder_fd` is the tail's from here on; `shown`: how the file is called in a reason. */
+static int begin_at(int folder_fd, const char *name, const char *shown, bool later, uint64_t lines, TailForm form,
+	Tail *ret, Reason *ret_reason)
 {
-	_cleanup_tail_ Tail tail = { .folder_fd = folder_open(below, false, ret_reason), .fd = -EBADF, .clean = clean };
+	_cleanup_tail_ Tail tail = TAIL_NONE(form);
 	_cleanup_close_ int before_fd = -EBADF;
-	char before[112];
+	char before[sizeof(tail.name) + 16];
 	uint64_t here;
 	int r = 0;
 
-	if (tail.folder_fd < 0)
-		return tail.folder_fd;
+	tail.folder_fd = folder_fd;
+	if (strlen(name) >= sizeof(tail.name))
+		return reason_set(ret_reason, -ENAMETOOLONG, "%s: %s", shown, strerror(ENAMETOOLONG));
 	(void)snprintf(tail.name, sizeof(tail.name), "%s", name);
 	(void)snprintf(before, sizeof(before), "%s.1", tail.name);
 	tail.fd = open_log(tail.folder_fd, tail.name);
+	if (tail.fd == -ENOENT && later)
+		goto begun;
 	if (tail.fd < 0)
-		return reason_set(ret_reason, tail.fd, "~/%s/%s: %s", below, name,
-			tail.fd == -ELOOP ? "it is a symbolic link, which a log never is" : strerror(-tail.fd));
+		return reason_set(ret_reason, tail.fd, "%s: %s", shown,
+			tail.fd == -ELOOP     ? "it is a symbolic link, which a log never is"
+			: tail.fd == -ENOTSUP ? "it is no file, and keeps nothing"
+					      : strerror(-tail.fd));
 	here = seek_lines(tail.fd, lines);
 	if (here < lines)
 		before_fd = open_log(tail.folder_fd, before);
@@ -149,29 +222,63 @@ int tail_begin(const char *below, const char *name, uint64_t lines, bool clean, 
 	if (r >= 0)
 		r = put_rest(&tail, tail.fd);
 	if (r < 0)
-		return reason_set(ret_reason, r, "~/%s/%s: %s", below, name, strerror(-r));
+		return reason_set(ret_reason, r, "%s: %s", shown, strerror(-r));
+begun:
 	*ret = tail;
-	tail.fd = tail.folder_fd = -EBADF;
+	tail = (Tail)TAIL_NONE(form);
 	return 0;
+}
+
+int tail_begin(const char *below, const char *name, uint64_t lines, TailForm form, Tail *ret, Reason *ret_reason)
+{
+	int folder_fd = folder_open(below, false, ret_reason);
+	char shown[160];
+
+	if (folder_fd < 0)
+		return folder_fd;
+	(void)snprintf(shown, sizeof(shown), "~/%s/%s", below, name);
+	return begin_at(folder_fd, name, shown, false, lines, form, ret, ret_reason);
+}
+
+int tail_begin_path(const char *path, bool later, uint64_t lines, TailForm form, Tail *ret, Reason *ret_reason)
+{
+	_cleanup_free_ char *real = realpath(path, NULL), *copy = NULL;
+	int folder_fd;
+	char *slash;
+
+	if (!real && !(errno == ENOENT && later))
+		return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+	copy = strdup(real ? real : path);
+	slash = copy ? strrchr(copy, '/') : NULL;
+	if (!slash)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	*slash = '\0';
+	folder_fd = open(*copy ? copy : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder_fd < 0)
+		return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
+	return begin_at(folder_fd, slash + 1, path, later, lines, form, ret, ret_reason);
 }
 
 /* ---- what follows ---- */
 
 int tail_more(Tail *tail)
 {
-	struct stat here, there;
-	int r, fd;
+	struct stat here = { 0 }, there;
+	int r = 0, fd;
 
-	if (fstat(tail->fd, &here) == 0 && here.st_size < lseek(tail->fd, 0, SEEK_CUR))
-		(void)lseek(tail->fd, 0, SEEK_SET); /* somebody emptied it */
-	r = put_rest(tail, tail->fd);
-	if (r != 0)
-		return r;
+	if (tail->fd >= 0) {
+		if (fstat(tail->fd, &here) == 0 && here.st_size < lseek(tail->fd, 0, SEEK_CUR))
+			(void)lseek(tail->fd, 0, SEEK_SET); /* somebody emptied it */
+		r = put_rest(tail, tail->fd);
+		if (r != 0)
+			return r;
+	}
 	if (fstatat(tail->folder_fd, tail->name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
 		(here.st_ino == there.st_ino && here.st_dev == there.st_dev))
 		return 0;
 	/* what came between the end of the old one and the new one */
-	r = put_rest(tail, tail->fd);
+	if (tail->fd >= 0)
+		r = put_rest(tail, tail->fd);
 	if (r < 0)
 		return r;
 	fd = open_log(tail->folder_fd, tail->name);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define LENT_LOOK 32U /* fewer are not looked at */
+#define LENT_LOOK 32U /* fewer are not looked at before each run */
 
 /* By open(2): what a mapping or a message holds of it counts as well. */
 static bool is_open_elsewhere(int fd)
@@ -20,18 +20,22 @@ static bool is_open_elsewhere(int fd)
 	return own_fd >= 0 && fcntl(own_fd, F_SETLEASE, F_WRLCK) < 0 && errno == EAGAIN;
 }
 
-int budget_may_lend(Budget *budget, size_t n)
+static void close_unused(Budget *budget)
 {
 	size_t left = 0;
 
-	if (budget->n_lent >= LENT_LOOK) {
-		for (size_t i = 0; i < budget->n_lent; i++)
-			if (is_open_elsewhere(budget->lent[i]))
-				budget->lent[left++] = budget->lent[i];
-			else
-				fd_close(budget->lent[i]);
-		budget->n_lent = left;
-	}
+	for (size_t i = 0; i < budget->n_lent; i++)
+		if (is_open_elsewhere(budget->lent[i]))
+			budget->lent[left++] = budget->lent[i];
+		else
+			fd_close(budget->lent[i]);
+	budget->n_lent = left;
+}
+
+int budget_may_lend(Budget *budget, size_t n)
+{
+	if (budget->n_lent >= LENT_LOOK)
+		close_unused(budget);
 	return budget->n_lent + budget->n + n > BUDGET_LENT_MAX ? -ENOBUFS : 0;
 }
 
@@ -85,4 +89,5 @@ void budget_forget(Budget *budget, const void *owner)
 	for (size_t i = budget->n; i-- > 0;)
 		if (!owner || budget->kept[i].owner == owner)
 			empty(budget, i);
+	close_unused(budget);
 }

@@ -40,7 +40,7 @@ void budget_release(Budget *budget, uint64_t bytes);
 /* Takes the memfd `fd`. */
 void budget_keep(Budget *budget, const void *owner, int fd, uint64_t bytes);
 
-/* Its connection went: nobody is going to read its results any more. NULL: all. */
+/* Its connection went: nobody is going to read its results any more. NULL: all. What was lent and nobody has open is closed. */
 void budget_forget(Budget *budget, const void *owner);
 
 /*

@@ -5,11 +5,13 @@
  *
  * What a call asks for beyond its language is the whole leaf's while it runs: limits are narrowed for it and put back. An end
  * that was ordered - the timeout, Stop, too much output - begins with SIGINT to the process group, as a terminal does it; what
- * does not obey within the grace is killed with its state.
+ * does not obey within the grace is killed with its state. Bash forgets an interrupt that comes while it waits for a program which
+ * then ends by itself, and so gets more of them.
  */
 #include "shell/keeper/repl.h"
 #include "shell/keeper/surroundings.h"
 #include "shell/base/log.h"
+#include "shell/base/quantity.h"
 #include "shell/policy/enforced.h"
 
 #include <string.h>
@@ -17,14 +19,11 @@
 #include <sys/socket.h>
 
 #define GRACE_USEC UINT64_C(2000000)
+#define FIRST_AGAIN_USEC UINT64_C(500000)
+#define AGAIN_USEC UINT64_C(250000)
 #define CHUNK (64U * 1024)
 
 /* ---- limits ---- */
-
-static uint64_t stricter(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* Less memory than the leaf has already would end it at once. False: a sentence says so. */
 static bool narrow(Repl *repl)
@@ -37,9 +36,9 @@ static bool narrow(Repl *repl)
 	};
 	const LeafLimits own = setting_limits(&asked_for);
 	const LeafLimits wanted = {
-		.memory = stricter(own.memory, repl->limits.memory),
-		.tasks = stricter(own.tasks, repl->limits.tasks),
-		.cpu = stricter(own.cpu, repl->limits.cpu),
+		.memory = quantity_smaller(own.memory, repl->limits.memory),
+		.tasks = quantity_smaller(own.tasks, repl->limits.tasks),
+		.cpu = quantity_smaller(own.cpu, repl->limits.cpu),
 	};
 	char asked[32], used[32];
 	uint64_t current;
@@ -141,7 +140,7 @@ void repl_call_begin(Repl *repl)
 	ProcessUsage usage;
 
 	repl->used_usec = clock_monotonic_usec();
-	leaf_usage(repl->leaf_fd, &repl->before);
+	leaf_meters_read(&repl->meters, &repl->before);
 	if (process_usage_read("", repl->keeper->uid, &usage) == 0)
 		run->processes_refused = usage.refused;
 	if (!narrow(repl)) {
@@ -168,10 +167,10 @@ static void take_usage(Repl *repl)
 {
 	LeafUsage *usage = &repl->call->usage;
 
-	leaf_usage(repl->leaf_fd, usage);
-	usage->cpu_usec -= stricter(usage->cpu_usec, repl->before.cpu_usec);
-	usage->oom_kills -= stricter(usage->oom_kills, repl->before.oom_kills);
-	usage->tasks_refused -= stricter(usage->tasks_refused, repl->before.tasks_refused);
+	leaf_meters_read(&repl->meters, usage);
+	usage->cpu_usec -= quantity_smaller(usage->cpu_usec, repl->before.cpu_usec);
+	usage->oom_kills -= quantity_smaller(usage->oom_kills, repl->before.oom_kills);
+	usage->tasks_refused -= quantity_smaller(usage->tasks_refused, repl->before.tasks_refused);
 }
 
 static void explain(Run *run, const Frame *frame)
@@ -231,23 +230,37 @@ void repl_call_lost(Repl *repl)
 	finish(repl);
 }
 
-static int on_grace_over(sd_event_source *source, uint64_t usec, void *userdata)
+static int send_interrupt(Repl *repl)
+{
+	repl->interrupts++;
+	return kill(-repl->pid, SIGINT) < 0 ? -errno : 0;
+}
+
+static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	Repl *repl = userdata;
 
-	repl_end(repl, RUN_REASONS_N, "its call did not obey an interrupt");
+	if (clock_monotonic_usec() >= repl->grace_usec)
+		repl_end(repl, RUN_REASONS_N, "its call did not obey an interrupt");
+	else if (send_interrupt(repl) < 0 || sd_event_source_set_time_relative(source, AGAIN_USEC) < 0 ||
+		 sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) < 0)
+		repl_end(repl, RUN_REASONS_N, "its call could not be interrupted");
 	return 0;
 }
 
 static void interrupt(Repl *repl)
 {
+	const uint64_t now = clock_monotonic_usec();
+	const bool again = strcmp(repl->language, "bash") == 0;
+
 	if (repl->interrupted)
 		return;
 	repl->interrupted = true;
-	repl->interrupts++;
-	if (sd_event_add_time_relative(
-		    repl->keeper->event, &repl->grace_timer, CLOCK_MONOTONIC, GRACE_USEC, 0, on_grace_over, repl) < 0 ||
-		kill(-repl->pid, SIGINT) < 0)
+	repl->grace_usec = now + GRACE_USEC;
+	/* not relative: to the event loop now is when it woke up */
+	if (sd_event_add_time(repl->keeper->event, &repl->grace_timer, CLOCK_MONOTONIC,
+		    again ? now + FIRST_AGAIN_USEC : repl->grace_usec, 0, on_grace, repl) < 0 ||
+		send_interrupt(repl) < 0)
 		repl_end(repl, RUN_REASONS_N, "its call could not be interrupted");
 }
 

@@ -22,6 +22,7 @@ static void close_all(Repl *repl)
 	repl->idle_timer = sd_event_source_disable_unref(repl->idle_timer);
 	repl->age_timer = sd_event_source_disable_unref(repl->age_timer);
 	repl->grace_timer = sd_event_source_disable_unref(repl->grace_timer);
+	leaf_meters_done(&repl->meters);
 	repl->leaf_fd = fd_close(repl->leaf_fd);
 	repl->pid_fd = fd_close(repl->pid_fd);
 	repl->channel_fd = fd_close(repl->channel_fd);
@@ -232,6 +233,7 @@ static int start(Repl *repl, const RunOptions *options, PolicyError *ret_reason)
 		close_all(repl);
 		return r;
 	}
+	leaf_meters_open(repl->leaf_fd, &repl->meters);
 	repl->state = REPL_STARTING;
 	repl->since_usec = clock_realtime_usec();
 	repl->used_usec = clock_monotonic_usec();
@@ -260,6 +262,7 @@ int repl_new(Keeper *keeper, const Run *run, Repl **ret, sd_bus_error *ret_error
 	if (!repl)
 		return -ENOMEM;
 	repl->keeper = keeper;
+	repl->meters = LEAF_METERS_NONE;
 	repl->leaf_fd = repl->pid_fd = repl->channel_fd = repl->output_fd = repl->error_fd = repl->report_fd = -EBADF;
 	(void)snprintf(repl->language, sizeof(repl->language), "%s", run->options.language);
 	(void)snprintf(repl->name, sizeof(repl->name), "%s", run->options.session);

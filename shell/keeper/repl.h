@@ -34,6 +34,7 @@ struct Repl {
 
 	int leaf_fd;
 	LeafLimits limits; /* of the leaf, between calls */
+	LeafMeters meters; /* its own */
 	pid_t pid;
 	int pid_fd;
 	int channel_fd;          /* its driver's descriptor 3, the other end */
@@ -57,6 +58,7 @@ struct Repl {
 	uint64_t sent;           /* bytes of both */
 	unsigned int interrupts; /* that were sent to it */
 	bool interrupted, narrowed;
+	uint64_t grace_usec; /* CLOCK_MONOTONIC: it is killed then */
 	LeafUsage before;
 	sd_event_source *grace_timer;
 };
@@ -92,5 +94,7 @@ void repls_make_memory(Keeper *keeper);
 /* From the first REPL or prepared interpreter on that is asked too when the slice meets its limit; without one, births alone ask. */
 void repls_watch_memory(Keeper *keeper);
 void repls_done(Keeper *keeper);
+/* One of that name lives: a call of it needs no birth. */
+bool repls_have(const Keeper *keeper, const char *language, const char *name);
 int method_repls(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
 int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);

@@ -15,12 +15,19 @@
 
 #define MEMORY_SHORT_PERCENT 90U
 
-static Repl *find(Keeper *keeper, const char *language, const char *name)
+static Repl *find(const Keeper *keeper, const char *language, const char *name)
 {
 	for (Repl *repl = keeper->repls; repl; repl = repl->next)
 		if (strcmp(repl->language, language) == 0 && strcmp(repl->name, name) == 0)
 			return repl;
 	return NULL;
+}
+
+bool repls_have(const Keeper *keeper, const char *language, const char *name)
+{
+	const Repl *repl = find(keeper, language, name);
+
+	return repl && repl->state != REPL_ENDING;
 }
 
 static Repl *oldest_idle(Keeper *keeper)
@@ -41,6 +48,7 @@ static bool memory_short(const Keeper *keeper)
 
 	if (leaf_number(keeper->slice_fd, "memory.max", &limit) < 0 || limit == LEAF_UNLIMITED ||
 		leaf_number(keeper->slice_fd, "memory.current", &used) < 0 ||
+		used <= limit / 100 * MEMORY_SHORT_PERCENT ||
 		leaf_keyed(keeper->slice_fd, "memory.stat", "active_file", &active_file) < 0 ||
 		leaf_keyed(keeper->slice_fd, "memory.stat", "inactive_file", &inactive_file) < 0)
 		return false;
@@ -226,6 +234,7 @@ int method_repls(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_err
 int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	const char *language, *name;
+	Keeper *keeper = userdata;
 	bool was;
 	Repl *repl;
 	int r;
@@ -233,7 +242,15 @@ int method_reset(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_err
 	r = sd_bus_message_read(message, "ss", &language, &name);
 	if (r < 0)
 		return r;
-	repl = find(userdata, language, name);
+	if (!run_session_valid(name))
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, "session: must be " RUN_SESSION_RULE);
+	repl = find(keeper, language, name);
+	/* one that is there may be ended in any case */
+	if (!repl && keeper->policy) {
+		r = run_judge_language(keeper->policy, language, error);
+		if (r)
+			return r;
+	}
 	was = repl && repl->state != REPL_ENDING;
 	if (was)
 		repl_end(repl, RUN_CANCELLED, "it was reset");

@@ -46,7 +46,8 @@ static int begin(Keeper *keeper, Peer *peer, const RunOptions *asked, int code_f
 		r = run_new(keeper, peer, asked, code_fd, &run, error);
 	if (r)
 		return r;
-	repls_make_memory(keeper);
+	if (!repls_have(keeper, run->options.language, run->options.session))
+		repls_make_memory(keeper);
 	r = *run->options.session ? repl_call(run, error) : run_start(run, error);
 	if (r < 0)
 		return r;

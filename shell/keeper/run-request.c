@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a caller asks for, beside what the policy allows: stricter is granted, looser is refused with a sentence that says why. */
-#include "shell/keeper/run.h"
+#include "shell/keeper/repl.h"
 #include "shell/bus/bus.h"
 #include "shell/run/language.h"
 
@@ -119,10 +119,13 @@ static int judge_network(const Policy *policy, const char *asked, char **ret, sd
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* As the agent: what it could not enter is refused here, in words. It enters by itself, later, confined. */
-static int judge_directory(const Keeper *keeper, const char *asked, char **ret, sd_bus_error *error)
+/*
+ * As the agent: what it could not enter is refused here, in words. It enters by itself, later, confined. A session that lives
+ * is in its folder already.
+ */
+static int judge_directory(const Keeper *keeper, const RunOptions *options, char **ret, sd_bus_error *error)
 {
-	const char *place = *asked ? asked : keeper->policy->workspace;
+	const char *asked = options->directory, *place = *asked ? asked : keeper->policy->workspace;
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	char quoted[256];
@@ -131,6 +134,10 @@ static int judge_directory(const Keeper *keeper, const char *asked, char **ret, 
 	path = place[0] == '/' ? strdup(place) : str_format("%s/%s", keeper->identity->home, place);
 	if (!path)
 		return -ENOMEM;
+	if (!*asked && repls_have(keeper, options->language, options->session)) {
+		*ret = TAKE_PTR(path);
+		return 0;
+	}
 	r = identity_borrow(keeper->identity);
 	if (r < 0)
 		return r;
@@ -148,15 +155,49 @@ static int judge_directory(const Keeper *keeper, const char *asked, char **ret, 
 	return 0;
 }
 
-static int judge_language(const Policy *policy, const char *asked, sd_bus_error *error)
+static const char *names_of(const StrList *list, char *buffer, size_t size)
 {
-	char quoted[96];
+	size_t n = 0;
+
+	buffer[0] = '\0';
+	for (size_t i = 0; i < list->n && n < size; i++)
+		n += (size_t)snprintf(buffer + n, size - n, "%s%s", i ? ", " : "", list->items[i]);
+	return buffer;
+}
+
+int run_judge_language(const Policy *policy, const char *asked, sd_bus_error *ret_error)
+{
+	char quoted[96], names[96];
 
 	if (language_interpreter(policy, asked))
 		return 0;
-	return sd_bus_error_setf(error, KEEPER_ERROR_POLICY,
-		"language: \"%s\" is none of the policy's ([exec] languages)",
-		str_quote(asked, strlen(asked), quoted, sizeof(quoted)));
+	return sd_bus_error_setf(ret_error, KEEPER_ERROR_POLICY,
+		"language: \"%s\" is none of the policy's ([exec] languages = %s)",
+		str_quote(asked, strlen(asked), quoted, sizeof(quoted)),
+		names_of(&policy->languages, names, sizeof(names)));
+}
+
+/*
+ * As the agent, in whose folders the policy's path may lie. One that cannot be executed for another reason says so when that is
+ * tried; that of a session that lives runs already.
+ */
+static int judge_interpreter(const Keeper *keeper, const RunOptions *asked, sd_bus_error *error)
+{
+	const char *path = language_interpreter(keeper->policy, asked->language);
+	struct stat status;
+	int r;
+
+	if (repls_have(keeper, asked->language, asked->session))
+		return 0;
+	r = identity_borrow(keeper->identity);
+	if (r < 0)
+		return r;
+	r = stat(path, &status) < 0 ? -errno : 0;
+	identity_give_back();
+	if (r != -ENOENT && r != -ENOTDIR)
+		return 0;
+	return sd_bus_error_setf(error, KEEPER_ERROR_POLICY, "language: the interpreter of \"%s\" is not there: %s",
+		asked->language, path);
 }
 
 static int copy_arguments(char *const *arguments, char ***ret)
@@ -207,13 +248,15 @@ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error)
 	RunOptions *options = &run->options;
 	int r;
 
-	r = judge_language(policy, asked->language, ret_error);
+	r = run_judge_language(policy, asked->language, ret_error);
+	if (!r)
+		r = judge_interpreter(run->keeper, asked, ret_error);
 	if (!r)
 		r = judge_limits(policy, asked, options, ret_error);
 	if (!r)
 		r = judge_network(policy, asked->network, (char **)&options->network, ret_error);
 	if (!r)
-		r = judge_directory(run->keeper, asked->directory, (char **)&options->directory, ret_error);
+		r = judge_directory(run->keeper, asked, (char **)&options->directory, ret_error);
 	if (!r && asked->figures && strcmp(asked->language, "python") != 0)
 		r = sd_bus_error_set(ret_error, SD_BUS_ERROR_INVALID_ARGS, "figures: only Python has some to save");
 	if (!r)

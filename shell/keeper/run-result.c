@@ -7,6 +7,7 @@
  */
 #include "shell/keeper/run.h"
 #include "shell/base/log.h"
+#include "shell/base/quantity.h"
 #include "shell/bus/bus.h"
 
 #include <fcntl.h>
@@ -20,15 +21,10 @@
 
 /* ---- reasons ---- */
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The agent's limits bind its runs, too. */
 static const char *memory_limit(const Run *run, char *buffer, size_t size)
 {
-	return str_size(smaller(run->options.memory, run->agent_memory), buffer, size);
+	return str_size(quantity_smaller(run->options.memory, run->agent_memory), buffer, size);
 }
 
 static void say_processes(Run *run)
@@ -238,30 +234,16 @@ static int send_finished(const Run *run, const RunResult *result)
 	return r < 0 ? r : peer_send(run->peer, message, MESSAGE_BYTES + listed_bytes(result));
 }
 
-/* Most runs have nothing on stderr: what is empty is one memfd for all, which nobody can fill. */
-static int nothing(void)
-{
-	static int empty_fd = -EBADF;
-
-	if (empty_fd < 0)
-		empty_fd = memfd_create("creel-output", MFD_CLOEXEC);
-	if (empty_fd < 0 || fchmod(empty_fd, 0444) < 0)
-		return -errno;
-	return open_for_reading(empty_fd);
-}
-
-/* One stream's part of the result. `ret_fd` is for the caller, and closed once it is sent. */
+/* One stream's part of the result. `ret_fd` is for the caller, and closed once it is sent; of an empty stream there is none. */
 static int add_stream(Run *run, Stream *stream, int *ret_fd, uint64_t *ret_head)
 {
 	_cleanup_close_ int memory_fd = -EBADF, fd = -EBADF;
 	uint64_t kept = stream->head_n + stream->tail_n;
 	int r;
 
-	if (!kept) {
-		*ret_head = 0;
-		*ret_fd = nothing();
-		return *ret_fd < 0 ? *ret_fd : 0;
-	}
+	*ret_head = 0;
+	if (!kept)
+		return 0;
 	r = stream_result(stream, &memory_fd, ret_head);
 	if (r < 0)
 		return r;

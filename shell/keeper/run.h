@@ -88,7 +88,7 @@ struct Run {
 /* Of what is the run's own memory: "" would be nobody's. */
 #define RUN_OPTIONS_OWN_NONE ((RunOptions){ .input_fd = -EBADF })
 
-/* run.c */
+/* run-new.c */
 /*
  * `asked` and `code_fd` are borrowed. Errors fill `ret_error` with a sentence for the caller and are in the record: options
  * beyond the policy (KEEPER_ERROR_POLICY), no code (SD_BUS_ERROR_INVALID_ARGS), no room (KEEPER_ERROR_FULL).
@@ -100,6 +100,8 @@ Run *run_make(Keeper *keeper);
 /* Accepts NULL. Returns NULL. Ends nothing and tells nobody: of a run that never began, or is over. */
 Run *run_free(Run *run);
 DEFINE_CLEANUP(Run, run_free)
+
+/* run.c */
 /* With an interpreter of its own. */
 _must_check_ int run_start(Run *run, sd_bus_error *ret_error);
 /* The next number; names the files of its output. Once, before anything has that number in its name. */
@@ -110,10 +112,13 @@ Run *run_find(Keeper *keeper, uint64_t number);
 void run_stop(Run *run, RunReason reason);
 void run_over(Run *run);
 void runs_peer_gone(Keeper *keeper, const Peer *peer);
-/* At start: ends what an earlier keeper left in leaves run-* and repl-*. */
-void runs_end_adopted(Keeper *keeper);
 /* At the keeper's own end: kills all, without waiting; its successor removes the leaves. */
 void runs_done(Keeper *keeper);
+
+/* run-adopt.c */
+/* At start: ends what an earlier keeper left in leaves run-* and repl-*. */
+void runs_end_adopted(Keeper *keeper);
+
 /* run-spare.c, for spare.c */
 /*
  * One that has a number and the policy's limits, and no code: to be born by run_birth() and never begun.
@@ -143,6 +148,8 @@ _must_check_ int run_environment(const Keeper *keeper, const Run *run, StrList *
 /* run-request.c */
 /* The output folder as an absolute path in new memory; NULL: memory is out. */
 char *run_output_directory(const Keeper *keeper);
+/* Whether runs may be in that language; `ret_error` says which may. */
+_must_check_ int run_judge_language(const Policy *policy, const char *asked, sd_bus_error *ret_error);
 /* What is asked for, judged. Fills run->options. */
 _must_check_ int run_judge(Run *run, const RunOptions *asked, sd_bus_error *ret_error);
 const char *run_network_name(NetworkMode mode);

@@ -2,11 +2,11 @@
 #include "shell/operator/operator.h"
 #include "shell/base/file.h"
 #include "shell/base/rate.h"
+#include "shell/base/spawn.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -32,45 +32,6 @@ static char *const clean_environment[] = {
 	NULL,
 };
 
-static int spawn(const char *const argv[], int output_fd, pid_t *ret)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	r = posix_spawn_file_actions_init(&actions);
-	if (r)
-		return -r;
-	r = posix_spawnattr_init(&attributes);
-	if (r) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return -r;
-	}
-	sigemptyset(&none);
-	sigfillset(&all);
-	if (!r)
-		r = posix_spawnattr_setsigmask(&attributes, &none);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(&attributes, &all);
-	if (!r)
-		r = posix_spawnattr_setpgroup(&attributes, 0);
-	if (!r)
-		r = posix_spawnattr_setflags(
-			&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	if (!r)
-		r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDERR_FILENO);
-	if (!r)
-		r = posix_spawn(ret, argv[0], &actions, &attributes, (char *const *)argv, clean_environment);
-	(void)posix_spawnattr_destroy(&attributes);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return -r;
-}
-
 /* The last line that says something: tools say the reason last, and systemctl then where to read on. */
 static void last_line(char *output, size_t n, char *buffer, size_t size)
 {
@@ -89,28 +50,6 @@ static void last_line(char *output, size_t n, char *buffer, size_t size)
 	(void)str_quote(line, strlen(line), buffer, size);
 }
 
-/* Reads until the end, keeps the first OUTPUT_MAX bytes, and drains the rest so that the tool never blocks.
- */
-static size_t read_output(int fd, char *output)
-{
-	size_t used = 0;
-	char waste[4096];
-
-	for (;;) {
-		bool full = used >= OUTPUT_MAX;
-		ssize_t n = read(fd, full ? waste : output + used, full ? sizeof(waste) : OUTPUT_MAX - used);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		if (!full)
-			used += (size_t)n;
-	}
-	output[used] = '\0';
-	return used;
-}
-
 static int wait_for(pid_t pid, int *ret_status)
 {
 	while (waitpid(pid, ret_status, 0) < 0)
@@ -124,21 +63,27 @@ static int64_t now_ms(void)
 	return (int64_t)(clock_monotonic_usec() / 1000);
 }
 
-/* As read_output(), but no longer than until `end_ms`. Returns 0, -ETIMEDOUT, or another negative errno. */
-static int read_output_until(int fd, char *output, int64_t end_ms)
+#define NO_END INT64_MAX
+
+/*
+ * Reads until the end, or until `end_ms`; keeps the first OUTPUT_MAX bytes, and drains the rest so that the tool never blocks.
+ * Returns 0, -ETIMEDOUT, or another negative errno; `output` and its length are set in any case.
+ */
+static int read_output(int fd, int64_t end_ms, char *output, size_t *ret_n)
 {
 	size_t used = 0;
 	char waste[4096];
 
 	for (;;) {
 		struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-		int64_t left = end_ms - now_ms();
+		int64_t left = end_ms == NO_END ? -1 : end_ms - now_ms();
 		bool full = used >= OUTPUT_MAX;
 		ssize_t n;
 		int r;
 
 		output[used] = '\0';
-		if (left <= 0)
+		*ret_n = used;
+		if (end_ms != NO_END && left <= 0)
 			return -ETIMEDOUT;
 		r = poll(&poll_fd, 1, (int)left);
 		if (r < 0 && errno != EINTR)
@@ -155,29 +100,55 @@ static int read_output_until(int fd, char *output, int64_t end_ms)
 	}
 }
 
-int command_output(const char *const argv[], unsigned int seconds, char **ret_output, Reason *ret_reason)
-{
-	_cleanup_close_ int read_fd = -EBADF, write_fd = -EBADF;
-	_cleanup_free_ char *output = malloc(OUTPUT_MAX + 1);
-	char line[512];
-	int fds[2], status = 0, r, k;
-	pid_t pid = -1;
+/* A tool that was started: `fd` is read until it ends, into `output`, which has room for OUTPUT_MAX bytes and a NUL. */
+typedef struct Tool {
+	pid_t pid;
+	int fd;
+	char *output;
+	size_t n;
+} Tool;
 
-	if (!output)
+static void tool_done(Tool *tool)
+{
+	free(tool->output);
+	(void)fd_close(tool->fd);
+}
+
+static int tool_start(const char *const argv[], Tool *tool, Reason *ret_reason)
+{
+	int fds[2], r;
+
+	tool->output = malloc(OUTPUT_MAX + 1);
+	if (!tool->output)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return reason_set(ret_reason, -errno, "pipe: %s", strerror(errno));
-	read_fd = fds[0];
-	write_fd = fds[1];
-	r = spawn(argv, write_fd, &pid);
+	tool->fd = fds[0];
+	r = spawn(&(SpawnRequest){ .arguments = argv,
+			  .environment = clean_environment,
+			  .input_fd = -EBADF,
+			  .output_fd = fds[1],
+			  .error_fd = fds[1],
+			  .own_group = true },
+		&tool->pid);
+	(void)fd_close(fds[1]);
+	return r < 0 ? reason_set(ret_reason, r, "%s: %s", argv[0], strerror(-r)) : 0;
+}
+
+int command_output(const char *const argv[], unsigned int seconds, char **ret_output, Reason *ret_reason)
+{
+	_cleanup_(tool_done) Tool tool = { .fd = -EBADF };
+	char line[512];
+	int status = 0, r, k;
+
+	r = tool_start(argv, &tool, ret_reason);
 	if (r < 0)
-		return reason_set(ret_reason, r, "%s: %s", argv[0], strerror(-r));
-	write_fd = fd_close(write_fd);
-	r = read_output_until(read_fd, output, now_ms() + (int64_t)seconds * 1000);
+		return r;
+	r = read_output(tool.fd, now_ms() + (int64_t)seconds * 1000, tool.output, &tool.n);
 	/* it has a process group of its own; after its last word it may still hang */
 	if (r < 0)
-		(void)kill(-pid, SIGKILL);
-	k = wait_for(pid, &status);
+		(void)kill(-tool.pid, SIGKILL);
+	k = wait_for(tool.pid, &status);
 	if (r == -ETIMEDOUT)
 		return reason_set(ret_reason, r, "%s: no answer in %u seconds", argv[0], seconds);
 	if (r == 0)
@@ -187,7 +158,7 @@ int command_output(const char *const argv[], unsigned int seconds, char **ret_ou
 	if (WIFSIGNALED(status))
 		return reason_set(ret_reason, -EPROTO, "%s: ended by signal %d", argv[0], WTERMSIG(status));
 	if (WEXITSTATUS(status)) {
-		_cleanup_free_ char *copy = strdup(output);
+		_cleanup_free_ char *copy = strdup(tool.output);
 
 		if (copy)
 			last_line(copy, strlen(copy), line, sizeof(line));
@@ -195,38 +166,27 @@ int command_output(const char *const argv[], unsigned int seconds, char **ret_ou
 			ret_reason, 0, "%s: exit status %d: %s", argv[0], WEXITSTATUS(status), copy ? line : "");
 	}
 	if (ret_output)
-		*ret_output = TAKE_PTR(output);
+		*ret_output = TAKE_PTR(tool.output);
 	return WEXITSTATUS(status);
 }
 
 int command_run(const char *const argv[], Reason *ret_reason)
 {
-	_cleanup_close_ int read_fd = -EBADF, write_fd = -EBADF;
-	_cleanup_free_ char *output = malloc(OUTPUT_MAX + 1);
+	_cleanup_(tool_done) Tool tool = { .fd = -EBADF };
 	char line[512];
-	int fds[2], status = 0, r;
-	size_t n;
-	pid_t pid = -1;
+	int status = 0, r;
 
-	if (!output)
-		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return reason_set(ret_reason, -errno, "pipe: %s", strerror(errno));
-	read_fd = fds[0];
-	write_fd = fds[1];
-
-	r = spawn(argv, write_fd, &pid);
+	r = tool_start(argv, &tool, ret_reason);
+	if (r < 0)
+		return r;
+	/* where it cannot be read, how it ended says enough */
+	(void)!read_output(tool.fd, NO_END, tool.output, &tool.n);
+	r = wait_for(tool.pid, &status);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", argv[0], strerror(-r));
-	write_fd = fd_close(write_fd);
-	n = read_output(read_fd, output);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return reason_set(ret_reason, -errno, "%s: %s", argv[0], strerror(errno));
-
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	last_line(output, n, line, sizeof(line));
+	last_line(tool.output, tool.n, line, sizeof(line));
 	if (WIFSIGNALED(status))
 		return reason_set(ret_reason, -EPROTO, "%s: ended by signal %d", argv[0], WTERMSIG(status));
 	return reason_set(

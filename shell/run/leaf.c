@@ -5,6 +5,7 @@
 #include "shell/base/str.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -228,19 +229,56 @@ uint64_t leaf_forks_refused(int branch_fd)
 	return forks_refused(branch_fd, 0, &left);
 }
 
-void leaf_usage(int leaf_fd, LeafUsage *ret)
+static const struct {
+	const char *file, *key; /* NULL: the file is the number */
+	size_t offset;
+} meters_table[] = {
+	{ "cpu.stat", "usage_usec", offsetof(LeafUsage, cpu_usec) },
+	{ "memory.peak", NULL, offsetof(LeafUsage, memory_peak) },
+	{ "memory.events", "oom_kill", offsetof(LeafUsage, oom_kills) },
+	{ "pids.events", "max", offsetof(LeafUsage, tasks_refused) },
+};
+
+_Static_assert(ELEMENTSOF(meters_table) == LEAF_METERS, "a meter has no row, or the other way round");
+
+void leaf_meters_open(int leaf_fd, LeafMeters *ret)
+{
+	for (size_t i = 0; i < LEAF_METERS; i++)
+		ret->fds[i] = openat(leaf_fd, meters_table[i].file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+void leaf_meters_done(LeafMeters *meters)
+{
+	for (size_t i = 0; i < LEAF_METERS; i++)
+		meters->fds[i] = fd_close(meters->fds[i]);
+}
+
+void leaf_meters_read(const LeafMeters *meters, LeafUsage *ret)
 {
 	char text[1024];
 
 	*ret = (LeafUsage){ 0 };
-	if (file_get_at(leaf_fd, "cpu.stat", text, sizeof(text)) == 0)
-		ret->cpu_usec = keyed_value(text, "usage_usec");
-	if (leaf_number(leaf_fd, "memory.peak", &ret->memory_peak) < 0)
-		ret->memory_peak = 0;
-	if (file_get_at(leaf_fd, "memory.events", text, sizeof(text)) == 0)
-		ret->oom_kills = keyed_value(text, "oom_kill");
-	if (file_get_at(leaf_fd, "pids.events", text, sizeof(text)) == 0)
-		ret->tasks_refused = keyed_value(text, "max");
+	for (size_t i = 0; i < LEAF_METERS; i++) {
+		uint64_t *value = (uint64_t *)((char *)ret + meters_table[i].offset);
+		ssize_t n = meters->fds[i] < 0 ? 0 : pread(meters->fds[i], text, sizeof(text) - 1, 0);
+
+		if (n <= 0)
+			continue;
+		text[n] = '\0';
+		text[strcspn(text, meters_table[i].key ? "" : "\n")] = '\0';
+		if (meters_table[i].key)
+			*value = keyed_value(text, meters_table[i].key);
+		else if (str_to_u64(text, UINT64_MAX, value) < 0)
+			*value = 0;
+	}
+}
+
+void leaf_usage(int leaf_fd, LeafUsage *ret)
+{
+	_cleanup_(leaf_meters_done) LeafMeters meters = LEAF_METERS_NONE;
+
+	leaf_meters_open(leaf_fd, &meters);
+	leaf_meters_read(&meters, ret);
 }
 
 int leaf_kill(int leaf_fd)

@@ -55,6 +55,19 @@ _must_check_ int leaf_remove(int parent_fd, const char *name);
 /* Reads what it used. Values that the kernel does not offer are 0. */
 void leaf_usage(int leaf_fd, LeafUsage *ret);
 
+/* For a leaf that is asked again and again: the files that tell it, kept open. Starts as LEAF_METERS_NONE. */
+#define LEAF_METERS 4U
+typedef struct LeafMeters {
+	int fds[LEAF_METERS];
+} LeafMeters;
+
+#define LEAF_METERS_NONE ((LeafMeters){ { -EBADF, -EBADF, -EBADF, -EBADF } })
+
+/* What cannot be opened is a value that the kernel does not offer. */
+void leaf_meters_open(int leaf_fd, LeafMeters *ret);
+void leaf_meters_done(LeafMeters *meters);
+void leaf_meters_read(const LeafMeters *meters, LeafUsage *ret);
+
 /*
  * Forks that were refused anywhere in and below a branch, of at most 256 cgroups: whoever may make cgroups there gains
  * nothing by hiding. It counts what lives; an ended cgroup takes its count along. (Before Linux 6.12 pids.events counts at

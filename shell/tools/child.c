@@ -3,18 +3,16 @@
  * The end is the process's, told by its pidfd: what it left behind may hold the pipes for ever. What is in them by then is read.
  */
 #include "shell/tools/child.h"
+#include "shell/base/spawn.h"
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #define GRACE_USEC UINT64_C(5000000)
-
-extern char **environ;
 
 typedef struct Stream {
 	int fd;
@@ -145,42 +143,6 @@ Child *child_free(Child *child)
 
 /* ---- its beginning ---- */
 
-static int spawn(const char *path, char *const argv[], int out_fd, int err_fd, pid_t *ret)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	r = posix_spawn_file_actions_init(&actions);
-	if (r)
-		return -r;
-	r = posix_spawnattr_init(&attributes);
-	if (r) {
-		posix_spawn_file_actions_destroy(&actions);
-		return -r;
-	}
-	sigemptyset(&none);
-	sigfillset(&all);
-	r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
-	if (!r)
-		r = posix_spawnattr_setsigmask(&attributes, &none);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(&attributes, &all);
-	if (!r)
-		r = posix_spawnattr_setflags(
-			&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (!r)
-		r = posix_spawn(ret, path, &actions, &attributes, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	return -r;
-}
-
 static int child_watch(Child *child, sd_event *event, uint64_t timeout_usec)
 {
 	int r = 0;
@@ -225,7 +187,13 @@ int child_start(sd_event *event, const char *path, char *const argv[], uint64_t 
 				r = -errno;
 		}
 		if (r == 0)
-			r = spawn(path, argv, out_fd, err_fd, &child->pid);
+			r = spawn(&(SpawnRequest){ .program = path,
+					  .arguments = (const char *const *)argv,
+					  .input_fd = -EBADF,
+					  .output_fd = out_fd,
+					  .error_fd = err_fd,
+					  .own_group = true },
+				&child->pid);
 	}
 	if (r < 0) {
 		child_destroy(child);

@@ -37,7 +37,7 @@ static const Field run_fields[] = {
 	FIELD("output", FIELD_SIZE, output),
 	FIELD("network", FIELD_STRING, network),
 	FIELD("independent", FIELD_FLAG, independent),
-	FIELD("session", FIELD_STRING, session),
+	FIELD("session", FIELD_SESSION, session),
 	FIELD("directory", FIELD_STRING, directory),
 	FIELD("follow", FIELD_FLAG, follow),
 	FIELD("collect", FIELD_FLAG, collect),
@@ -47,7 +47,7 @@ static const Field run_fields[] = {
 
 static const Field reset_fields[] = {
 	FIELD("language", FIELD_STRING, language),
-	REQUIRED("session", FIELD_STRING, session),
+	REQUIRED("session", FIELD_SESSION, session),
 	{ .name = NULL },
 };
 

@@ -2,6 +2,7 @@
 #include "shell/tools/fields.h"
 #include "shell/base/quantity.h"
 #include "shell/base/str.h"
+#include "shell/bus/run.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,6 +25,8 @@ static const char *what_is(FieldType type)
 		return "a string without NUL bytes";
 	case FIELD_TEXT:
 		return "a string";
+	case FIELD_SESSION:
+		return RUN_SESSION_RULE;
 	case FIELD_STRINGS:
 		return "a list of strings without NUL bytes";
 	case FIELD_FLAG:
@@ -101,6 +104,11 @@ static int field_read(const Field *field, const json_t *value, void *at)
 	switch (field->type) {
 	case FIELD_STRING:
 		if (!is_plain(value))
+			return -EINVAL;
+		*(const char **)at = json_string_value(value);
+		return 0;
+	case FIELD_SESSION:
+		if (!is_plain(value) || !run_session_valid(json_string_value(value)))
 			return -EINVAL;
 		*(const char **)at = json_string_value(value);
 		return 0;

@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 typedef enum FieldType {
-	FIELD_STRING, /* const char *: no U+0000 in it */
-	FIELD_TEXT,   /* FieldText: any string */
+	FIELD_STRING,  /* const char *: no U+0000 in it */
+	FIELD_TEXT,    /* FieldText: any string */
+	FIELD_SESSION, /* const char *: a REPL's name */
 	FIELD_STRINGS, /* char **: strings without U+0000, NULL behind the last; the array is the structure's to free() */
 	FIELD_FLAG,    /* bool */
 	FIELD_TIME,    /* uint64_t microseconds: a number of seconds, or text such as "500ms" */

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#define LANGUAGE_NAMES "python, javascript, typescript or bash"
+
 /* Each returns the name that the keeper knows, or NULL. */
 const char *language_of_name(const char *name);           /* what a person writes: python, py, js, ... */
 const char *language_of_path(const char *path);           /* by its extension */

@@ -154,14 +154,33 @@ bool bytes_are_text(const char *bytes, size_t n)
 	return true;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const FileEntry *)a)->name, ((const FileEntry *)b)->name);
+}
+
+/* In order, the first FILES_MAX stay. */
+static void list_settle(FileList *list)
+{
+	if (list->n)
+		qsort(list->entries, list->n, sizeof(*list->entries), by_name);
+	while (list->n > FILES_MAX) {
+		free(list->entries[--list->n].name);
+		list->left_out++;
+	}
+}
+
 static int list_add(FileList *list, const char *prefix, const char *name, const struct stat *status)
 {
+	_cleanup_free_ char *whole = str_format("%s%s", prefix, name);
 	FileEntry *entry;
 
-	if (list->n >= FILES_MAX) {
-		list->left_out++;
+	if (!whole)
+		return -ENOMEM;
+	if (list->after && strcmp(whole, list->after) <= 0)
 		return 0;
-	}
+	if (list->n >= 2 * FILES_MAX)
+		list_settle(list);
 	if (list->n >= list->room) {
 		size_t room = list->room * 2 + 16;
 		FileEntry *entries = realloc(list->entries, room * sizeof(*entries));
@@ -172,15 +191,13 @@ static int list_add(FileList *list, const char *prefix, const char *name, const 
 		list->room = room;
 	}
 	entry = &list->entries[list->n];
-	*entry = (FileEntry){ .name = str_format("%s%s", prefix, name),
+	*entry = (FileEntry){ .name = TAKE_PTR(whole),
 		.type = S_ISREG(status->st_mode)   ? "file"
 			: S_ISDIR(status->st_mode) ? "folder"
 			: S_ISLNK(status->st_mode) ? "link"
 						   : "special",
 		.bytes = S_ISREG(status->st_mode) ? (uint64_t)status->st_size : 0,
 		.modified = status->st_mtim.tv_sec };
-	if (!entry->name)
-		return -ENOMEM;
 	list->n++;
 	return 0;
 }
@@ -225,11 +242,6 @@ static int list_folder(FileList *list, int fd, const char *prefix, unsigned int 
 	return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const FileEntry *)a)->name, ((const FileEntry *)b)->name);
-}
-
 int folder_list(const char *folder, const char *below, FileList *list)
 {
 	int fd = open_below(folder, below, O_RDONLY | O_DIRECTORY), r;
@@ -237,8 +249,7 @@ int folder_list(const char *folder, const char *below, FileList *list)
 	if (fd < 0)
 		return fd;
 	r = list_folder(list, fd, "", 0);
-	if (r >= 0 && list->n)
-		qsort(list->entries, list->n, sizeof(*list->entries), by_name);
+	list_settle(list);
 	return r;
 }
 

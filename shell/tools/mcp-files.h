@@ -53,8 +53,9 @@ typedef struct FileList {
 	size_t n, room;
 	uint64_t left_out, seen; /* more than FILES_MAX; looked at */
 	bool recursive, files_only;
+	const char *after; /* only names behind it; NULL: all */
 } FileList;
 
-/* What is in `below` of `folder`, by name; links are listed, not followed. Returns 0 or a negative errno. */
+/* What is in `below` of `folder`, the first FILES_MAX by name; links are listed, not followed. Returns 0 or a negative errno. */
 _must_check_ int folder_list(const char *folder, const char *below, FileList *list);
 void file_list_done(FileList *list);

@@ -106,18 +106,52 @@ static json_t *resource_json(FileFolder folder, const char *name, uint64_t bytes
 		   : NULL;
 }
 
+/* `n` bytes as base64. NULL when memory is out. */
+static json_t *base64_json(const char *bytes, size_t n)
+{
+	_cleanup_free_ char *text = malloc(BASE64_ENCODED_MAX(n) + 1);
+
+	if (!text)
+		return NULL;
+	return json_stringn_nocheck(text, base64_encode((const uint8_t *)bytes, n, text));
+}
+
+/* A cursor is the last name of the page before it. Returns 0, -ENOMEM or -EINVAL. */
+static int cursor_read(const json_t *cursor, char **ret)
+{
+	_cleanup_free_ char *name = NULL;
+	size_t n = 0;
+
+	if (!json_is_string(cursor))
+		return -EINVAL;
+	name = calloc(1, BASE64_DECODED_MAX(json_string_length(cursor)) + 1);
+	if (!name)
+		return -ENOMEM;
+	if (base64_decode(json_string_value(cursor), json_string_length(cursor), false, (uint8_t *)name, &n) < 0 ||
+		!n || strlen(name) != n)
+		return -EINVAL;
+	*ret = TAKE_PTR(name);
+	return 0;
+}
+
+/* Files that came and went between two pages are in the order of names: none that stayed is missed or told twice. */
 json_t *method_resources_list(McpRequest *request)
 {
 	const char *top = folder_path(&request->mcp->folders, FOLDER_OUTPUT);
+	const json_t *cursor = json_object_get(request->params, "cursor");
+	_cleanup_free_ char *after = NULL;
 	_cleanup_(file_list_done) FileList list = { .recursive = true, .files_only = true };
-	_cleanup_json_ json_t *resources = NULL;
+	_cleanup_json_ json_t *resources = NULL, *result = NULL;
 	char why[512];
-	int r;
+	int r = 0;
 
-	if (json_object_get(request->params, "cursor"))
-		return request_fail(
-			request, MCP_INVALID_PARAMS, NULL, "resources/list: there is one page, and no cursor");
-	r = folder_list(top, "", &list);
+	if (cursor)
+		r = cursor_read(cursor, &after);
+	if (r == -EINVAL)
+		return request_fail(request, MCP_INVALID_PARAMS, NULL, "resources/list: the cursor is none of ours");
+	list.after = after;
+	if (r == 0)
+		r = folder_list(top, "", &list);
 	if (r == -ENOMEM)
 		return NULL;
 	if (r < 0 && r != -ENOENT)
@@ -127,7 +161,14 @@ json_t *method_resources_list(McpRequest *request)
 		if (json_array_append_new(
 			    resources, resource_json(FOLDER_OUTPUT, list.entries[i].name, list.entries[i].bytes)) < 0)
 			return NULL;
-	return json_pack("{s:O}", "resources", resources);
+	result = json_pack("{s:O}", "resources", resources);
+	if (list.left_out) {
+		const char *last = list.entries[list.n - 1].name;
+
+		if (json_object_set_new(result, "nextCursor", base64_json(last, strlen(last))) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(result);
 }
 
 json_t *method_templates_list(McpRequest *request)
@@ -140,16 +181,6 @@ json_t *method_templates_list(McpRequest *request)
 		SCHEME "workspace/{+path}", "name", "workspace", "description", "a file of the workspace",
 		"uriTemplate", SCHEME "runs/{name}", "name", "runs", "description",
 		"all of the output of a run whose result left some out");
-}
-
-/* `n` bytes as base64. NULL when memory is out. */
-static json_t *base64_json(const char *bytes, size_t n)
-{
-	_cleanup_free_ char *text = malloc(BASE64_ENCODED_MAX(n) + 1);
-
-	if (!text)
-		return NULL;
-	return json_stringn_nocheck(text, base64_encode((const uint8_t *)bytes, n, text));
 }
 
 static json_t *resource_contents(const char *uri, const char *path, const char *bytes, size_t n)

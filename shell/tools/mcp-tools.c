@@ -11,7 +11,7 @@
 		.description = "Timeout in seconds (default 30, max 120, unless the agent's policy says otherwise). " \
 			       "What was put out until then is returned.")
 #define FRESH_SESSION                                                                                                  \
-	ARGUMENT("session", FIELD_STRING, session,                                                                     \
+	ARGUMENT("session", FIELD_SESSION, session,                                                                    \
 		.description = "Name of an interpreter that keeps its state between calls. Without it, each call has " \
 			       "a new one.")
 #define LANGUAGES "python javascript typescript bash"
@@ -73,7 +73,7 @@ static const McpTool tools[] = {
 			       "connections. "
 			       "The value of a last expression is shown.",
 		.arguments = { REQUIRED("code", FIELD_TEXT, code, .description = "Python code to execute"), TIMEOUT,
-			ARGUMENT("session", FIELD_STRING, session,
+			ARGUMENT("session", FIELD_SESSION, session,
 				.description = "Which REPL; each name has its own state.", .fallback = "\"main\""),
 			ARGUMENT("figures", FIELD_FLAG, figures,
 				.description = "Save matplotlib's open figures as PNG files in the output folder.",
@@ -108,7 +108,7 @@ static const McpTool tools[] = {
 	{ .name = "reset_repl",
 		.title = "Reset a REPL",
 		.description = "Clear the state of the Python REPL, or of another session.",
-		.arguments = { ARGUMENT("session", FIELD_STRING, session, .description = "Which one.",
+		.arguments = { ARGUMENT("session", FIELD_SESSION, session, .description = "Which one.",
 				       .fallback = "\"main\""),
 			ARGUMENT("language", FIELD_STRING, language, .description = "Of which language.",
 				.words = LANGUAGES, .fallback = "\"python\"") },

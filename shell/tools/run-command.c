@@ -162,7 +162,9 @@ static void show_reason(const RunResult *result)
 		return;
 	if (strncmp(error, prefix, strlen(prefix)) == 0)
 		error += strlen(prefix);
-	(void)fprintf(stderr, "creel: run: %s: ", run_reason_name(result->reason));
+	if (strcmp(error, run_reason_name(result->reason)) == 0)
+		error = "";
+	(void)fprintf(stderr, "creel: run: %s%s", run_reason_name(result->reason), *error ? ": " : "");
 	for (; *error; error++)
 		(void)fprintf(stderr, *error >= 0x20 && *error < 0x7f ? "%c" : "\\x%02x", (unsigned char)*error);
 	(void)fputc('\n', stderr);

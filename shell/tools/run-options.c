@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-typedef enum OptionType { OPTION_TEXT, OPTION_FLAG, OPTION_QUANTITY, OPTION_LANGUAGE } OptionType;
+typedef enum OptionType { OPTION_TEXT, OPTION_SESSION, OPTION_FLAG, OPTION_QUANTITY, OPTION_LANGUAGE } OptionType;
 
 #define AT(member) offsetof(RunWords, member)
 
@@ -27,7 +27,7 @@ static const struct Option {
 		"of stdout and of stderr in the result" },
 	{ "--net", OPTION_TEXT, AT(options.network), 0, "full|restricted|none", "no more than the policy's" },
 	{ "--isolate", OPTION_FLAG, AT(options.independent), 0, NULL, "in a throw-away file system" },
-	{ "--session", OPTION_TEXT, AT(options.session), 0, "NAME", "in an interpreter that keeps its state" },
+	{ "--session", OPTION_SESSION, AT(options.session), 0, "NAME", "in an interpreter that keeps its state" },
 	{ "--directory", OPTION_TEXT, AT(options.directory), 0, "FOLDER", "where it runs; else in the workspace" },
 	{ "--figures", OPTION_FLAG, AT(options.figures), 0, NULL, "matplotlib's open figures become files" },
 	{ "--stdin", OPTION_TEXT, AT(input), 0, "FILE|-", "its input; else none" },
@@ -67,6 +67,11 @@ static int option_set(const struct Option *option, char *value, RunWords *words,
 	case OPTION_TEXT:
 		*(const char **)at = value;
 		return 0;
+	case OPTION_SESSION:
+		if (!run_session_valid(value))
+			break;
+		*(const char **)at = value;
+		return 0;
 	case OPTION_LANGUAGE:
 		language = language_of_name(value);
 		if (!language)
@@ -79,8 +84,9 @@ static int option_set(const struct Option *option, char *value, RunWords *words,
 		return 0;
 	}
 	(void)snprintf(why, why_size, "%s: `%s` is not %s", option->name, value,
-		option->type == OPTION_LANGUAGE ? "python, javascript, typescript or bash"
-						: quantity_notation(option->kind));
+		option->type == OPTION_LANGUAGE  ? LANGUAGE_NAMES
+		: option->type == OPTION_SESSION ? RUN_SESSION_RULE
+						 : quantity_notation(option->kind));
 	return -EINVAL;
 }
 

@@ -108,8 +108,13 @@ int sessions_main(int argc, char **argv)
 	int r, there = 0;
 	char why[512];
 
-	if ((argc && !json && !reset) || !language)
+	if (argc && !json && !reset)
 		return usage();
+	if (!language) {
+		(void)fprintf(stderr, "creel: sessions: `%s` is not " LANGUAGE_NAMES "\n",
+			str_quote(argv[1], strlen(argv[1]), why, sizeof(why)));
+		return EXIT_USAGE;
+	}
 	r = keeper_connect(getuid(), &bus);
 	if (r >= 0 && reset)
 		r = sd_bus_call_method(bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Reset", &error, &reply, "ss",

@@ -4,7 +4,8 @@
  *
  *   bench-runs USER ROUNDS [here | import | many RUNS | fair | mcp]
  *
- * here: only the ways that need neither creel nor systemd, on any machine with bwrap.
+ * here: only the ways that need neither creel nor systemd, on any machine with bwrap. CREEL_NODE: Node, where it is not
+ * /usr/bin/node; the policy's, so that all ways have the same.
  *
  * Each way ends when all output of the code was read and its end is known. Prints one line a way: its name, a tab, and the
  * time of each round in microseconds. tests/bench/bench-runs.py makes a table of them; its head says what each way is.
@@ -16,6 +17,7 @@
 
 #define AT_ONCE 20
 #define ROUNDS_MAX 10000U
+#define NODE "/usr/bin/node"
 
 typedef struct Way {
 	const char *name;
@@ -31,13 +33,13 @@ typedef struct Way {
 
 static int once_spawn(Bench *bench, const Way *way)
 {
-	const char *argv[ELEMENTSOF(way->before) + ELEMENTSOF(way->argv)];
+	const char *argv[ELEMENTSOF(way->before) + ELEMENTSOF(way->argv)], *node = getenv("CREEL_NODE");
 	size_t n = 0;
 
 	for (size_t i = 0; i < ELEMENTSOF(way->before) && way->before[i]; i++)
 		argv[n++] = way->before[i];
 	for (size_t i = 0; i < ELEMENTSOF(way->argv) && way->argv[i]; i++)
-		argv[n++] = way->argv[i];
+		argv[n++] = node && strcmp(way->argv[i], NODE) == 0 ? node : way->argv[i];
 	argv[n] = NULL;
 	return bench_spawn(bench, argv, way->agent);
 }
@@ -82,7 +84,7 @@ static int once_loop(Bench *bench, const Way *way)
 static const Way ways[] = {
 	FOUR_WAYS("bash", "/bin/bash", "-c", ":"),
 	FOUR_WAYS("python", "/usr/bin/python3", "-c", "pass"),
-	FOUR_WAYS("javascript", "/usr/bin/node", "-e", "0"),
+	FOUR_WAYS("javascript", NODE, "-e", "0"),
 	{ .name = "import plain",
 		.once = once_spawn,
 		.argv = { "/usr/bin/python3", "-c", IMPORT },

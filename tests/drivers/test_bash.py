@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The driver of bash sessions, through its protocol."""
 import select
+import time
 
 import pytest
 
@@ -62,11 +63,25 @@ def test_loops_are_left(bash):
         assert bash("echo b").out == "b\n", word
 
 
+IN_FUNCTIONS = [
+    "f() { sleep 1000; echo b; }; f; echo b",
+    "f() { sleep 1000; }\nf\necho b",
+    "f() { while :; do :; done; echo b; }; g() { case x in x) f ;; esac; echo b; }; while g; do echo b; done; echo b",
+    "f() { for i in 1 2; do sleep 1000; echo b; done; echo b; }; g() { f || echo b; }; until g; do echo b; done; echo b",
+    "set -e; f() { x=$(sleep 1000); echo b; }; f || echo b; echo b",
+    "f() { wait; echo b; }; sleep 1000 & f; echo b",
+    "f() { read -t 1000 x < <(sleep 1000); echo b; }; f; echo b",
+    "f() { eval 'sleep 1000; echo b'; (sleep 1000; echo b); echo b; }; f | cat; echo b",
+    "echo 'sleep 1000; echo b' >source.sh; f() { . ./source.sh; echo b; }; f; echo b",
+    "trap 'true' DEBUG; f() { sleep 1000; echo b; }; f; echo b"]
+
+
 @pytest.mark.parametrize("code", [
     "sleep 1000; echo b", "sleep 1000\necho b", "for i in 1 2; do sleep 1000; echo b; done; echo b", "while :; do :; done; echo b",
-    "x=$(sleep 1000); echo b; (sleep 1000; echo b); echo b", "sleep 1000 | cat; echo b"])
+    "x=$(sleep 1000); echo b; (sleep 1000; echo b); echo b", "sleep 1000 | cat; echo b", *IN_FUNCTIONS])
 def test_an_interrupt_keeps_the_state(bash, code):
     bash("kept=1")
+    plain = bash("shopt -p extdebug; echo $-").out
     for _ in range(2):
         bash.begin(f"echo ready\n{code}")
         bash.wait_for("ready")
@@ -78,7 +93,39 @@ def test_an_interrupt_keeps_the_state(bash, code):
         done = bash.finish()
         assert done is not None and done.status == "i" and "b\n" not in done.out, done
     bash.interrupt()
-    assert bash("echo $kept") == ("o", 0, "", "1\n", "")
+    assert bash("echo $kept; f() { false; echo again; }; f") == ("o", 0, "", "1\nagain\n", "")
+    assert bash("trap -p DEBUG; shopt -p extdebug; echo $-").out == plain
+
+
+def test_an_interrupt_before_the_code_begins(bash):
+    bash("x=1")
+    for _ in range(3):
+        bash.begin_slowly("x=2")
+        assert bash.finish()[:2] == ("i", 0)
+        assert bash("echo $x").out == "1\n"
+    bash.interrupt()
+    assert bash("echo $x").out == "1\n"
+
+
+def test_an_interrupt_at_any_moment(bash):
+    """Of a short call, or behind its end: one answer for each call, and the next one is not touched."""
+    bash("f() { :; }; g() { for i in 1 2 3; do f; done; }; kept=1")
+    for i in range(100):
+        bash.begin("g; g; f")
+        end = time.monotonic() + i * 2e-5
+        while time.monotonic() < end:
+            pass
+        bash.interrupt()
+        assert bash.finish().status in "oi"
+        assert bash("echo $kept") == ("o", 0, "", "1\n", ""), i
+
+
+def test_an_interrupt_that_is_the_codes_own(bash):
+    bash.begin("trap 'echo mine; trap - INT' INT; echo ready; sleep 1000; echo on")
+    bash.wait_for("ready")
+    bash.interrupt()
+    assert bash.finish().out == "ready\nmine\non\n"
+    assert bash("echo b").out == "b\n"
 
 
 def test_much_code_and_much_output(bash):

@@ -311,6 +311,12 @@ int repl_call(Run *run, sd_bus_error *ret_error)
 	return run_start(run, ret_error);
 }
 
+bool repls_have(const Keeper *k, const char *language, const char *name)
+{
+	expect(kind == PEER_AGENT);
+	return *name && strcmp(language, "bash") == 0;
+}
+
 void repls_make_memory(Keeper *k)
 {
 	expect(kind == PEER_AGENT);

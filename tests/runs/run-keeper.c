@@ -38,8 +38,9 @@ void keeper_load_policy(Keeper *keeper)
 
 	r = file_read_at(AT_FDCWD, policy_file, 0, 1 << 20, &text, &agent.n);
 	agent.text = text;
-	if (r < 0 || !policy_text || strcmp(text, policy_text) != 0)
-		spares_renew(keeper);
+	if (r >= 0 && keeper->policy && policy_text && strcmp(text, policy_text) == 0)
+		return;
+	spares_renew(keeper);
 	if (!r)
 		r = policy_load_text("", "agent", &system, &agent, &policy, &keeper->policy_error);
 	if (!r) {

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import stat
 import time
 
 import pytest
@@ -82,6 +83,17 @@ def test_somebody_elses_folder_is_not_listed(client, keeper, folder):
     shutil.rmtree(folder)
 
 
+def test_devices(client, folder):
+    """Which no agent makes: nothing is read from one."""
+    collected(client, "true")
+    os.mknod(folder / "zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    os.mknod(folder / "block", stat.S_IFBLK | 0o666, os.makedev(7, 200))
+    result = collected(client, "touch -c output/*; echo x >output/y; mknod output/own c 1 5; test ! -e output/own")
+    assert result["reason"] == "ok"
+    assert files(result) == {"zero": ("special", 0, ""), "block": ("special", 0, ""), "y": ("ok", 2, digest(b"x\n"))}
+    shutil.rmtree(folder)
+
+
 def test_strange_files(client, folder):
     code = r"""
 import os, socket
@@ -111,8 +123,20 @@ open("one", "w").write("x"); os.link("one", "two")
 
 
 def test_very_many_files_are_counted(client, folder):
-    result = collected(client, "for i in range(20000): open(f'output/{i}', 'w').close()", "python")
-    assert len(files(result)) == 1000 and result["files_left_out"] == 19000
+    # of each kind that an agent can make
+    code = """
+import os
+os.chdir("output")
+for i in range(0, 100000, 4):
+    open(f"{i}", "w").close()
+    os.symlink("/dev/zero", f"{i + 1}")
+    os.mkfifo(f"{i + 2}")
+    os.link(f"{i}", f"{i + 3}")
+"""
+    result = collected(client, code, "python")
+    assert len(files(result)) == 1000 and result["files_left_out"] == 99000
+    kinds = {status for status, _, _ in files(result).values()}
+    assert kinds == {"ok", "special"}
     settle()
     result = collected(client, "echo >output/one-more")
     assert files(result) == {"one-more": ("ok", 1, digest(b"\n"))} and "files_left_out" not in result

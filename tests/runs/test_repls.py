@@ -147,8 +147,17 @@ def test_an_interrupt_that_comes_at_once(client):
 def test_an_interrupt_reaches_what_bash_waits_for(client, keeper):
     for policy in ("", "[exec]\nfilesystem = independent\n"):
         keeper.policy(policy)
-        result = call(client, "sleep 1000; echo b", "one" + policy[1:5], "bash", timeout=1500000)
+        result = call(client, "f() { sleep 1000; echo b; }; f; echo b", "one" + policy[1:5], "bash", timeout=1500000)
         assert (result["reason"], result["state"], result["stdout"]) == ("timeout", "preserved", b""), (policy, result)
+
+
+def test_an_interrupt_that_bash_forgets_comes_again(client):
+    """It counts for nothing while bash waits for a program that ends by itself."""
+    call(client, "x=1", "main", "bash")
+    for _ in range(3):
+        result = call(client, "f() { while :; do y=$(:); done; }; f", "main", "bash", timeout=300000)
+        assert (result["reason"], result["state"]) == ("timeout", "preserved"), result
+    assert said(call(client, "echo $x", "main", "bash"))[0] == "1\n"
 
 
 def test_what_does_not_obey_is_killed(client):

@@ -151,6 +151,8 @@ def test_session(agent):
     (session,) = json.loads(agent.creel("sessions", "--json").stdout)
     assert session["name"] == "s" and session["memory"] > 0
     assert agent.creel("sessions", "reset", "js", "s").returncode == 1
+    done = agent.creel("sessions", "reset", "cobol", "s")
+    assert (done.returncode, done.stderr) == (2, b"creel: sessions: `cobol` is not python, javascript, typescript or bash\n")
     assert agent.creel("sessions", "reset", "python", "s").returncode == 0
     done = agent.creel("sessions", "reset", "s")
     assert done.returncode == 1 and b"no python session `s`" in done.stderr
@@ -165,6 +167,8 @@ def test_session(agent):
         (["a.py", "--timeout", "30"], b"`30` is not a time"),
         (["a.py", "--memory=1X"], b"`1X` is not a size"),
         (["a.py", "--json=yes"], b"takes no value"),
+        (["a.py", "--session", ""], b"`` is not a name of at most 64"),
+        (["a.py", "--session=.a"], b"`.a` is not a name"),
         (["a.py", "--frobnicate"], b"unknown option `--frobnicate`"),
         (["a.py", "b.py"], b"behind --"),
         (["-", "--stdin", "-"], b"cannot be the input"),

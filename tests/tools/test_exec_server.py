@@ -163,6 +163,8 @@ def test_refused(server):
         (b'{"id": 1, "method": "run", "language": "bash", "code": "", "arguments": ["a", 1]}', "invalid", "`arg"),
         (b'{"id": 1, "method": "cancel"}', "invalid", "`run`"),
         (b'{"id": 1, "method": "reset"}', "invalid", "`session` is missing"),
+        (b'{"id": 1, "method": "reset", "session": ""}', "invalid", "`session` must be a name"),
+        (b'{"id": 1, "method": "run", "language": "bash", "code": "", "session": ""}', "invalid", "`session` must be a name"),
     ],
 )
 def test_bad_lines(server, line, code, word):

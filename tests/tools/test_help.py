@@ -63,6 +63,8 @@ def test_pages_that_are_named_are_there():
 
 
 def test_unknown_words_are_refused():
+    assert creel("help", "job", "start").stdout == creel("job", "start", "--help").stdout != ""
+    assert creel("limits", "more").stderr == creel("limits", "--help").stdout
     for words in (["nonsense"], ["help", "nonsense"], ["--nonsense"], [""], ["help", "run", "more"]):
         done = creel(*words)
         assert done.returncode == 2 and not done.stdout and "creel help" in done.stderr, done
@@ -102,3 +104,16 @@ def test_completion_of_names(tmp_path):
     assert complete(tmp_path, "creel", "logs", "") == ["api", "build", "tidy"]
     assert complete(tmp_path, "creel", "stop", "") == ["api", "build"]
     assert complete(tmp_path, "creel", "job", "st") == ["start", "status", "stop"]
+
+
+@pytest.mark.parametrize("command", ["job", "screen", "service", "cron"])
+def test_commands_with_verbs_of_their_own(command):
+    asked = creel(command, "--help")
+    assert asked.returncode == 0 and not asked.stderr
+    nothing, unknown = creel(command), creel(command, "nonsense")
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (2, "", asked.stdout)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith(f"creel {command}: ") and "there is no such verb" in unknown.stderr
+    for verb in re.findall(rf"^  creel {command} ([a-z]+)", asked.stdout, re.M):
+        done = creel(command, verb, "--help")
+        assert done.returncode == 0 and done.stdout.startswith("usage:") and not done.stderr, done

@@ -228,6 +228,7 @@ def test_time_is_bounded(one):
         ({"code": "1", "timeout": -1}, "`timeout`"),
         ({"code": "1", "figures": "yes"}, "`figures`"),
         ({"code": "1", "session": "a\0b"}, "`session`"),
+        ({"code": "1", "session": ""}, "`session` must be a name"),
         ({"code": "1", "more": 1}, "`more`"),
     ],
 )
@@ -319,7 +320,17 @@ def test_many_files(one, agent):
         (output / f"{number}").touch()
     listed = one.data("list_files", folder="output")
     assert len(listed["entries"]) == 1000 and listed["left_out"] == 100
-    assert len(one.request("resources/list")["result"]["resources"]) == 1000
+    # pages, while one file comes and another goes
+    page = one.request("resources/list")["result"]
+    names = [resource["name"] for resource in page["resources"]]
+    assert len(names) == 1000 and page["nextCursor"]
+    (output / names[0]).unlink()
+    (output / "zz\udcff").touch()
+    page = one.request("resources/list", cursor=page["nextCursor"])["result"]
+    names += [resource["name"] for resource in page["resources"]]
+    assert names == sorted([str(number) for number in range(1100)] + ["zz\ufffd"]) and "nextCursor" not in page
+    for cursor in ("", "!", "AA==", 5, None):
+        assert one.error("resources/list", cursor=cursor)["code"] == -32602, cursor
 
 
 def test_output_files_are_links_to_resources(one, agent):

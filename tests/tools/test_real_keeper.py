@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -43,7 +44,7 @@ class Agent:
         self.leaves.mkdir()
         self.socket = SOCKETS / str(UID) / "keeper.sock"
         self.socket.parent.mkdir(exist_ok=True)
-        policy = folder / "policy"
+        self.policy = policy = folder / "policy"
         policy.write_text(POLICY.format(node=os.path.realpath(shutil.which("node"))))
         # what the build made may lie where the agent cannot look
         self.program = folder / "creel"
@@ -127,6 +128,27 @@ def test_a_folder_is_one_from_where_the_command_is_called(agent):
         done = subprocess.run([agent.program, "run", "-", *words], input=b"import os; print(os.getcwd())", capture_output=True,
                               timeout=PATIENCE, **{**agent.how, "cwd": folder})
         assert (done.returncode, done.stdout) == (0, f"{ran}\n".encode()), done
+
+
+def test_an_interpreter_that_is_missing(agent):
+    kept = agent.policy.read_text()
+    agent.policy.write_text(kept.replace("interpreter = ", "interpreter = /nonexistent"))
+    done = agent.creel("run", "-", "--lang", "js", input="1")
+    assert done.returncode == 125 and b"refused: language: the interpreter of \"javascript\" is not there: /none" in done.stderr, done
+    # by a link of the agent's own nobody learns what is in folders that are closed to it
+    closed, link = agent.home.parent / "closed", agent.home / "node"
+    closed.mkdir(mode=0o700)
+    (closed / "there").touch(mode=0o755)
+    agent.policy.write_text(re.sub("interpreter = .*", f"interpreter = {link}", kept))
+    said = []
+    for name in ("there", "missing"):
+        link.symlink_to(closed / name)
+        said.append(agent.creel("run", "-", "--lang", "js", input="1"))
+        link.unlink()
+    assert said[0].returncode == 126 and [done.returncode for done in said] == [126] * 2 and said[0].stderr == said[1].stderr, said
+    agent.policy.write_text(kept)
+    assert agent.creel("run", "-", "--lang", "js", input="console.log(1)").stdout == b"1\n"
+    wait_until(lambda: not agent.left(), "no leaf is left")
 
 
 def test_ends(agent):
@@ -233,4 +255,8 @@ def test_sessions(agent, server):
     assert b"main" in agent.creel("sessions").stdout
     assert agent.creel("sessions", "reset", "main").returncode == 0
     assert agent.creel("sessions", "reset", "main").returncode == 1
+    for words, why in ({"session": "s", "language": "cobol"}, "\"cobol\" is none of the policy's ([exec] languages = python, java"), (
+            {"session": "s", "language": "typescript"}, "\"typescript\" is none of"):
+        error = server.call(id=3, method="reset", **words)["error"]
+        assert error["code"] == "failed" and why in error["message"], error
     wait_until(lambda: not agent.left(), "its leaf is gone")

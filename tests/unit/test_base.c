@@ -51,6 +51,21 @@ static void test_quote(void **state)
 					n, buffer, size)) < size);
 }
 
+static void test_shell_words(void **state)
+{
+	static const struct {
+		const char *text, *word;
+	} rows[] = { { "a.log", "a.log" }, { "/a/b-c_1.log", "/a/b-c_1.log" }, { "", "''" }, { "a b", "'a b'" },
+		{ "$(reboot)", "'$(reboot)'" }, { "it's", "'it'\\''s'" }, { "~", "'~'" }, { "\xc3\xa4", "'\xc3\xa4'" },
+		{ "a\nb'\\", "$'a\\x0ab\\x27\\x5c'" } };
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_free_ char *word = str_shell_word(rows[i].text);
+
+		assert_string_equal(word, rows[i].word);
+	}
+}
+
 static void test_rate(void **state)
 {
 	Rate rate = { .interval_usec = 3600000000, .burst = 3 };
@@ -215,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_u64),
+		cmocka_unit_test(test_shell_words),
 		cmocka_unit_test(test_quote),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_base64),

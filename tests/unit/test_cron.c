@@ -143,7 +143,7 @@ static void test_bounds(void **state)
 
 	assert_int_equal(crontab_parse(text, n, &many), 0);
 	assert_int_equal(many->n, CRONTAB_ENTRIES_MAX);
-	assert_int_equal(many->n_faults, 10000 - CRONTAB_ENTRIES_MAX);
+	assert_int_equal(many->n_faults, 1);
 	assert_int_equal(many->faults[0].line, CRONTAB_ENTRIES_MAX + 1);
 	memset(text, '\n', 12000);
 	text[12000] = '\0';

@@ -217,6 +217,10 @@ static void test_tables(void **state)
 				  "a             17  evil\\x1b[2J\\x0a\n"
 				  "longer-name    -  \xc3\xa4\n");
 	narrow = table_text(table, 24);
+	table_cut(table, 2);
+	assert_int_equal(table_rows(table), 2);
+	table_cut(table, 1);
+	assert_int_equal(table_rows(table), 1);
 	assert_string_equal(narrow, "NAME      PID  WHAT\n"
 				    "a          17  evil\\x1b~\n"
 				    "longer-~    -  \xc3\xa4\n");
@@ -394,6 +398,56 @@ static void test_log_in_a_closed_folder(void **state)
 	assert_int_equal(rmdir(home), 0);
 }
 
+/* One that was there before is not taken for the one that was started, also of the same name. */
+static void test_screens_that_come(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX";
+	_cleanup_close_ int home_fd = -EBADF;
+	_cleanup_screens_ Screens before = { 0 }, after = { 0 };
+	const char *name;
+	pid_t pid;
+
+	assert_int_equal(screen_socket_parse("17.a.b", &pid, &name), 0);
+	assert_int_equal(pid, 17);
+	assert_string_equal(name, "a.b");
+	assert_int_equal(screen_socket_parse("x", &pid, &name), -EINVAL);
+	assert_int_equal(screen_socket_parse(".a", &pid, &name), -EINVAL);
+	assert_int_equal(screen_socket_parse("x7.a", &pid, &name), -EINVAL);
+	assert_int_equal(screen_socket_parse("99999999999999999.a", &pid, &name), -EINVAL);
+
+	home_make(home, &home_fd);
+	assert_int_equal(setenv("SCREENDIR", home, 1), 0);
+	fd_close(openat(home_fd, "17.web", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	fd_close(openat(home_fd, "18.web2", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(screens_parse("\t17.web\t(Dead ?\?\?)\n", &before), 0);
+	assert_int_equal(screens_came("web", &before, &after), 0);
+	fd_close(openat(home_fd, "19.web", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(screens_came("web", &before, &after), 1);
+	assert_int_equal(after.n, 1);
+	assert_int_equal(after.items[0].pid, 19);
+	assert_string_equal(after.items[0].socket, "19.web");
+	assert_int_equal(unlinkat(home_fd, "17.web", 0), 0);
+	assert_int_equal(unlinkat(home_fd, "18.web2", 0), 0);
+	assert_int_equal(unlinkat(home_fd, "19.web", 0), 0);
+	assert_int_equal(rmdir(home), 0);
+	assert_int_equal(unsetenv("SCREENDIR"), 0);
+}
+
+/* systemd has nothing to read in them, and they come back as they were. */
+static void test_words_of_a_unit(void **state)
+{
+	static const char *const words[] = { "", "plain", "$HOME", "$$", "a$", "a;b;", "\001", "\002", "\003",
+		"\002\001$\001\002", "%h ${x}" };
+
+	for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+		_cleanup_free_ char *word = job_word_encode(words[i]);
+
+		assert_null(strpbrk(word, "$;"));
+		job_word_decode(word);
+		assert_string_equal(word, words[i]);
+	}
+}
+
 static bool is_over(void *userdata)
 {
 	return true;
@@ -403,7 +457,7 @@ static bool is_over(void *userdata)
 static void test_follow_beside_others(void **state)
 {
 	char home[] = "/tmp/creel-jobs-XXXXXX";
-	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
+	_cleanup_tail_ Tail tail = TAIL_NONE(TAIL_BYTES);
 	_cleanup_close_ int home_fd = -EBADF, fd = -EBADF, other_fd = -EBADF;
 	Reason reason;
 	pid_t pid;
@@ -419,7 +473,7 @@ static void test_follow_beside_others(void **state)
 			(void)poll(NULL, 0, 20);
 		}
 	assert_true(pid > 0);
-	assert_int_equal(tail_begin(FOLDER_LOGS, "x.log", 1, false, &tail, &reason), 0);
+	assert_int_equal(tail_begin(FOLDER_LOGS, "x.log", 1, TAIL_BYTES, &tail, &reason), 0);
 	(void)alarm(30);
 	assert_int_equal(tail_follow(&tail, is_over, NULL, &reason), 0);
 	(void)alarm(0);
@@ -550,6 +604,8 @@ int main(void)
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_logs),
 		cmocka_unit_test(test_log_in_a_closed_folder),
+		cmocka_unit_test(test_screens_that_come),
+		cmocka_unit_test(test_words_of_a_unit),
 		cmocka_unit_test(test_follow_beside_others),
 		cmocka_unit_test(test_follow_without_a_reader),
 		cmocka_unit_test(test_pidfiles),

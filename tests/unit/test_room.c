@@ -92,6 +92,24 @@ static void test_results_are_lent(void **state)
 	fd_close(reader_fd);
 }
 
+/* Few are not looked for before each run, and do not stay either. */
+static void test_who_goes_leaves_none(void **state)
+{
+	static Budget budget = { .most = 1000 };
+	int fds[2];
+
+	lend(&budget, O_RDWR, &fds[0]);
+	lend(&budget, O_RDWR, &fds[1]);
+	fd_close(fds[0]);
+	assert_int_equal(budget_may_lend(&budget, 1), 0);
+	assert_true(budget.n_lent == 2);
+	budget_forget(&budget, &fds);
+	assert_true(budget.n_lent == 1);
+	fd_close(fds[1]);
+	budget_forget(&budget, &fds);
+	assert_true(budget.n_lent == 0);
+}
+
 /* ---- the cgroup ---- */
 
 static void put(int dir_fd, const char *name, const char *text)
@@ -133,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_lent),
 		cmocka_unit_test(test_results_are_lent),
+		cmocka_unit_test(test_who_goes_leaves_none),
 		cmocka_unit_test(test_room),
 	};
 

@@ -7,6 +7,7 @@
   pytest tests/vm --as-is         the same VM just as it runs now: no restore before, no push
 """
 
+import collections
 import json
 import pathlib
 import sys
@@ -45,6 +46,13 @@ def suite_vm(pytestconfig):
         machine.vm_command(machine.NAME, "down")
 
 
+# What a keeper opens once and keeps, or holds a while longer, after calls of any number: the inotify is the watch of the agent's memory,
+# from the first session or prepared interpreter on; the memfd is one that it lent to a client which closed its connection first and
+# the memfd after that, as a process that exits does: it goes with the next connection that ends. The snapshot has the agents' first
+# logins behind it, and with them the clock of the keepers' event loops and their connections to the front and to syslog.
+OPENED_ONCE = ("anon_inode:inotify", "/memfd:creel (deleted)")
+
+
 def holdings(vm):
     return json.loads(vm.root.sh(f"python3 {PROBE_DIR}/leftovers.py agent bob"))
 
@@ -59,10 +67,11 @@ def surplus(before, now):
         found.append(f"{now['front'] - before['front']} processes of creel-sshd")
     if now["front_fds"] > before["front_fds"] + 2:
         found.append(f"descriptors of creel-sshd: {before['front_fds']} -> {now['front_fds']}")
-    for unit, count in now["keeper_fds"].items():
-        # what it opens when it is first needed stays open: the watch of the memory, an empty result, ...
-        if count > before["keeper_fds"].get(unit, count) + 4:
-            found.append(f"descriptors of {unit}: {before['keeper_fds'][unit]} -> {count}")
+    for unit, names in now["keeper_fds"].items():
+        there = before["keeper_fds"].get(unit, names)
+        if len(names) > len(there) + len(OPENED_ONCE):
+            more = collections.Counter(names) - collections.Counter(there)
+            found.append(f"descriptors of {unit}: {len(there)} -> {len(names)}, more of: {', '.join(more.elements())}")
     return found
 
 

@@ -118,6 +118,19 @@ def test_restart_until_it_is_good(vm):
     assert vm.agent.sh("creel job logs again; rm /tmp/again") == "try\ntry"
 
 
+def test_the_user_manager_reads_its_files_anew(vm):
+    """What runs then is what was started: it starts again with the same words, and how it ends is kept."""
+    vm.agent.sh("rm -f anew; touch hold")
+    odd = "a$b;c %h ${d} $$ 'e' \"f\" \\n"
+    vm.agent.sh("creel job start again --restart -- sh -c 'printf \"%s|\" \"$1\"; test -e anew; code=$?; touch anew; "
+                f"while test -e hold; do sleep 0.2; done; exit $code' x {shlex.quote(odd)}; creel job start once -- sleep 1000", timeout=120)
+    vm.agent.sh("systemctl --user daemon-reload; rm hold", timeout=120)
+    assert vm.agent("creel job wait again --timeout 100s", timeout=120).rc == 0
+    assert vm.agent.sh("cat logs/again.log") == f"{odd}|{odd}|"
+    vm.agent.sh("creel job stop once; rm anew", timeout=120)
+    assert (status(vm, "once")["state"], status(vm, "once")["signal"]) == ("stopped", "SIGTERM")
+
+
 def test_a_program_that_goes_into_the_background(vm):
     seconds = marker()
     start(vm, "daemon", f"(setsid sleep {seconds} </dev/null >/dev/null 2>&1 &) ; exit 0").ok()
@@ -152,7 +165,12 @@ def test_a_full_disk(vm):
         assert done.rc == 5, "it is neither blocked nor killed, and how it ended is kept"
         done = vm.agent("HOME=$HOME/small creel job start another -- true", timeout=120)
         assert done.rc == 1 and "No space left on device" in done.errors and "creel status" in done.errors, done
-        assert "another" not in vm.agent.sh("ls small/pids small/.creel/jobs")
+        assert "another" not in vm.agent.sh("ls small/pids small/.creel/jobs small/logs")
+        vm.agent("cat /dev/zero > small/fill")  # to the last byte
+        for command in ("creel service create web -- sleep 1000", "echo '@daily true' | crontab -"):
+            done = vm.agent(f"export HOME=$HOME/small; {command}", timeout=120)
+            assert done.rc == 1 and "No space left on device; make room first: `creel status`" in done.errors, done
+        assert not vm.agent.sh("find small/.config ! -type d; rm small/fill")
         vm.agent.sh("rm small/logs/full.log")
         command = "head -c 1M /dev/zero | tr '\\0' x; while test -e $HOME/hold; do sleep 0.2; done; echo after"
         vm.agent.sh(f"touch small/hold; HOME=$HOME/small creel job start later -- sh -c {shlex.quote(command)}", timeout=120)
@@ -187,6 +205,7 @@ def test_the_user_manager_goes_down(vm):
     try:
         done = vm.agent("creel job list")
         assert done.rc == 1 and "the user manager of agent does not answer" in done.errors and f"user@{uid}" in done.errors, done
+        assert vm.agent.sh("creel job logs lost") == "" and vm.agent("creel job logs -f lost").rc == 1
     finally:
         vm.root.sh(f"systemctl start user@{uid}.service", timeout=120)
         manager_is_up(vm)

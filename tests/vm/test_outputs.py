@@ -119,6 +119,19 @@ def test_figures_are_saved(vm):
     vm.agent.sh("creel sessions reset python plots")
 
 
+def test_matplotlib_knows_the_fonts(vm):
+    """From before the run, which could not keep what it finds out."""
+    code = """
+import os, time
+begun = time.time()
+import matplotlib, matplotlib.font_manager as fonts
+known = os.path.join(matplotlib.get_cachedir(), f"fontlist-v{fonts.FontManager.__version__}.json")
+print(os.path.getmtime(known) < begun, fonts.findfont("DejaVu Sans"))
+"""
+    (answer,) = collect(vm, ("python", code, {"independent": True}))
+    assert answer["stdout"].startswith("True /"), answer
+
+
 def test_somebody_elses_folder(vm):
     vm.root.sh("mkdir -p /srv/results && chmod 0777 /srv/results && echo x >/srv/results/x")
     with policy(vm, "[output]\ndir = /srv/results\n"):

@@ -82,38 +82,52 @@ def test_yes(vm, place):
     assert done[0][1].split()[-1] == "1.0" and done[1][1].split()[-1] == "2.0" and done[2][1].split()[-1] == "1.1.02.1.0"
 
 
-def test_allowlist(vm, place):
+@pytest.fixture(scope="class")
+def listed(vm, place):
+    """The policy with the allowlist, and its shelf filled; what changes that policy for more tests."""
     with policy(vm, ALLOWLIST) as change:
         assert said(vm, place, "pip install --user tiny")[0][0]  # nobody filled the shelf
         vm.root.sh("creelctl packages fetch agent", timeout=400)
+        yield change
+    said(vm, place, "pip uninstall -y tiny; v/bin/pip uninstall -y tiny; rm -rf p/node_modules ~/.npm")
 
+
+@pytest.mark.usefixtures("listed")
+class TestAllowlist:
+    """In their order: the last ones change the list."""
+
+    def test_pip(self, vm, place):
         done = said(vm, place, "pip install --user tiny && python3 -c 'import tiny; print(tiny.version)'",
                     "v/bin/pip install tiny && v/bin/python -c 'import tiny; print(tiny.version)'", "v/bin/pip install tiny==2.0",
-                    "v/bin/pip install big", f"cd p && {NPM} left@^1 && node -p 'require(`left`) + require(`right`)'",
-                    f"cd p && {NPM} left@2.0.0", f"ls {SHELF}/python-*; touch {SHELF}/python-*/x", timeout=600)
+                    "v/bin/pip install big")
         assert done[0][1].split()[-1] == "1.5" and done[1][1].split()[-1] == "1.5"
         assert done[2][0] and "No matching distribution found for tiny==2.0" in done[2][1]
         assert done[3][0] and "No matching distribution found for big" in done[3][1]
-        assert done[4][1].split()[-1] == "1.1.02.1.0"
-        assert done[5][0] and "ENOTCACHED" in done[5][1]
-        assert done[6][0] and "tiny-1.5-py3-none-any.whl" in done[6][1]
+
+    def test_npm(self, vm, place):
+        done = said(vm, place, f"cd p && {NPM} left@^1 && node -p 'require(`left`) + require(`right`)'", f"cd p && {NPM} left@2.0.0")
+        assert done[0][1].split()[-1] == "1.1.02.1.0"
+        assert done[1][0] and "ENOTCACHED" in done[1][1]
+
+    def test_the_shelf_is_roots(self, vm, place):
+        (tried,) = said(vm, place, f"ls {SHELF}/python-*; touch {SHELF}/python-*/x")
+        assert tried[0] and "tiny-1.5-py3-none-any.whl" in tried[1]
         assert vm.bob(f"ls {SHELF}").rc and vm.agent("ls /var/lib/creel/packages").text == "agent"
         assert vm.root.sh(f"find {SHELF} ! -user root -o ! -group agent -o -perm /027 -o -type l") == ""
 
-        # what cannot be had changes nothing
-        change(LISTS.format("tiny >=1 <2", "nosuch@1"))
+    def test_what_cannot_be_had_changes_nothing(self, vm, listed):
+        listed(LISTS.format("tiny >=1 <2", "nosuch@1"))
         before = vm.root.sh(f"ls -R {SHELF}")
         failed = vm.root("creelctl packages fetch agent", timeout=400)
         assert failed.rc == 1 and "nothing was changed" in failed.errors and "nosuch" in failed.errors
         assert "tiny-1.5" in before and "npm-" not in before and vm.root.sh(f"ls -R {SHELF}") == before
         assert vm.root.sh("ls -A /var/lib/creel/packages") == "agent"
 
-        # another list has no shelf until it is filled
-        change(LISTS.format("tiny==2.0", "right"))
-        assert said(vm, place, "v/bin/pip install tiny")[0][0] == 0  # it is installed
-        assert said(vm, place, "v/bin/pip install --force-reinstall tiny")[0][0]
+    def test_another_list_has_no_shelf_until_it_is_filled(self, vm, place, listed):
+        listed(LISTS.format("tiny==2.0", "right"))
+        done = said(vm, place, "v/bin/pip install tiny", "v/bin/pip install --force-reinstall tiny")
+        assert done[0][0] == 0 and done[1][0]  # the first is installed
         assert vm.root.sh(f"ls {SHELF}") == ""
-    said(vm, place, "pip uninstall -y tiny; v/bin/pip uninstall -y tiny; rm -rf p/node_modules ~/.npm")
 
 
 def test_services_are_told_as_well(vm, place):

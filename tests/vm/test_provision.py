@@ -20,7 +20,7 @@ PAM = "/etc/pam.d/common-session-noninteractive"
 @pytest.fixture(scope="module")
 def stock():
     """A stock Debian 12 as a provider rents it out, with our sources and build copied to it."""
-    machine.vm_command(NAME, "up", "--stock", "--fresh")
+    machine.vm_command(NAME, "up", "--stock", "--fresh", *(["--one-thread"] if machine.WORKER else []))
     vm = Machine(machine.folder(NAME) / "ssh_config")
     vm.name = NAME
     tar = subprocess.Popen(["tar", "--owner=0", "--group=0", "-cf", "-", "-C", str(ROOT), "provision",

@@ -224,6 +224,8 @@ def test_watch_gives_the_terminal_back(vm):
         terminal.expect(r"\x1b\[\?1049h\x1b\[\?25l", 120)
         terminal.expect(r"watched", 120)
         terminal.expect(r"watched +\d+ +running +\S+ +\d+\.\d%", 120)  # from the second picture on
+        terminal.resize(5, 120)
+        terminal.expect(r"Ctrl-C ends\r\n\r\nand \d+ more: [^\n]*\n\x1b\[H", 120)
         terminal.send("\x03")
         terminal.expect(r"\x1b\[\?25h\x1b\[\?1049l", 120)
         assert terminal.finish(120) == 0

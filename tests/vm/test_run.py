@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from harness import PROBE_DIR, policy, wait_until
+from harness import PROBE_DIR, marker, policy, wait_until
 from test_keeper import kill_keeper, main_pid, socket_of
 
 SECOND = 10**6
@@ -210,6 +210,19 @@ def test_records_without_code_and_output(vm):
         ask(vm, order("bash", "echo s3cret"))
         assert "CREEL_CODE" not in vm.record(since, "run-start") and "CREEL_STDOUT" not in vm.record(since, "run")
     assert not any("s3cret" in json.dumps(entry) for entry in vm.records(since) if entry["CREEL_KIND"].startswith("run"))
+
+
+def test_secrets_of_the_environment_are_in_no_record(vm):
+    secret = f"s3cret-{marker()}"
+    with policy(vm, POLICY.replace("[agent]\n", "[agent]\nenvironment = API_*\n")):
+        since = vm.now()
+        ask = "echo 'import os; print(os.environ.get(\"API_KEY\"))' | creel run -; echo ${#API_KEY}"
+        seen = vm.agent.sh(ask, options=["-o", f"SetEnv=API_KEY={secret}"])
+        # it reaches the command, and no run, which may be anybody's of the agent's
+        assert seen == f"None\n{len(secret)}"
+        vm.record(since, "command", agent="agent")
+        assert vm.record(since, "run", agent="agent", result="ok")["CREEL_STDOUT"] == "None\n"
+    assert secret not in json.dumps([vm.records(since), vm.journal(since)])
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def test_life(vm):
     assert vm.cgroup(api["pid"]).endswith("/app.slice/api.service")
     assert "listening on 3000" in service(vm, "logs", "api", "-n", "5").ok().text
 
-    create(vm, "api", "--port", "3001", "--env", "WORD=two").ok()
+    assert json.loads(create(vm, "api", "--port", "3001", "--env", "WORD=two", "--json").ok().out)["enabled"] == "enabled"
     assert fetch(vm, 3001) == (200, "two")
     assert unit(vm, "api") == text.replace("PORT=3000", "PORT=3001").replace(
         next(line for line in text.splitlines() if "WORD" in line), "Environment=WORD=two")
@@ -176,6 +176,9 @@ def test_broken_file(vm):
     remove(vm, "broken")
     vm.agent.sh(f"head -c 3000 /dev/zero > {UNITS}/broken.service")
     refused(service(vm, "start", "broken"), "zero byte")
+    assert "zero byte" in service(vm, "list").ok().errors
+    vm.agent.sh(f"rm {UNITS}/broken.service; mkfifo {UNITS}/broken.service")
+    refused(service(vm, "status", "broken"), "is no file")
     vm.agent.sh(f"rm {UNITS}/broken.service; ln -s ~/project/server.py {UNITS}/broken.service")
     refused(create(vm, "broken", "--replace", "--", "true"), "symbolic link")
     vm.agent.sh(f"rm {UNITS}/broken.service")

@@ -8,7 +8,7 @@ import pytest
 
 from harness import Terminal, limits, manager_is_up, policy, python, wait_until
 
-CHECKS = ["servers", "units", "cron", "pids", "logs", "limits", "secrets", "pip", "matplotlib"]
+CHECKS = ["servers", "units", "cron", "pids", "strays", "logs", "limits", "secrets", "pip", "matplotlib"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -34,7 +34,7 @@ def doctor(vm, prefix=""):
     for row in found:
         if row["status"] == "warn":
             assert row["what"] and row["remedy"], row
-            wrong.setdefault(row["check"], []).append(row["what"])
+            wrong.setdefault(row["check"], []).append(row["what"] + "\n" + row["remedy"])
     assert result.rc == (1 if wrong else 0), (result.rc, wrong)
     return wrong
 
@@ -133,16 +133,24 @@ def test_pid_files(vm):
     vm.agent.sh("rm ~/pids/dead.pid; echo nonsense > ~/pids/odd.pid")
     finds(vm, "pids", "~/pids/odd.pid", "no number")
     # a number that another process has: it began long after the file was written
-    vm.agent.sh("rm ~/pids/odd.pid; setsid sleep 1000 >/dev/null 2>&1 </dev/null & echo $! > ~/pids/other.pid; "
-                "touch -d 2020-01-01 ~/pids/other.pid")
+    vm.agent.sh("rm ~/pids/odd.pid; systemd-run --user -q --unit=other sleep 1000; "
+                "systemctl --user show -P MainPID other > ~/pids/other.pid; touch -d 2020-01-01 ~/pids/other.pid", timeout=120)
     finds(vm, "pids", "~/pids/other.pid", "another one")
-    vm.agent.sh("kill $(cat ~/pids/other.pid); rm ~/pids/other.pid")
+    vm.agent.sh("creel stop other; rm ~/pids/other.pid", timeout=120)
+
+
+def test_what_nobody_has_the_pid_of(vm):
+    vm.agent.sh("setsid -f sleep 1001 >/dev/null 2>&1 </dev/null")
+    pid = wait_until(lambda: vm.alive("sleep 1001"), 60)[0]
+    wait_until(lambda: doctor(vm), 120, "its login is over", 1)
+    finds(vm, "strays", f"process {pid} (sleep)", f"creel stop {pid}")
+    vm.agent.sh(f"creel stop {pid}", timeout=120)
 
 
 def test_logs_without_a_bound(vm):
-    vm.agent.sh("mkdir -p ~/logs; truncate -s 60M ~/logs/huge.log; truncate -s 40M ~/logs/fine.log")
-    finds(vm, "logs", "~/logs/huge.log", "60M")
-    vm.agent.sh("rm ~/logs/huge.log ~/logs/fine.log")
+    vm.agent.sh("mkdir -p ~/logs; truncate -s 60M ~/logs/'very huge.log'; truncate -s 40M ~/logs/fine.log")
+    finds(vm, "logs", "~/logs/very huge.log", "60M", "truncate -s 0 ~/logs/'very huge.log'")
+    vm.agent.sh("rm ~/logs/*huge.log ~/logs/fine.log")
 
 
 def test_secrets_for_others(vm):

@@ -9,11 +9,15 @@
 #include "shell/base/str.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/span.h"
+#include "shell/jobs/verb.h"
 
 #include <string.h>
 #include <time.h>
 
-#define NEXT_SECONDS (INT64_C(41) * 366 * 24 * 3600) /* a February 29 that is a Sunday comes within that */
+#define DAY_SECONDS (24 * 3600)
+#define SOON_SECONDS \
+	(INT64_C(40) * DAY_SECONDS) /* where most starts are looked for: a zone's years take their time to read */
+#define NEXT_SECONDS (INT64_C(41) * 366 * DAY_SECONDS) /* a February 29 that is a Sunday comes within that */
 #define NEXT_MAX 1000U
 
 /* ---- shared ---- */
@@ -68,20 +72,28 @@ char *cron_log(const CronEntry *entry)
 	return strndup(found, (size_t)(end - found));
 }
 
-static int next_minutes(
-	const CronSpec *spec, const char *zone_name, int64_t from, size_t n, int64_t *ret, size_t *ret_n)
+static int minutes_within(const CronSpec *spec, const char *zone_name, int64_t from, int64_t seconds, size_t n,
+	int64_t *ret, size_t *ret_n)
 {
 	_cleanup_(zone_freep) Zone *zone = NULL;
 	int64_t minute = from / 60;
 	int r;
 
-	r = zone_load(zone_name, from - 24 * 3600, from + NEXT_SECONDS, &zone);
+	r = zone_load(zone_name, from - DAY_SECONDS, from + seconds + 2 * DAY_SECONDS, &zone);
 	if (r < 0)
 		return r;
 	for (*ret_n = 0; *ret_n < n; ret[(*ret_n)++] = minute)
-		if (schedule_next(spec, zone, minute, (from + NEXT_SECONDS) / 60, &minute) < 0)
+		if (schedule_next(spec, zone, minute, (from + seconds) / 60, &minute) < 0)
 			break;
 	return 0;
+}
+
+static int next_minutes(
+	const CronSpec *spec, const char *zone_name, int64_t from, size_t n, int64_t *ret, size_t *ret_n)
+{
+	int r = minutes_within(spec, zone_name, from, SOON_SECONDS, n, ret, ret_n);
+
+	return r < 0 || *ret_n == n ? r : minutes_within(spec, zone_name, from, NEXT_SECONDS, n, ret, ret_n);
 }
 
 uint64_t cron_next(const CronEntry *entry)
@@ -261,7 +273,8 @@ static int help(FILE *file)
 		"  creel cron next 'SCHEDULE' [-n 5] [--zone ZONE] [--json]\n"
 		"      when that would be\n"
 		"  creel cron run NAME                 now, with its output and exit status\n"
-		"  creel cron logs NAME [-f] [-n 50]   what it wrote\n"
+		"  creel cron logs NAME [-f] [-n 50] [--json]\n"
+		"      what it wrote\n"
 		"  creel cron rm NAME                  takes its line away\n"
 		"a schedule: five fields (minute, hour, day of month, month, day of week), or @hourly, @daily, "
 		"@weekly, @monthly,\n"
@@ -271,19 +284,24 @@ static int help(FILE *file)
 
 int cron_main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*main)(int argc, char **argv);
-	} verbs[] = { { "add", cron_add_main }, { "list", cron_list_main }, { "next", next_main },
-		{ "run", cron_run_main }, { "logs", cron_logs_main }, { "rm", rm_main }, { "due", due_main } };
+	static const Verb verbs[] = {
+		{ "add", cron_add_main, NULL, NULL },
+		{ "list", cron_list_main, NULL, NULL },
+		{ "next", next_main, NULL, NULL },
+		{ "run", cron_run_main, NULL, NULL },
+		{ "logs", cron_logs_main, NULL, NULL },
+		{ "rm", rm_main, NULL, NULL },
+		{ "due", due_main, NULL, NULL },
+		{ NULL },
+	};
+	const Verb *verb = verb_find(verbs, argc, argv);
 
 	if (argc == 0)
 		return help(stderr);
 	if (options_help(argc, argv) || (argc > 1 && strcmp(argv[0], "due") != 0 && options_help(argc - 1, argv + 1)))
 		return help(stdout);
-	for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-		if (strcmp(argv[0], verbs[i].name) == 0)
-			return verbs[i].main(argc - 1, argv + 1);
+	if (verb)
+		return verb->main(argc - 1, argv + 1);
 	reason_tell("cron", argv[0], "there is no such verb");
 	return help(stderr);
 }

@@ -20,7 +20,7 @@ typedef struct Reader {
 	char *zone;
 	unsigned int line;
 	char name[CRON_ID_MAX]; /* of the line before */
-	bool named;
+	bool named, full;
 } Reader;
 
 static void fault(Reader *reader, const char *format, ...) _printf_(2, 3);
@@ -314,7 +314,10 @@ static int read_entry(Reader *reader, const char *line)
 		return 0;
 	}
 	if (crontab->n == CRONTAB_ENTRIES_MAX) {
-		fault(reader, "more than %u entries: put several commands into one script", CRONTAB_ENTRIES_MAX);
+		if (!reader->full)
+			fault(reader, "more than %u entries: put several commands into one script",
+				CRONTAB_ENTRIES_MAX);
+		reader->full = true; /* one line says it, not thousands */
 		return 0;
 	}
 	if (crontab->n % 16 == 0) {

@@ -5,6 +5,7 @@
 import json
 import os
 import pwd
+import re
 import sys
 
 CGROUP = "/sys/fs/cgroup"
@@ -30,11 +31,21 @@ def processes():
             yield int(name), uid, comm
 
 
-def descriptors(pid):
+def link(path):
     try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
+        return os.readlink(path)
     except OSError:
-        return 0
+        return ""  # closed meanwhile
+
+
+def descriptors(pid):
+    """What each is, without its numbers."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        links = [link(f"{folder}/{fd}") for fd in os.listdir(folder)]
+    except OSError:
+        return []
+    return sorted(re.sub(r"\d+", "N", target) for target in links if target)
 
 
 def leaves(top):
@@ -57,7 +68,7 @@ def main():
             answer["processes"].append(f"{agents[uid]}: {command or comm}")
         if uid == front:
             answer["front"] += 1
-            answer["front_fds"] += descriptors(pid)
+            answer["front_fds"] += len(descriptors(pid))
         if comm.startswith("creel-keeper"):
             unit = read(f"/proc/{pid}/cgroup").strip().rpartition("/")[2]
             answer["keeper_fds"][unit] = descriptors(pid)
