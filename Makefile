@@ -6,6 +6,8 @@
 #   make deps        install what building and testing need (Debian packages, as root)
 #   make install     DESTDIR= PREFIX=/usr   install files; starts nothing
 #
+#   make deb         Debian packages into build/deb             make check-deb  and what lintian says of them
+#
 #   make vm          build the agent VM's image (cached)      make ssh    log in as the agent
 #   make push        fresh build into the running VM          make down   stop the VM
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
@@ -661,6 +663,7 @@ lint-format:
 lint-shell:
 	$(call say,LINT,shell scripts)
 	$(Q)shellcheck $(shell_scripts)
+	$(Q)shellcheck -s sh provision/debian/creel.postinst provision/debian/creel.prerm provision/debian/creel.postrm
 	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh
 
 # Both analyzers take cleanup attributes for leaks or for uses of what was never set: those checks are off here and in
@@ -714,6 +717,24 @@ tarball: dest
 	$(call say,TAR,$(BUILD)/creel.tar.gz)
 	$(Q)tar --owner=0 --group=0 --sort=name --transform='s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
 		README.md LICENSE provision/provision.sh provision/steps provision/packages provision/config -C $(BUILD)/vm dest
+
+# creel_VERSION_amd64.deb and its like in build/deb; built in a copy of the tree, which has the folder debian where dpkg wants it.
+# The same tree gives the same bytes, whatever folder it lies in.
+.PHONY: deb
+deb: deps
+	$(call say,DEB,$(BUILD)/deb)
+	$(Q)[ "$$(dpkg-parsechangelog -l provision/debian/changelog -S Version)" = '$(VERSION)' ] || \
+		{ echo 'deb: provision/debian/changelog has another version than the Makefile ($(VERSION))' >&2; exit 1; }
+	$(Q)rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/creel
+	$(Q)cp -a Makefile README.md LICENSE sshd-sub shell units provision docs $(BUILD)/deb/creel && mv $(BUILD)/deb/creel/provision/debian $(BUILD)/deb/creel/
+	$(Q)find $(BUILD)/deb/creel -name __pycache__ -prune -exec rm -r {} +
+	$(Q)cd $(BUILD)/deb/creel && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD -u PREFIX -u DESTDIR DEB_BUILD_OPTIONS='parallel=2 nocheck' \
+		PATH='/usr/sbin:/usr/bin:/sbin:/bin' dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 25 ../build.log >&2; exit 1; }
+	$(Q)rm -r $(BUILD)/deb/creel && ls $(BUILD)/deb/*.deb
+
+.PHONY: check-deb
+check-deb: deb all
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/deb
 
 .PHONY: deps dest vm up down push ssh console
 deps:
