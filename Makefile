@@ -426,7 +426,9 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
-data_files += $(foreach f,creel crontab,shell/completion/creel.bash:$(completionsdir)/$(f))
+data_files += shell/completion/creel.bash:$(completionsdir)/creel
+# bash-completion has one for crontab, and looks here first
+data_files += shell/completion/creel.bash:/usr/local/share/bash-completion/completions/crontab
 # what is handed to pip and npm, and who fetches for them
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch

@@ -9,7 +9,9 @@
 packaged_here=/usr/share/creel/provision
 packaged_lingering=/var/lib/creel/lingering
 packaged_stopped=/run/creel/stopped
-crontab_link=/usr/local/bin/crontab
+# what make install puts below /usr/local, where a package has no files: a line a link
+packaged_links='/usr/local/bin/crontab ../../bin/creel
+/usr/local/share/bash-completion/completions/crontab /usr/share/bash-completion/completions/creel'
 
 packaged_is()
 {
@@ -38,16 +40,28 @@ packaged_files()
 	else
 		unchanged "files: ${#names[@]}, by the package"
 	fi
-	packaged_crontab
+	packaged_link
 }
 
-# A package has no files below /usr/local; somebody else's stays.
-packaged_crontab()
+# What is somebody else's stays.
+packaged_link()
 {
-	if [ ! -e "$crontab_link" ] && [ ! -L "$crontab_link" ]; then
-		apply ln -s ../../bin/creel "$crontab_link"
-		changed "crontab: agents have creel's"
-	fi
+	local link target
+
+	while read -r link target; do
+		[ ! -e "$link" ] && [ ! -L "$link" ] || continue
+		[ -n "$dry_run" ] || { mkdir -p "${link%/*}" && ln -s "$target" "$link"; }
+		changed "link: $link"
+	done <<<"$packaged_links"
+}
+
+packaged_unlink()
+{
+	local link target
+
+	while read -r link target; do
+		[ "$(readlink "$link")" != "$target" ] || rm -f "$link"
+	done <<<"$packaged_links"
 }
 
 # Agents that prerm stopped: those that the operator had stopped before stay so.
@@ -75,7 +89,7 @@ packaged_configure()
 	hostkey_make
 	manager_reload
 	if [ ! -f "$config" ]; then
-		say "creel is installed, and nothing of it is in force: $packaged_here/provision.sh makes this machine an agent VM"
+		say "creel is installed, and no door moved or opened: $packaged_here/provision.sh makes this machine an agent VM"
 		return
 	fi
 	operator_port=$(config_front operator_port "$operator_port_wanted")
@@ -119,7 +133,7 @@ packaged_unconfigure()
 	done
 	DEBIAN_FRONTEND=noninteractive pam-auth-update --package --remove creel || note "PAM: the line of pam_creel.so is still there"
 	remove-shell "$agent_shell" || :
-	[ "$(readlink "$crontab_link")" != ../../bin/creel ] || rm -f "$crontab_link"
+	packaged_unlink
 	[ -n "$offline" ] || packaged_kernel
 	# what is installed next must take effect
 	rm -f "$files_list"

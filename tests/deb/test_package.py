@@ -68,8 +68,10 @@ def test_it_holds_what_make_install_installs(tree, installed):
     packed = {name.removesuffix(".gz") if "/man/" in name else name for name in files(tree) if not name.startswith("DEBIAN/")}
     wanted = files(installed)
     # made where the package is installed: nothing of a package lies there
-    assert "usr/local/bin/crontab" in wanted and not any(name.startswith("usr/local") for name in packed)
-    assert wanted - packed == {"usr/local/bin/crontab"}
+    local = {name for name in wanted if name.startswith("usr/local/")}
+    links = re.findall(r"(/usr/local/\S+) \S+", (ROOT / "provision/steps/packaged.sh").read_text())
+    assert local == {link[1:] for link in links} and not any(name.startswith("usr/local") for name in packed)
+    assert wanted - packed == local
     assert all(name.startswith(MADE) for name in packed - wanted), sorted(packed - wanted)
 
 

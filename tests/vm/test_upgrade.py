@@ -80,7 +80,8 @@ def test_over_what_provision_put_there(vm):
         assert client.stdout.readline() == b"on\n"
     assert vm.root.sh(f"sha256sum {config} {key}") == before
     assert vm.root.sh("dpkg -S /usr/libexec/creel/creel-sshd").startswith("creel:")
-    assert vm.root.sh("dpkg --verify creel") == ""
+    # manual pages and documentation were left out of this machine
+    assert vm.root("dpkg --verify creel | grep -v '^missing .*/usr/share/\\(doc\\|man\\)/'").text == ""
     assert vm.agent.sh("id -un") == "agent" and is_installed_one(vm, front(vm))
     assert vm.agent.sh("crontab -l 2>&1; readlink -f $(command -v crontab)").endswith("/usr/bin/creel")
     assert well(vm) == set()
