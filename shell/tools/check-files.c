@@ -83,7 +83,7 @@ bool check_is_test(CheckLanguage language, const char *name)
 
 static bool is_passed_over(const char *folder)
 {
-	static const char *const names[] = { "node_modules", "venv", "__pycache__", "vendor", "target",
+	static const char *const names[] = { "node_modules", "venv", "build", "dist", "__pycache__", "vendor", "target",
 		"site-packages" };
 
 	if (*folder == '.')

@@ -42,7 +42,7 @@ bool check_is_test(CheckLanguage language, const char *name); /* of a path's las
 
 /*
  * `path` is a folder or a file. What is generated or fetched is passed over: hidden folders, node_modules, virtual environments,
- * __pycache__, vendor, target. Returns 0 or a negative errno; the caller calls check_files_done() in any case.
+ * __pycache__, build, dist, vendor, target. Returns 0 or a negative errno; the caller calls check_files_done() in any case.
  */
 _must_check_ int check_files_find(const char *path, CheckFiles *ret);
 void check_files_done(CheckFiles *files);

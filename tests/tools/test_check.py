@@ -79,7 +79,7 @@ def test_the_projects_own_program_comes_first(agent, project):
 
 
 def test_what_is_fetched_or_generated_is_passed_over(agent, project):
-    for name in ("node_modules/x/a.js", ".venv/lib/a.py", "venv/a.py", "a/__pycache__/x.py", ".git/hooks/x.sh", "vendor/a.py"):
+    for name in ("node_modules/x/a.js", ".venv/lib/a.py", "venv/a.py", "a/__pycache__/x.py", ".git/hooks/x.sh", "vendor/a.py", "build/a.py", "dist/a.sh"):
         put(project, name, "(")
     (project / "link.py").symlink_to("/etc/hostname")
     (project / "folder.py").mkdir()
