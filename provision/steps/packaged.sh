@@ -7,7 +7,7 @@
 # yet, that is accounts and folders.
 
 packaged_here=/usr/share/creel/provision
-packaged_lingering=/var/lib/creel/lingering
+packaged_before=/var/lib/creel/removed # what ran before a removal: a line a thing
 packaged_stopped=/run/creel/stopped
 # what make install puts below /usr/local, where a package has no files: a line a link
 packaged_links='/usr/local/bin/crontab ../../bin/creel
@@ -64,18 +64,18 @@ packaged_unlink()
 	done <<<"$packaged_links"
 }
 
-# Agents that prerm stopped: those that the operator had stopped before stay so.
-packaged_linger()
+# Agents that a removal stopped: those that the operator had stopped before stay so.
+packaged_agents()
 {
-	local name
+	local word name
 
-	[ -f "$packaged_lingering" ] && [ -z "$offline$dry_run" ] || return 0
-	while read -r name; do
-		getent passwd "$name" >/dev/null || continue
-		loginctl enable-linger "$name" && quietly /usr/sbin/creelctl agent start "$name" ||
+	[ -f "$packaged_before" ] && [ -z "$offline$dry_run" ] || return 0
+	while read -r word name; do
+		[ "$word" = agent ] && getent passwd "$name" >/dev/null || continue
+		loginctl enable-linger "$name" && /usr/sbin/creelctl agent start "$name" >/dev/null ||
 			note "agent $name: see creelctl doctor --agent $name"
-	done <"$packaged_lingering"
-	rm -f "$packaged_lingering"
+	done <"$packaged_before"
+	rm -f "$packaged_before"
 }
 
 packaged_configure()
@@ -97,15 +97,15 @@ packaged_configure()
 	switches_set
 	enforce_start
 	doors_close
-	[ -n "$offline" ] || packaged_front
-	packaged_linger
+	packaged_front
+	packaged_agents
 	report_end
 }
 
 # What was switched off stays off.
 packaged_front()
 {
-	if systemctl -q is-active creel-sshd.socket; then
+	if systemctl -q is-active creel-sshd.socket || grep -qsx front "$packaged_before"; then
 		front_start
 	elif front_enabled; then
 		live systemctl start creel-sshd.socket || note "creel-sshd: see journalctl -u creel-sshd.socket"
@@ -118,14 +118,16 @@ packaged_unconfigure()
 	local mark name
 
 	[ -d /run/systemd/system ] || offline=1
+	: >"$packaged_before"
+	! front_enabled || echo front >>"$packaged_before"
 	systemctl disable -q creel-sshd.socket creel-sshd.service creel-enforce.service creel-quota.service creel-count.timer 2>/dev/null || :
-	[ -n "$offline" ] || systemctl stop creel-sshd.socket creel-sshd.service creel-count.timer
+	[ -n "$offline" ] || packaged_doors
 	for mark in /etc/creel/provisioned/*; do
 		[ -f "$mark" ] || continue
 		name=$(getent passwd "${mark##*/}" | cut -d: -f1)
 		[ -n "$name" ] || continue
-		if [ -f "/var/lib/systemd/linger/$name" ] && [ ! -f "$packaged_stopped/${mark##*/}" ]; then
-			echo "$name" >>"$packaged_lingering"
+		if [ -f "/var/lib/systemd/linger/$name" ]; then
+			[ -f "$packaged_stopped/${mark##*/}" ] || echo "agent $name" >>"$packaged_before"
 			rm -f "/var/lib/systemd/linger/$name"
 		fi
 		[ -n "$offline" ] || /usr/sbin/creelctl agent stop "$name" || note "agent $name: not all that it runs could be ended"
@@ -139,7 +141,15 @@ packaged_unconfigure()
 	rm -f "$files_list"
 }
 
-# What creel-enforce left; connections that stand end with the front's processes.
+# Connections that stand have processes of their own, which a stop of the service leaves alone.
+packaged_doors()
+{
+	systemctl stop creel-sshd.socket creel-count.timer || :
+	systemctl kill --kill-whom=all creel-sshd.service 2>/dev/null || :
+	systemctl stop creel-sshd.service || :
+}
+
+# What creel-enforce left.
 packaged_kernel()
 {
 	local table

@@ -151,7 +151,7 @@ def test_removed_and_installed_again(vm):
         assert client.wait(60) != 0, "nothing of an agent's runs without its limits"
     assert vm.root("pgrep -u agent,bob").rc == 1 and vm.root("ls /var/lib/systemd/linger").text == ""
     assert vm.agent("true").rc == 255 and vm.openssh("true").rc != 0, "no door"
-    assert vm.root.sh("nft list tables") == "" and vm.root("ls -A /sys/fs/bpf").text == ""
+    assert vm.root.sh("nft list tables") == "" and vm.root("ls -A /sys/fs/bpf/creel").text == ""
     assert vm.root("grep -rl pam_creel /etc/pam.d; grep creel /etc/shells; ls /usr/local/bin/crontab").text == ""
     assert vm.root("ls -A /usr/libexec/creel /usr/share/creel").text == ""
     install(vm, "this")
