@@ -6,6 +6,8 @@
 #   make deps        install what building and testing need (Debian packages, as root)
 #   make install     DESTDIR= PREFIX=/usr   install files; starts nothing
 #
+#   make deb         Debian packages into build/deb             make check-deb  and what lintian says of them
+#
 #   make vm          build the agent VM's image (cached)      make ssh    log in as the agent
 #   make push        fresh build into the running VM          make down   stop the VM
 #   make console     the VM's serial console                  make bench  measure beside OpenSSH and dropbear
@@ -97,7 +99,7 @@ recordings_src := shell/audit/recordings.c
 cast_src := shell/audit/cast.c shell/audit/redact.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 mcp_src := $(foreach f,call files living message resources tools version,shell/tools/mcp-$(f).c)
-tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
+tools_src := shell/tools/check.c shell/tools/check-files.c shell/tools/check-rows.c shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
 	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit verb,shell/jobs/$(f).c)
@@ -123,7 +125,7 @@ operator_src := shell/operator/agent.c shell/operator/retention.c shell/operator
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-recordings.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
-	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
+	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/renewal.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-adopt.c shell/keeper/run-methods.c shell/keeper/run-new.c shell/keeper/run-recording.c shell/keeper/run-request.c \
 	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c shell/keeper/terminal-recording.c shell/keeper/unit-recording.c
@@ -307,7 +309,7 @@ unit_tests += test_child test_spawn
 test_spawn_src := $(base_src)
 test_child_src := shell/tools/child.c $(base_src)
 test_child_libs := libsystemd
-test_tools_src := $(tools_src) shell/bus/run.c $(bus_client_src) $(base_src)
+test_tools_src := $(tools_src) shell/tools/clean.c shell/tools/unicode.c shell/bus/run.c $(bus_client_src) $(base_src)
 test_tools_libs := libsystemd jansson
 test_tools_ldlibs := -lm
 test_filter_src := $(filter_src) $(base_src)
@@ -324,7 +326,8 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := redact cast crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
+fuzz_tests := check redact cast crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
+fuzz_check_src := shell/tools/check-files.c $(base_src)
 fuzz_ps_src := shell/jobs/process.c shell/jobs/script-scan.c shell/jobs/where.c $(base_src)
 fuzz_crontab_src := $(cron_text_src) $(base_src)
 fuzz_unit_src := $(service_pure_src) $(base_src)
@@ -433,7 +436,9 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      pam-creel:/etc/pam.d/creel
 script_files := units/quota-on:$(libexecdir)/quota-on
 data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f).conf:$(datadir)/profiles/$(f).conf)
-data_files += $(foreach f,creel crontab,shell/completion/creel.bash:$(completionsdir)/$(f))
+data_files += shell/completion/creel.bash:$(completionsdir)/creel
+# bash-completion has one for crontab, and looks here first
+data_files += shell/completion/creel.bash:/usr/local/share/bash-completion/completions/crontab
 # what is handed to pip and npm, and who fetches for them
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
@@ -674,6 +679,7 @@ lint-format:
 lint-shell:
 	$(call say,LINT,shell scripts)
 	$(Q)shellcheck $(shell_scripts)
+	$(Q)shellcheck -s sh provision/debian/creel.postinst provision/debian/creel.prerm provision/debian/creel.postrm
 	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh
 
 # Both analyzers take cleanup attributes for leaks or for uses of what was never set: those checks are off here and in
@@ -727,6 +733,24 @@ tarball: dest
 	$(call say,TAR,$(BUILD)/creel.tar.gz)
 	$(Q)tar --owner=0 --group=0 --sort=name --transform='s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
 		README.md LICENSE provision/provision.sh provision/steps provision/packages provision/config -C $(BUILD)/vm dest
+
+# creel_VERSION_amd64.deb and its like in build/deb; built in a copy of the tree, which has the folder debian where dpkg wants it.
+# The same tree gives the same bytes, whatever folder it lies in.
+.PHONY: deb
+deb: deps
+	$(call say,DEB,$(BUILD)/deb)
+	$(Q)[ "$$(dpkg-parsechangelog -l provision/debian/changelog -S Version)" = '$(VERSION)' ] || \
+		{ echo 'deb: provision/debian/changelog has another version than the Makefile ($(VERSION))' >&2; exit 1; }
+	$(Q)rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/creel
+	$(Q)cp -a Makefile README.md LICENSE sshd-sub shell units provision docs $(BUILD)/deb/creel && mv $(BUILD)/deb/creel/provision/debian $(BUILD)/deb/creel/
+	$(Q)find $(BUILD)/deb/creel -name __pycache__ -prune -exec rm -r {} +
+	$(Q)cd $(BUILD)/deb/creel && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD -u PREFIX -u DESTDIR DEB_BUILD_OPTIONS='parallel=2 nocheck' \
+		PATH='/usr/sbin:/usr/bin:/sbin:/bin' dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 25 ../build.log >&2; exit 1; }
+	$(Q)rm -r $(BUILD)/deb/creel && ls $(BUILD)/deb/*.deb
+
+.PHONY: check-deb
+check-deb: deb all
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/deb
 
 .PHONY: deps dest vm up down push ssh console
 deps:

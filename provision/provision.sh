@@ -10,6 +10,8 @@
 #   --offline            the tree is not running (an image being built, in a chroot): files only, nothing is started
 #   --help
 #
+# Of a Debian package it is /usr/share/creel/provision/provision.sh, whose files are dpkg's work (steps/packaged.sh).
+#
 # Runs over the very OpenSSH that it moves: connections that stand stay, and the new port answers before port 22
 # changes hands. What can fail comes before the move; behind it only the front starts. Run again, it changes only what
 # differs. Exit status: 0 done, 1 refused or failed (with the reason), 2 usage. One step is one file in steps/.
@@ -26,6 +28,7 @@ from=
 operator_port_wanted=2222
 dry_run=
 offline=
+step=
 
 # shellcheck source=steps/lib.sh
 . "$here/steps/lib.sh"
@@ -55,6 +58,8 @@ offline=
 . "$here/steps/doors.sh"
 # shellcheck source=steps/front.sh
 . "$here/steps/front.sh"
+# shellcheck source=steps/packaged.sh
+. "$here/steps/packaged.sh"
 
 usage()
 {
@@ -74,6 +79,9 @@ while [ $# -gt 0 ]; do
 		;;
 	--dry-run) dry_run=1 ;;
 	--offline) offline=1 ;;
+	--configure | --unconfigure) packaged_is || usage ;;&
+	--configure) step=packaged_configure ;;
+	--unconfigure) step=packaged_unconfigure ;;
 	*) usage ;;
 	esac
 	shift
@@ -82,13 +90,21 @@ case $operator_port_wanted in
 '' | *[!0-9]* | 0* | ??????*) fail "--operator-port: not a port number" ;;
 esac
 
+if [ -n "$step" ]; then
+	"$step"
+	exit
+fi
 check_machine
 check_build
 doors_check
 pending_read
 packages_install
 fonts_prepare
-files_install
+if packaged_is; then
+	packaged_files
+else
+	files_install
+fi
 check_libraries
 accounts_make
 hostkey_make

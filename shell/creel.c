@@ -14,6 +14,7 @@
 #define QUICK_USEC (60 * UINT64_C(1000000))
 
 static int limits_main(int argc, char **argv);
+static int check_command(int argc, char **argv);
 static int mcp_command(int argc, char **argv);
 static int run_command(int argc, char **argv);
 
@@ -24,6 +25,8 @@ static const struct {
 } commands[] = {
 	{ "run", run_command, "FILE|- [OPTIONS] [-- ARGUMENTS]",
 		"runs a script: Python, JavaScript, TypeScript or Bash; its options: creel run --help" },
+	{ "check", check_command, "[PATH] [--only format|lint|test] [--json]",
+		"formatter, linter and tests of a folder, as far as they are installed; creel check --help" },
 	{ "sessions", sessions_main, "[--json] | reset [LANGUAGE] NAME", "interpreters that keep their state" },
 	{ "ps", ps_main, "[--json] [--watch]",
 		"all that runs: logins, jobs, screens, services, cron, strays; creel ps --help" },
@@ -125,19 +128,30 @@ static int limits_main(int argc, char **argv)
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* A quick script has a minute, where the policy lets it. */
-static int run_command(int argc, char **argv)
+/* `most`, where the policy lets it. */
+static uint64_t timeout_of(uint64_t most)
 {
 	_cleanup_(policy_freep) Policy *policy = NULL;
 	const struct passwd *user = getpwuid(getuid());
 	PolicyError error;
-	uint64_t timeout = RUN_DEFAULT;
 
+	if (!user || policy_load("", user->pw_name, &policy, &error) < 0)
+		return RUN_DEFAULT;
+	return policy->exec_max_timeout_usec < most ? policy->exec_max_timeout_usec : most;
+}
+
+/* A quick script has a minute. */
+static int run_command(int argc, char **argv)
+{
 	/* a copy of the script that is larger than the agent's files may be is told in words */
 	(void)signal(SIGXFSZ, SIG_IGN);
-	if (user && policy_load("", user->pw_name, &policy, &error) == 0)
-		timeout = policy->exec_max_timeout_usec < QUICK_USEC ? policy->exec_max_timeout_usec : QUICK_USEC;
-	return run_main(argc, argv, timeout);
+	return run_main(argc, argv, timeout_of(QUICK_USEC));
+}
+
+/* Tests take their time. */
+static int check_command(int argc, char **argv)
+{
+	return check_main(argc, argv, timeout_of(UINT64_MAX - 1));
 }
 
 /* Where its folders are is in the policy, which anybody may read; where the agent may not, they are where they usually are. */

@@ -37,6 +37,10 @@ check_build()
 {
 	local file source
 
+	if packaged_is; then
+		[ -z "$from" ] || fail "--from is not for creel's Debian package: its files are dpkg's work"
+		return
+	fi
 	if [ -z "$from" ]; then
 		source=$(dirname "$here")
 		if [ -d "$source/dest" ]; then

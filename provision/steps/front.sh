@@ -49,9 +49,10 @@ front_start()
 		unchanged "creel-sshd: on port 22"
 	fi
 
+	# a keeper goes on while something would be lost with it (creel-keeper(8), Restarts)
 	if needed keepers && systemctl -q is-active 'creel-keeper@*.service'; then
-		changed "keepers: restarted"
-		live systemctl try-restart 'creel-keeper@*.service'
+		changed "keepers: renewed, each as soon as nothing of its agent's depends on it"
+		live systemctl reload 'creel-keeper@*.service'
 	fi
 	settled keepers
 	front_managers

@@ -315,6 +315,14 @@ uint64_t server_unread(const Server *server)
 	return sum;
 }
 
+bool server_has_agent(const Server *server)
+{
+	for (const Peer *peer = server->peers; peer; peer = peer->next)
+		if (peer->kind == PEER_AGENT)
+			return true;
+	return false;
+}
+
 Server *server_free(Server *server)
 {
 	if (!server)

@@ -68,6 +68,9 @@ DEFINE_CLEANUP(Server, server_free)
 /* Sends a signal of about `bytes` without waiting; they count until the peer has read them. 0 or a negative errno. */
 _must_check_ int peer_send(Peer *peer, sd_bus_message *message, size_t bytes);
 
+/* Whether a connection of the agent's is open. */
+bool server_has_agent(const Server *server);
+
 /* Bytes that peer_send() sent and that wait in this process, for all peers together. */
 uint64_t server_unread(const Server *server);
 

@@ -70,6 +70,7 @@ static int adopt_channel(Session *session, int parent_fd, bool rescue, const cha
 	channel->terminal = leaf_is_marked(channel->leaf_fd, "terminal");
 	channel->told = leaf_is_marked(channel->leaf_fd, "told");
 	channel->rescue = rescue;
+	channel->adopted = true;
 	channel->parent_fd = rescue ? fcntl(parent_fd, F_DUPFD_CLOEXEC, 3) : parent_fd;
 	if (channel->parent_fd < 0)
 		return -errno;

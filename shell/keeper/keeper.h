@@ -45,6 +45,7 @@ typedef struct Keeper {
 	uint64_t policy_stamp; /* of the files that it was read from */
 	Confinement confinement;
 	Confinement variants[4]; /* surroundings.c's own, prepared when they are needed; zero: not yet */
+	bool renewing;           /* it ends as soon as nothing is lost by that (renewal.c) */
 	bool unprepared;         /* the policy is good and the confinement was refused: what it needs may come back */
 	Rate preparations;
 	Account *account;
@@ -123,7 +124,8 @@ struct Channel {
 	char *recording;        /* of its terminal: the file's name; "none": there was no room; else NULL */
 	char *original;         /* what the client asked for where its key forced the command; NULL otherwise */
 	bool terminal;
-	bool rescue; /* born in the rescue tree */
+	bool rescue;  /* born in the rescue tree */
+	bool adopted; /* an earlier keeper's child: how it ends nobody will know */
 	bool hung_up;
 	bool told; /* the client knows that it ended: what it left behind is nobody's command any more, and lives on */
 	pid_t pid;
@@ -223,6 +225,12 @@ _must_check_ int door_kill(Session *session);
 
 /* adopt.c: at start, what an earlier keeper left running. */
 _must_check_ int keeper_adopt(Keeper *keeper);
+
+/*
+ * renewal.c: from now on SIGHUP, which is blocked by this, has the keeper end as soon as nothing is lost by that.
+ * Returns >= 0 or a negative errno.
+ */
+_must_check_ int keeper_renew_on_reload(Keeper *keeper);
 
 /* rescue.c. At start: forks that were refused before are nobody's trouble now. */
 void rescue_prepare(Keeper *keeper);

@@ -427,6 +427,16 @@ static void check_keeper(Doctor *doctor, const DoctorAgent *agent, Finding *ret)
 	r = limits_ask(agent->agent.uid, &reply, why, sizeof(why));
 	if (r < 0)
 		return finding_set(ret, DOCTOR_MISSING, "it does not answer: %s", why);
+	(void)snprintf(path, sizeof(path), "creel.slice/creel-keeper@%u.service", agent->agent.uid);
+	if (look_replaced(path) > 0) {
+		finding_remedy(ret,
+			"wait; or systemctl restart creel-keeper@%u.service (it ends the agent's runs and "
+			"interpreters)",
+			agent->agent.uid);
+		return finding_set(ret, DOCTOR_DEGRADED,
+			"answers, and is older than the installed one, which takes over when nothing of the agent's "
+			"depends on it");
+	}
 	finding_set(ret, DOCTOR_OK, "answers");
 }
 

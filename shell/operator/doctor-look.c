@@ -120,6 +120,30 @@ int look_group(const Doctor *doctor, const char *name, gid_t *ret)
 	return -ENOENT;
 }
 
+int look_replaced(const char *path)
+{
+	_cleanup_free_ char *procs = str_format("/sys/fs/cgroup/%s/cgroup.procs", path), *text = NULL;
+	int found = -ESRCH, r;
+	char *at, *line;
+
+	r = procs ? file_read_at(AT_FDCWD, procs, 0, 4096, &text, NULL) : -ENOMEM;
+	if (r < 0)
+		return r;
+	at = text;
+	while (found <= 0 && (line = strsep(&at, "\n"))) {
+		static const char gone[] = " (deleted)"; /* proc(5), /proc/PID/exe */
+		char exe[64], target[512];
+		ssize_t n;
+
+		(void)snprintf(exe, sizeof(exe), "/proc/%.20s/exe", line);
+		n = *line ? readlink(exe, target, sizeof(target)) : -1;
+		if (n < 0)
+			continue;
+		found = n >= (ssize_t)strlen(gone) && memcmp(target + n - strlen(gone), gone, strlen(gone)) == 0;
+	}
+	return found;
+}
+
 /* ---- units ---- */
 
 bool look_shipped(const char *path)

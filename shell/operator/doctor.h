@@ -95,6 +95,12 @@ bool look_word(const char *text, const char *word);
 /* The gid of a group in /etc/group, and whether a user is named there. Returns 0, -ENOENT, or another negative errno. */
 _must_check_ int look_group(const Doctor *doctor, const char *name, gid_t *ret);
 
+/*
+ * Whether a process of the cgroup at `path` (below /sys/fs/cgroup) executes a file that was replaced since. Returns 1, 0, or a negative
+ * errno: -ESRCH without any process.
+ */
+_must_check_ int look_replaced(const char *path);
+
 /* What the service manager knows about a unit. To be freed with unit_facts_done(). */
 typedef struct UnitFacts {
 	char *load, *active, *file_state, *fragment;

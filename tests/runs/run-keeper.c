@@ -147,6 +147,8 @@ int main(int argc, char **argv)
 		r = sd_event_default(&keeper.event);
 	if (r >= 0)
 		r = sd_event_set_signal_exit(keeper.event, true);
+	if (r >= 0)
+		r = keeper_renew_on_reload(&keeper);
 	if (r >= 0) {
 		runs_end_adopted(&keeper);
 		r = serve(&keeper, argv[1]);

@@ -281,8 +281,8 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *us
 
 /* ---- processes ---- */
 
-_Noreturn static void become(
-	const char *language, char *const *arguments, int third_fd, int input_fd, const int *outputs)
+_Noreturn static void become(const char *language, const char *directory, char *const *arguments, int third_fd,
+	int input_fd, const int *outputs)
 {
 	const char *words[RUN_ARGUMENTS_MAX + 4] = { "bash", "/proc/self/fd/3" };
 	size_t n = 2;
@@ -296,6 +296,8 @@ _Noreturn static void become(
 	if (dup2(input_fd, 0) < 0 || dup2(outputs[1], 1) < 0 || dup2(outputs[2], 2) < 0 || dup2(third_fd, 3) < 0)
 		_exit(127);
 	closefrom(4);
+	if (*directory && chdir(directory) < 0)
+		_exit(127);
 	if (!language) {
 		(void)execl("/usr/bin/python3", "python3", "-c", driver, NULL);
 		_exit(127);
@@ -318,7 +320,7 @@ _Noreturn static void become(
 }
 
 /* `language` NULL: a session's interpreter, whose end of the socket is `third_fd`. */
-Process *process_start(const char *language, char *const *arguments, int third_fd, int input_fd)
+Process *process_start(const char *language, const char *directory, char *const *arguments, int third_fd, int input_fd)
 {
 	_cleanup_close_ int none_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	Process *process = calloc(1, sizeof(*process));
@@ -339,7 +341,7 @@ Process *process_start(const char *language, char *const *arguments, int third_f
 	process->used_usec = now_usec(CLOCK_MONOTONIC);
 	process->pid = fork();
 	if (!process->pid)
-		become(language, arguments, third_fd, input_fd >= 0 ? input_fd : none_fd, theirs);
+		become(language, directory, arguments, third_fd, input_fd >= 0 ? input_fd : none_fd, theirs);
 	for (int i = 1; i <= 2; i++) {
 		fd_close(theirs[i]);
 		(void)fcntl(process->output_fds[i], F_SETFL, O_NONBLOCK);
@@ -369,7 +371,7 @@ Process *session_start(const char *name)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		abort();
-	process = process_start(NULL, NULL, pair[1], -EBADF);
+	process = process_start(NULL, "", NULL, pair[1], -EBADF);
 	fd_close(pair[1]);
 	process->control_fd = pair[0];
 	(void)snprintf(process->session, sizeof(process->session), "%s", name);

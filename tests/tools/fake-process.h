@@ -46,7 +46,7 @@ uint64_t now_usec(clockid_t clock);
 void process_kill(const Process *process);
 void process_free(Process *process);
 void run_finish(Run *run, RunResult *result);
-Process *process_start(const char *language, char *const *arguments, int third_fd, int input_fd);
+Process *process_start(const char *language, const char *directory, char *const *arguments, int third_fd, int input_fd);
 Process *session_find(const char *name);
 Process *session_start(const char *name);
 void session_send(const Process *process, int code_fd);

@@ -110,7 +110,8 @@ static int method_run(void *userdata, Peer *peer, sd_bus_message *message, sd_bu
 			run->process = session_start(options.session);
 		session_send(run->process, code_fd);
 	} else {
-		run->process = process_start(options.language, options.arguments, code_fd, options.input_fd);
+		run->process = process_start(
+			options.language, options.directory, options.arguments, code_fd, options.input_fd);
 	}
 	run->process->run = run;
 	(void)sd_event_add_time_relative(event, &run->timer, CLOCK_MONOTONIC,

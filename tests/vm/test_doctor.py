@@ -190,6 +190,8 @@ BOB = [
     ("agent.keeper", "MISSING", "chmod 0666 /run/creel/$(id -u bob)/keeper.sock", "chmod 0660 /run/creel/$(id -u bob)/keeper.sock"),
     ("agent.keeper", "MISSING", "systemctl kill -s STOP creel-keeper@$(id -u bob).service",
      "systemctl kill -s CONT creel-keeper@$(id -u bob).service"),
+    ("agent.keeper", "DEGRADED", "systemctl start creel-keeper@$(id -u bob).service; cd /usr/libexec/creel && cp -p creel-keeper "
+     "/root/keeper && mv /root/keeper creel-keeper", "systemctl restart 'creel-keeper@*.service'"),
     ("enforced.needed", "MISSING", "mv /run/creel/enforced/$(id -u bob) /root/enforced", "mv /root/enforced /run/creel/enforced/$(id -u bob)"),
     ("enforced.needed", "MISSING", "cp /run/creel/enforced/$(id -u bob) /root/enforced; sed -i 's/^mechanism ports ok/mechanism ports failed "
      "there is no room/' /run/creel/enforced/$(id -u bob)", "mv /root/enforced /run/creel/enforced/$(id -u bob)"),
