@@ -24,7 +24,7 @@ static const struct {
 	{ "pids", mistakes_pids, "each file in ~/pids names a process" },
 	{ "logs", mistakes_logs, "no file in ~/logs is too large" },
 	{ "limits", mistakes_limits, "nothing is nearly full" },
-	{ "secrets", mistakes_secrets, "~/.openclaw/.env is nobody else's" },
+	{ "secrets", mistakes_secrets, "files of secrets (.env, .netrc and the like) are nobody else's" },
 	{ "pip", mistakes_pip, "no package of pip's shadows one of the system's" },
 	{ "matplotlib", mistakes_backend, "scripts that plot name a backend" },
 };
