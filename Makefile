@@ -83,7 +83,7 @@ policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/difference
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
 policy_src += shell/policy/package.c
-bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c shell/bus/unread.c
+bus_src := shell/bus/received.c shell/bus/run.c shell/bus/secret.c shell/bus/server.c shell/bus/unread.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
@@ -93,11 +93,11 @@ run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/lang
 	   shell/run/listening.c shell/run/reaper.c
 audit_src := shell/audit/record.c shell/audit/redact.c
 audit_read_src := shell/audit/read.c shell/audit/show.c
-bus_client_src := shell/bus/client.c shell/bus/limit.c
+bus_client_src := shell/bus/client.c shell/bus/limit.c shell/bus/secret.c
 mcp_src := $(foreach f,call files living message resources tools version,shell/tools/mcp-$(f).c)
 tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
-	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
+	     shell/tools/script.c shell/tools/secret.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
@@ -117,14 +117,14 @@ jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
-		shell/operator/policy-verbs.c shell/operator/settext.c \
+		shell/operator/policy-verbs.c shell/operator/secrets.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/history.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
+	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/secrets.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -152,7 +152,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-history creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
+programs := creel-history creel-secret creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -174,6 +174,9 @@ creel-keeper_dir := $(libexecdir)
 creel-history_src := shell/creel-history.c $(audit_read_src) $(base_src)
 creel-history_libs := libsystemd
 creel-history_dir := $(libexecdir)
+
+creel-secret_src := shell/creel-secret.c shell/bus/secret.c $(base_src)
+creel-secret_dir := $(libexecdir)
 
 creel-collect_src := shell/creel-collect.c $(collect_src) $(base_src)
 creel-collect_libs := libcrypto
@@ -341,7 +344,7 @@ silent_src := $(filter-out shell/base/log.c,$(base_src))
 fuzz_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 fuzz_target_libs := inih
 fuzz_target_ldlibs := -lpam
-fuzz_bus_keeper_src := shell/keeper/budget.c shell/keeper/methods.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
+fuzz_bus_keeper_src := $(audit_src) shell/keeper/budget.c shell/keeper/methods.c shell/keeper/secrets.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
 fuzz_bus_keeper_libs := inih
 fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
@@ -429,7 +432,7 @@ data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel-job.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel-job.1 creel-secret.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------

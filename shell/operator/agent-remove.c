@@ -197,6 +197,9 @@ static int remove_agent(const Agent *agent, bool keep, Reason *ret_reason)
 		r = units_end(agent->name, agent->uid, ret_reason);
 		if (r)
 			return r;
+		r = secrets_forget(agent->uid, ret_reason);
+		if (r)
+			return r;
 		r = remove_spools(agent->name, agent->uid, ret_reason);
 		if (r)
 			return r;

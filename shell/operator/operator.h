@@ -95,6 +95,9 @@ bool agent_uid_valid(const Agent *agent);
 /* Names of all policy files in /etc/creel/agents and of all marks, sorted. */
 _must_check_ int agent_names(StrList *ret, Reason *ret_reason);
 
+/* secrets.c: what that uid gave its keeper to keep. Returns 0, or a negative errno with the reason. */
+_must_check_ int secrets_forget(uid_t uid, Reason *ret_reason);
+
 /* Clears every mark with the agent's name. */
 _must_check_ int agent_unmark(const Agent *agent, Reason *ret_reason);
 

@@ -11,6 +11,7 @@
 /* creel run. `timeout_usec`: where no option says one; RUN_DEFAULT: the policy's. */
 int run_main(int argc, char **argv, uint64_t timeout_usec);
 int history_main(int argc, char **argv);
+int secret_main(int argc, char **argv);
 int sessions_main(int argc, char **argv);
 int exec_server_main(int argc, char **argv);
 /* asks no keeper */
