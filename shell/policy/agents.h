@@ -11,6 +11,8 @@
 #include "shell/policy/policy.h"
 
 #define POLICY_MARK_DIR POLICY_DIR "/provisioned"
+/* Below it, a file for each uid that an operator stopped (creelctl agent stop): until the next boot. */
+#define AGENT_STOPPED_DIR "/run/creel/stopped"
 
 /* Secrets that agents gave their keepers, encrypted: UID/NAME (creel-secret(1)). Root's alone. */
 #define SECRETS_DIR "/var/lib/creel/secrets"
