@@ -116,8 +116,8 @@ ps_src := $(foreach f,end gather gather-files gather-ports gather-units listener
 jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/retention.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
-		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
-		shell/operator/policy-verbs.c shell/operator/secrets.c shell/operator/settext.c \
+		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/metrics.c shell/operator/metrics-record.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
+		shell/operator/policy-verbs.c shell/operator/secrets.c shell/operator/series.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
@@ -230,6 +230,9 @@ test_policy_libs := inih
 unit_tests += test_cron test_package test_shelf test_jobs test_service test_ps test_redact test_when test_execution_line test_record_room
 test_cron_src := $(cron_text_src) $(base_src)
 test_record_room_src := $(audit_src) $(base_src)
+unit_tests += test_metrics
+test_metrics_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_metrics_libs := libsystemd inih libcrypto
 test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_when_libs := libsystemd inih libcrypto
 test_execution_line_src := shell/keeper/execution-line.c
@@ -404,6 +407,8 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      creel-packages@.service:$(unitdir)/creel-packages@.service \
 	      creel-count.service:$(unitdir)/creel-count.service \
 	      creel-count.timer:$(unitdir)/creel-count.timer \
+	      creel-metrics.service:$(unitdir)/creel-metrics.service \
+	      creel-metrics.timer:$(unitdir)/creel-metrics.timer \
 	      creel-quota.service:$(unitdir)/creel-quota.service \
 	      run-screen.mount:$(unitdir)/run-screen.mount \
 	      creel-keeper@.socket:$(unitdir)/creel-keeper@.socket \
@@ -551,7 +556,7 @@ built_units := $(foreach f,$(unit_files),$(BUILD)/units/$(firstword $(subst :, ,
 $(built_units): $(BUILD)/units/%: units/%.in Makefile $(BUILD)/flags
 	$(call say,UNIT,$@)
 	@mkdir -p $(@D)
-	$(Q)sed 's|@libexecdir@|$(libexecdir)|g' $< >$@
+	$(Q)sed 's|@libexecdir@|$(libexecdir)|g; s|@sbindir@|$(sbindir)|g' $< >$@
 
 .PHONY: all help clean install
 all: $(programs:%=$(BUILD)/%) $(BUILD)/pam_creel.so $(built_units)

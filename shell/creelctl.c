@@ -59,6 +59,8 @@ static const Verb verbs[] = {
 		"who is logged in, and what runs there" },
 	{ "session", "watch", true, false, session_watch_main, "ID [--json]", "what happens in it, until it ends" },
 	{ "session", "kill", true, true, session_kill_main, "ID", "end a login and all that runs in it" },
+	{ "metrics", NULL, true, false, metrics_main, "[--write]",
+		"numbers for Prometheus; --write: as the node exporter's textfile" },
 	{ "doctor", NULL, false, false, doctor_main,
 		"[--agent NAME] [--check ID] [--brief | --quiet | --json] [--root DIR]",
 		"what is enforced here, what is missing, and what to do about it" },

@@ -36,6 +36,7 @@ int audit_show_main(int argc, char **argv);
 int audit_follow_main(int argc, char **argv);
 int audit_export_main(int argc, char **argv);
 int audit_usage_main(int argc, char **argv);
+int metrics_main(int argc, char **argv);
 int session_list_main(int argc, char **argv);
 int session_watch_main(int argc, char **argv);
 int session_kill_main(int argc, char **argv);
@@ -97,6 +98,9 @@ _must_check_ int agent_names(StrList *ret, Reason *ret_reason);
 
 /* secrets.c: what that uid gave its keeper to keep. Returns 0, or a negative errno with the reason. */
 _must_check_ int secrets_forget(uid_t uid, Reason *ret_reason);
+
+/* agent-list.c: in a word, how it is. Fills `ret_policy` where the policy is good. */
+const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error);
 
 /* Clears every mark with the agent's name. */
 _must_check_ int agent_unmark(const Agent *agent, Reason *ret_reason);
