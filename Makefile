@@ -115,7 +115,7 @@ jobs_src += $(filter-out $(jobs_src),$(service_src))
 ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/retention.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
-		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
+		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c shell/operator/hostkeys.c \
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/metrics.c shell/operator/metrics-record.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/secrets.c shell/operator/series.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
@@ -586,7 +586,7 @@ drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
 
 # creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
-tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD)/creel-collect
+tools: $(BUILD)/creel $(BUILD)/creelctl $(BUILD)/creel-secret $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD)/creel-collect $(BUILD)/units/sshd-agents.conf
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root

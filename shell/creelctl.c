@@ -59,6 +59,8 @@ static const Verb verbs[] = {
 		"who is logged in, and what runs there" },
 	{ "session", "watch", true, false, session_watch_main, "ID [--json]", "what happens in it, until it ends" },
 	{ "session", "kill", true, true, session_kill_main, "ID", "end a login and all that runs in it" },
+	{ "hostkeys", NULL, true, false, hostkeys_main, "[--host NAME]... [--json]",
+		"this machine's lines for known_hosts" },
 	{ "metrics", NULL, true, false, metrics_main, "[--write]",
 		"numbers for Prometheus; --write: as the node exporter's textfile" },
 	{ "doctor", NULL, false, false, doctor_main,

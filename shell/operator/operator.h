@@ -36,6 +36,7 @@ int audit_show_main(int argc, char **argv);
 int audit_follow_main(int argc, char **argv);
 int audit_export_main(int argc, char **argv);
 int audit_usage_main(int argc, char **argv);
+int hostkeys_main(int argc, char **argv);
 int metrics_main(int argc, char **argv);
 int session_list_main(int argc, char **argv);
 int session_watch_main(int argc, char **argv);
