@@ -409,6 +409,7 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      creel-count.timer:$(unitdir)/creel-count.timer \
 	      creel-metrics.service:$(unitdir)/creel-metrics.service \
 	      creel-metrics.timer:$(unitdir)/creel-metrics.timer \
+	      creel-upload.service:$(unitdir)/creel-upload.service \
 	      creel-quota.service:$(unitdir)/creel-quota.service \
 	      run-screen.mount:$(unitdir)/run-screen.mount \
 	      creel-keeper@.socket:$(unitdir)/creel-keeper@.socket \

@@ -128,6 +128,13 @@ static int count_record(SeriesTable *table, Place *place, const StrList *known)
 	int r;
 
 	r = record_read(&filter, first ? ignore_entry : count_entry, &counting);
+	if (r == -EINVAL && place->cursor) {
+		(void)fprintf(stderr, "creelctl: " METRICS_STATE_DIR "/" METRICS_STATE
+				      ": no place in the record; counted from now on\n");
+		free(TAKE_PTR(place->cursor));
+		place->since_usec = clock_realtime_usec();
+		r = 0;
+	}
 	if (first)
 		place->since_usec = clock_realtime_usec();
 	if (last) {
