@@ -5,13 +5,14 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
 
-from conftest import BUILD, PATIENCE, WHY_NOT, wait_until
+from conftest import BUILD, PATIENCE, ROOT, WHY_NOT, wait_until
 
 CREELCTL, SSHD = BUILD / "creelctl", "/usr/sbin/sshd"
 UID, OTHER = 1990, 1991
@@ -145,3 +146,36 @@ def test_no_key_no_line(machine):
     path.unlink()
     assert "No such file" in hostkeys().stderr
     path.write_text(text)
+
+
+# ---- docs/fleet.md ------------------------------------------------------------------------------------------------------
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "docs" / "fleet.md").read_text(), re.M | re.S)
+
+
+def test_the_playbook_is_one(machine):
+    done = subprocess.run(["ansible-playbook", "--syntax-check", "-i", "localhost,", ROOT / "provision" / "fleet" / "playbook.yml"],
+                          capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, "HOME": str(machine)})
+    assert done.returncode == 0, done
+
+
+def test_examples_are_what_they_say(machine):
+    inventory, rules = blocks("yaml")
+    (machine / "inventory.yml").write_text(inventory)
+    done = subprocess.run(["ansible-inventory", "-i", machine / "inventory.yml", "--list"], capture_output=True, text=True,
+                          timeout=PATIENCE, check=True, env={**os.environ, "HOME": str(machine)})
+    assert json.loads(done.stdout)["_meta"]["hostvars"]["agents-2"]["ansible_port"] == 2222
+    known = set(re.findall(r'"(creel_\w+)"', (ROOT / "shell" / "operator" / "metrics-record.c").read_text()))
+    named = {re.sub("_bucket$", "", name) for name in re.findall(r"\bcreel_\w+", rules)}
+    assert named and named <= known, named - known
+    if promtool := shutil.which("promtool"):
+        (machine / "rules.yml").write_text(rules)
+        subprocess.run([promtool, "check", "rules", machine / "rules.yml"], check=True, capture_output=True)
+    (config,) = blocks("json")
+    assert json.loads(config)["agents"]["defaults"]["sandbox"]["backend"] == "ssh"
+
+
+def test_the_manual_has_all_metrics():
+    page = (ROOT / "docs" / "man" / "creelctl.8").read_text()
+    for name in re.findall(r'"(creel_\w+)"', (ROOT / "shell" / "operator" / "metrics-record.c").read_text()):
+        assert f".It {name}" in page, name
