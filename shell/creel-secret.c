@@ -18,6 +18,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -82,34 +83,45 @@ static int spawn_creds(const char *verb, const char *name, int input_fd, int out
 	return -r;
 }
 
-/* `n` bytes, which a pipe of that size holds at once, go through systemd-creds; `ret` is new memory. */
-static int convert(const char *verb, const char *name, const char *bytes, size_t n, char **ret, size_t *ret_n)
+/* What systemd-creds reads: memory, as it holds any length at once. A pipe would do so only while root has few others. */
+static int memory_of(const char *bytes, size_t n, int *ret)
 {
-	_cleanup_close_ int in_read = -EBADF, in_write = -EBADF, out_read = -EBADF, out_write = -EBADF;
-	_cleanup_free_ char *made = NULL;
-	int in[2], out[2], status, r;
-	size_t made_n;
-	pid_t pid;
+	_cleanup_close_ int fd = memfd_create("creel-secret", MFD_CLOEXEC);
+	int r;
 
-	if (pipe2(in, O_CLOEXEC) < 0)
+	if (fd < 0)
 		return -errno;
-	in_read = in[0];
-	in_write = in[1];
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return -errno;
-	out_read = out[0];
-	out_write = out[1];
-	if (fcntl(in_write, F_SETPIPE_SZ, (int)FILE_MAX_BYTES) < (int)FILE_MAX_BYTES)
-		return -errno;
-	r = file_write_all(in_write, bytes, n);
-	if (!r)
-		r = spawn_creds(verb, name, in_read, out_write, &pid);
+	r = file_write_all(fd, bytes, n);
 	if (r < 0)
 		return r;
-	in_write = fd_close(in_write);
-	out_write = fd_close(out_write);
-	r = file_read_fd(out_read, FILE_MAX_BYTES, &made, &made_n);
-	out_read = fd_close(out_read);
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+/* Takes `n` bytes through systemd-creds; `ret` is new memory. */
+static int convert(const char *verb, const char *name, const char *bytes, size_t n, char **ret, size_t *ret_n)
+{
+	_cleanup_close_ int in_fd = -EBADF, out_read_fd = -EBADF, out_write_fd = -EBADF;
+	_cleanup_free_ char *made = NULL;
+	size_t made_n = 0;
+	int out[2], status, r;
+	pid_t pid;
+
+	r = memory_of(bytes, n, &in_fd);
+	if (r < 0)
+		return r;
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return -errno;
+	out_read_fd = out[0];
+	out_write_fd = out[1];
+	r = spawn_creds(verb, name, in_fd, out_write_fd, &pid);
+	if (r < 0)
+		return r;
+	out_write_fd = fd_close(out_write_fd);
+	r = file_read_fd(out_read_fd, FILE_MAX_BYTES, &made, &made_n);
+	out_read_fd = fd_close(out_read_fd);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
