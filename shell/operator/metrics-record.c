@@ -41,6 +41,7 @@ const Family metrics_families[] = {
 	COUNTER("creel_network_sent_bytes_total", "Sent in this month, without loopback; begins anew with a month."),
 	COUNTER("creel_network_received_bytes_total",
 		"Received in this month, without loopback; begins anew with a month."),
+	SECONDS("creel_cpu_seconds_total", "CPU time of all that the agent runs, since the machine started."),
 	SECONDS("creel_cpu_throttled_seconds_total",
 		"Time that it waited for its CPU limit, since the machine started."),
 	COUNTER("creel_limit_hits_total", "How often a limit was met, since the machine started: memory, oom (a "
