@@ -14,6 +14,7 @@
 #   make runs        runs by the keeper's own sources, on a cgroup tree of this machine; as root
 #   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make test-fleet  three VMs: one policy change rolled out, metrics and records collected
 #   make cron        when entries of a crontab start, beside Debian's cron and others; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
@@ -695,6 +696,12 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
+# three VMs at once; not part of `make test`, whose hour is full
+.PHONY: test-fleet
+test-fleet: deps
+	$(again) dest $(BUILD)/tests/probe
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -p no:cacheprovider -v --tb=short tests/fleet
+
 .PHONY: test bench bench-front bench-runs bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run

@@ -159,6 +159,46 @@ def test_the_playbook_is_one(machine):
     assert done.returncode == 0, done
 
 
+def test_what_the_playbook_does(machine):
+    """By ansible on this machine itself: agents that are there already; what takes effect is counted."""
+    files, bin_folder = machine / "files", machine / "bin"
+    (files / "agents").mkdir(parents=True)
+    bin_folder.mkdir()
+    (bin_folder / "creelctl").write_text(f'#!/bin/sh\n[ "$1 $2" != "policy apply" ] || exec sh -c "echo applied >>{machine}/applied"\n'
+                                         f'exec {CREELCTL} "$@"\n')
+    (bin_folder / "creelctl").chmod(0o755)
+    (machine / "hosts").write_text("here ansible_connection=local ansible_python_interpreter=/usr/bin/python3\n")
+    installed = ETC / "agents" / "zed.conf"
+    installed.write_text("[limits]\nprocesses = 50\n")
+
+    def play(ok=True):
+        done = subprocess.run(
+            ["ansible-playbook", "-i", machine / "hosts", ROOT / "provision" / "fleet" / "playbook.yml", "-e", "creel_metrics=false"],
+            capture_output=True, text=True, timeout=300, check=False,
+            env={**os.environ, "HOME": str(machine), "PATH": f"{bin_folder}:{os.environ['PATH']}"})
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        return int(re.search(r"changed=(\d+)", done.stdout)[1]), done.stdout + done.stderr
+
+    def applied():
+        return (machine / "applied").read_text().count("applied") if (machine / "applied").exists() else 0
+
+    policy = files / "agents" / "zed.conf"
+    policy.write_text("[limits]\nprocesses = 77\n")
+    (files / "creel.conf").write_text("[front]\ngrace = 30s\n")
+    (files / "agents-ca.pub").write_text("a key\n")
+    (files / "agents" / "zed.principals").write_text("zed@here\n")
+    assert play()[0] == 5 and applied() == 1 and installed.read_text() == policy.read_text()
+    assert (ETC / "creel.conf").read_text() == "[front]\ngrace = 30s\n" and (ETC / "agents" / "zed.principals").read_text() == "zed@here\n"
+    assert play()[0] == 0 and applied() == 1
+    policy.write_text("[limits]\nprocesses = many\n")
+    assert "`many` is not a number" in play(ok=False)[1] and "77" in installed.read_text() and applied() == 1
+    policy.write_text("[limits]\nprocesses = 77\n")
+    (files / "creel.conf").write_text("[front]\ngrace = soon\n")
+    assert "[front] grace" in play(ok=False)[1] and "30s" in (ETC / "creel.conf").read_text() and applied() == 1
+    for path in (installed, ETC / "creel.conf", ETC / "agents-ca.pub", ETC / "agents" / "zed.principals"):
+        path.unlink()
+
+
 def test_examples_are_what_they_say(machine):
     inventory, rules = blocks("yaml")
     (machine / "inventory.yml").write_text(inventory)
