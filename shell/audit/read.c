@@ -44,6 +44,7 @@ static const FieldRow rows[RECORD_FIELDS] = {
 	[RECORD_PORT] = { "CREEL_PORT", "port", true },
 	[RECORD_CHANGE] = { "CREEL_CHANGE", "change" },
 	[RECORD_SECRET] = { "CREEL_SECRET", "secret" },
+	[RECORD_RECORDING] = { "CREEL_RECORDING", "recording" },
 	[RECORD_RESULT] = { "CREEL_RESULT", "result" },
 	[RECORD_EXIT] = { "CREEL_EXIT", "exit", true },
 	[RECORD_SIGNAL] = { "CREEL_SIGNAL", "signal" },
@@ -67,6 +68,7 @@ static const FieldRow rows[RECORD_FIELDS] = {
 static const char *const kinds[] = {
 	"login",
 	"logout",
+	"command-start",
 	"command",
 	"exec",
 	"run-start",

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs of creel's own that the keeper has do what takes long, or what it shall not do itself. */
+/* Programs of ours that the keeper starts as itself, for what it would not do in its own process. */
 #pragma once
 
 #include "shell/base/cleanup.h"
 
 #include <sys/types.h>
 
+#define HELPER_FDS 4
+
 /*
- * Executes `program` as root, with an environment of LC_ALL alone and all signals as at a process's begin; the program gives up what it
- * does not need. `input_fd` (-EBADF: nothing) and `output_fd` become its stdin and stdout, its stderr is the keeper's. Returns 0 or a
- * negative errno; the caller watches the process.
+ * Executes argv[0] with descriptors 0 to 3 as given (-EBADF: /dev/null, and none at 3), no signals blocked or ignored, and no environment
+ * but the character set. It is root, with what its file's program gives up itself. Returns 0 or a negative errno.
  */
-_must_check_ int helper_start(const char *program, char *const argv[], int input_fd, int output_fd, pid_t *ret);
+_must_check_ int helper_start(char *const argv[], const int fds[static HELPER_FDS], pid_t *ret);

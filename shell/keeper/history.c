@@ -4,10 +4,10 @@
  * take long; one at a time. A uid comes back after its agent was removed, and so may a name: what was recorded before this agent
  * was made is not shown to it.
  */
+#include "shell/keeper/helper.h"
 #include "shell/keeper/keeper.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
-#include "shell/keeper/helper.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
@@ -68,11 +68,10 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)keeper->uid);
 	(void)snprintf(from, sizeof(from), "%llu", (unsigned long long)(since > made ? since : made));
 	(void)snprintf(most, sizeof(most), "%llu", (unsigned long long)count);
-	r = helper_start(PROGRAM,
-		(char *const[]){ (char *)PROGRAM, uid, keeper->identity->name, from, most,
-			(char *)(json ? "json" : "lines"), (char *)(*kind ? kind : "-"),
-			(char *)(*session ? session : "-"), NULL },
-		-EBADF, write_fd, &pid);
+	r = helper_start((char *const[]){ (char *)PROGRAM, uid, keeper->identity->name, from, most,
+				 (char *)(json ? "json" : "lines"), (char *)(*kind ? kind : "-"),
+				 (char *)(*session ? session : "-"), NULL },
+		(const int[]){ -EBADF, write_fd, STDERR_FILENO, -EBADF }, &pid);
 	if (r < 0)
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, PROGRAM ": %s", strerror(-r));
 	r = sd_event_add_child(keeper->event, &keeper->history_source, pid, WEXITED, on_ended, keeper);

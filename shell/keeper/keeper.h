@@ -49,7 +49,9 @@ typedef struct Keeper {
 	Rate preparations;
 	Account *account;
 	Record *record;
-	sd_event_source *record_timer;      /* while records wait for the journal */
+	sd_event_source *record_timer;     /* while records wait for the journal */
+	sd_event_source *recordings_timer; /* terminal-recording.c */
+	bool recordings_watched;
 	sd_event_source *history_source;    /* while the record is read for the agent */
 	sd_event_source *secret_sources[2]; /* while secrets are looked at */
 	Rate secrets;                       /* what is asked about them, by the agent itself */
@@ -120,6 +122,7 @@ struct Channel {
 	char kind[12];
 	char *command;
 	uint64_t command_bytes; /* adopted, and longer than a mark can hold: how long it was; else 0 */
+	char *recording;        /* of its terminal: the file's name; "none": there was no room; else NULL */
 	char *original;         /* what the client asked for where its key forced the command; NULL otherwise */
 	bool terminal;
 	bool rescue; /* born in the rescue tree */
@@ -240,6 +243,7 @@ void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, c
 /* `user`: who asked, as PAM knows. */
 void keeper_record_door(Keeper *keeper, const Session *session, const DoorRequest *request);
 void keeper_record_door_refusal(Keeper *keeper, const DoorRequest *request, const char *reason);
+void keeper_record_command_start(const Channel *channel);
 void keeper_record_command(
 	const Channel *channel, const char *result, int value, const LeafUsage *usage, const char *note);
 /* `failure` NULL: connected. */

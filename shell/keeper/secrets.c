@@ -106,8 +106,8 @@ static int hand_over(
 	if (fcntl(write_fd, F_SETPIPE_SZ, PIPE_BYTES) < PIPE_BYTES)
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "no room for a pipe: %s", strerror(errno));
 	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)keeper->uid);
-	r = helper_start(PROGRAM, (char *const[]){ (char *)PROGRAM, (char *)verb, uid, (char *)name, NULL }, value_fd,
-		write_fd, &pid);
+	r = helper_start((char *const[]){ (char *)PROGRAM, (char *)verb, uid, (char *)name, NULL },
+		(const int[]){ value_fd, write_fd, STDERR_FILENO, -EBADF }, &pid);
 	if (r < 0)
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, PROGRAM ": %s", strerror(-r));
 	r = sd_event_add_child(keeper->event, slot, pid, WEXITED, on_ended, slot);

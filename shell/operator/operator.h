@@ -41,6 +41,8 @@ int metrics_main(int argc, char **argv);
 int session_list_main(int argc, char **argv);
 int session_watch_main(int argc, char **argv);
 int session_kill_main(int argc, char **argv);
+int session_recordings_main(int argc, char **argv);
+int session_recording_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
@@ -103,7 +105,13 @@ _must_check_ int secrets_forget(uid_t uid, Reason *ret_reason);
 /* agent-list.c: in a word, how it is. Fills `ret_policy` where the policy is good. */
 const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error);
 
-/* Clears every mark with the agent's name. */
+/*
+ * Whether user and mark have parted: the uid that was made this agent is a user of another name's now, or this user's uid was made an
+ * agent of another name. Then `ret_uid` is that uid, and `ret_name` the other name. Returns 1, 0 or a negative errno.
+ */
+_must_check_ int agent_renamed(const Agent *agent, uid_t *ret_uid, char ret_name[static POLICY_NAME_MAX + 1]);
+
+/* Clears every mark with the agent's name, and that of its uid. */
 _must_check_ int agent_unmark(const Agent *agent, Reason *ret_reason);
 
 /* One creelctl changes agents at a time: waits for the lock, which the returned descriptor holds. */

@@ -354,13 +354,13 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 }
 
 /* secrets.c is the keeper's own; what it has others do is here. */
-int helper_start(const char *program, char *const argv[], int input_fd, int output_fd, pid_t *ret)
+int helper_start(char *const argv[], const int fds[static HELPER_FDS], pid_t *ret)
 {
 	const bool sets = strcmp(argv[1], "set") == 0;
 	struct stat st;
 
-	expect(kind == PEER_AGENT && secret_name_valid(argv[3]) && !argv[4] && output_fd >= 0);
-	expect(sets ? fstat(input_fd, &st) == 0 && st.st_size > 0 && st.st_size <= (off_t)SECRET_MAX : input_fd < 0);
+	expect(kind == PEER_AGENT && secret_name_valid(argv[3]) && !argv[4] && fds[1] >= 0);
+	expect(sets ? fstat(fds[0], &st) == 0 && st.st_size > 0 && st.st_size <= (off_t)SECRET_MAX : fds[0] < 0);
 	return -EAGAIN;
 }
 
