@@ -35,7 +35,7 @@ def agents(fleet):
 def collector(fleet):
     """It is no machine of agents any more: creel's firewall would keep what comes from it. It takes journals, and numbers as a push gateway."""
     vm = fleet[2]
-    vm.root.sh("systemctl stop creel-count.timer; nft delete table inet creel")
+    vm.root.sh("systemctl mask --now creel-count.timer creel-count.service; nft delete table inet creel")  # which it would mend
     vm.root.sh(f"mkdir -p /root/numbers && cat > /root/gateway.py && cd /root/numbers && systemd-run --unit=gateway --working-directory=$PWD "
                "python3 /root/gateway.py", GATEWAY)
     vm.root.sh(f"mkdir -p {RECEIVED} && systemd-run --unit=receiver /usr/lib/systemd/systemd-journal-remote --listen-http=0.0.0.0:3002 "
