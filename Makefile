@@ -16,6 +16,7 @@
 #   make runs        runs by the keeper's own sources, on a cgroup tree of this machine; as root
 #   make tools       creel run, exec-server and their like alone, with a fake keeper; as root
 #   make drivers     what runs code inside Python, Node and bash (CREEL_NODE=node: Node 22.13 or later)
+#   make test-fleet  three VMs: one policy change rolled out, metrics and records collected
 #   make cron        when entries of a crontab start, beside Debian's cron and others; as root
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
@@ -85,7 +86,7 @@ policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/difference
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
 policy_src += shell/policy/package.c
-bus_src := shell/bus/received.c shell/bus/run.c shell/bus/server.c shell/bus/unread.c
+bus_src := shell/bus/received.c shell/bus/run.c shell/bus/secret.c shell/bus/server.c shell/bus/unread.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
 confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/confine.c shell/confine/filter.c \
@@ -97,11 +98,11 @@ audit_src := shell/audit/record.c shell/audit/redact.c
 audit_read_src := shell/audit/read.c shell/audit/show.c
 recordings_src := shell/audit/recordings.c
 cast_src := shell/audit/cast.c shell/audit/redact.c
-bus_client_src := shell/bus/client.c shell/bus/limit.c
+bus_client_src := shell/bus/client.c shell/bus/limit.c shell/bus/secret.c
 mcp_src := $(foreach f,call files living message resources tools version,shell/tools/mcp-$(f).c)
 tools_src := shell/tools/check.c shell/tools/check-files.c shell/tools/check-rows.c shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
 	     shell/tools/language.c shell/tools/lines.c shell/tools/result.c shell/tools/run-command.c shell/tools/run-options.c \
-	     shell/tools/script.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
+	     shell/tools/script.c shell/tools/secret.c shell/tools/sessions.c $(mcp_src) shell/tools/mcp.c
 jobs_base_src := $(foreach f,child folders manager name options pidfile program reason span table tail unit verb,shell/jobs/$(f).c)
 # what is built upon it, a line a verb
 jobs_src := $(jobs_base_src)
@@ -119,16 +120,16 @@ jobs_src += $(filter-out $(jobs_src),$(service_src))
 ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(ps_src))
 operator_src := shell/operator/agent.c shell/operator/retention.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
-		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
-		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
-		shell/operator/policy-verbs.c shell/operator/settext.c \
+		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c shell/operator/hostkeys.c \
+		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/metrics.c shell/operator/metrics-record.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
+		shell/operator/policy-verbs.c shell/operator/secrets.c shell/operator/series.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-recordings.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/renewal.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-adopt.c shell/keeper/run-methods.c shell/keeper/run-new.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c shell/keeper/terminal-recording.c shell/keeper/unit-recording.c
+	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/secrets.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c shell/keeper/terminal-recording.c shell/keeper/unit-recording.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -156,7 +157,7 @@ doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-e
 operator_src += $(doctor_src) $(recordings_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-history creel-recorder creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
+programs := creel-history creel-recorder creel-secret creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -178,6 +179,9 @@ creel-keeper_dir := $(libexecdir)
 creel-history_src := shell/creel-history.c $(audit_read_src) $(base_src)
 creel-history_libs := libsystemd
 creel-history_dir := $(libexecdir)
+
+creel-secret_src := shell/creel-secret.c shell/bus/secret.c $(base_src)
+creel-secret_dir := $(libexecdir)
 
 creel-recorder_src := shell/creel-recorder.c $(cast_src) $(filter_src) $(base_src)
 creel-recorder_dir := $(libexecdir)
@@ -234,6 +238,9 @@ test_policy_libs := inih
 unit_tests += test_cron test_package test_shelf test_jobs test_service test_ps test_redact test_when test_execution_line test_record_room test_cast
 test_cron_src := $(cron_text_src) $(base_src)
 test_record_room_src := $(audit_src) $(base_src)
+unit_tests += test_metrics
+test_metrics_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_metrics_libs := libsystemd inih libcrypto
 test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_when_libs := libsystemd inih libcrypto
 test_execution_line_src := shell/keeper/execution-line.c
@@ -354,7 +361,7 @@ silent_src := $(filter-out shell/base/log.c,$(base_src))
 fuzz_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 fuzz_target_libs := inih
 fuzz_target_ldlibs := -lpam
-fuzz_bus_keeper_src := shell/keeper/budget.c shell/keeper/methods.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
+fuzz_bus_keeper_src := $(audit_src) shell/keeper/budget.c shell/keeper/methods.c shell/keeper/secrets.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
 fuzz_bus_keeper_libs := inih
 fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \
@@ -414,6 +421,9 @@ unit_files := creel.slice:$(unitdir)/creel.slice \
 	      creel-packages@.service:$(unitdir)/creel-packages@.service \
 	      creel-count.service:$(unitdir)/creel-count.service \
 	      creel-count.timer:$(unitdir)/creel-count.timer \
+	      creel-metrics.service:$(unitdir)/creel-metrics.service \
+	      creel-metrics.timer:$(unitdir)/creel-metrics.timer \
+	      creel-upload.service:$(unitdir)/creel-upload.service \
 	      creel-quota.service:$(unitdir)/creel-quota.service \
 	      run-screen.mount:$(unitdir)/run-screen.mount \
 	      creel-keeper@.socket:$(unitdir)/creel-keeper@.socket \
@@ -444,7 +454,7 @@ data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel-job.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-history.8 creel-recorder.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel-job.1 creel-secret.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-history.8 creel-recorder.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------
@@ -566,7 +576,7 @@ built_units := $(foreach f,$(unit_files),$(BUILD)/units/$(firstword $(subst :, ,
 $(built_units): $(BUILD)/units/%: units/%.in Makefile $(BUILD)/flags
 	$(call say,UNIT,$@)
 	@mkdir -p $(@D)
-	$(Q)sed 's|@libexecdir@|$(libexecdir)|g' $< >$@
+	$(Q)sed 's|@libexecdir@|$(libexecdir)|g; s|@sbindir@|$(sbindir)|g' $< >$@
 
 .PHONY: all help clean install
 all: $(programs:%=$(BUILD)/%) $(BUILD)/pam_creel.so $(built_units)
@@ -596,7 +606,7 @@ drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
 
 # creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
-tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD)/creel-collect
+tools: $(BUILD)/creel $(BUILD)/creelctl $(BUILD)/creel-secret $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD)/creel-collect $(BUILD)/units/sshd-agents.conf $(BUILD)/units/creel-upload.service
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
@@ -705,6 +715,12 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
+# three VMs at once; not part of `make test`, whose hour is full
+.PHONY: test-fleet
+test-fleet: deps
+	$(again) dest $(BUILD)/tests/probe
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -p no:cacheprovider -v --tb=short tests/fleet
+
 .PHONY: test bench bench-front bench-runs bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run

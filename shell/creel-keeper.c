@@ -39,6 +39,7 @@ static void keeper_done(Keeper *keeper)
 	sd_event_source_disable_unref(keeper->attach_timer);
 	sd_event_source_disable_unref(keeper->record_timer);
 	sd_event_source_disable_unref(keeper->history_source);
+	secrets_done(keeper);
 	record_free(keeper->record);
 	account_free(keeper->account);
 	settings_forget(keeper);
@@ -290,6 +291,7 @@ int main(int argc, char **argv)
 		.refusals = { .interval_usec = 1000000, .burst = 30 },
 		.forwards = { .interval_usec = 100000, .burst = 100 },
 		.looks = { .interval_usec = 50000, .burst = 100 },
+		.secrets = { .interval_usec = 200000, .burst = 50 },
 		.budget = { .most = KEEPER_RUNS_BYTES },
 		.run_refusals = { .interval_usec = 100000, .burst = 30 },
 		.preparations = { .interval_usec = 1000000, .burst = 1 },

@@ -38,6 +38,8 @@ static const struct {
 		"usual mistakes: servers that nobody reaches, dead PID files, logs that grow, ..." },
 	{ "history", history_main, "[-n N|all] [--kind KIND] [--session ID] [--since 2h] [--json]",
 		"what the record says of you" },
+	{ "secret", secret_main, "set|list|rm|run NAME...",
+		"values kept encrypted, for the environment of one command: creel secret --help" },
 	{ "limits", limits_main, "[--json]", "what you may use, and what you use now" },
 	{ "service", service_main, "create|list|status|logs|start|restart|stop|rm ...",
 		"servers that stay: creel service --help" },

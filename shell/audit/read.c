@@ -43,6 +43,7 @@ static const FieldRow rows[RECORD_FIELDS] = {
 	[RECORD_HOST] = { "CREEL_HOST", "host" },
 	[RECORD_PORT] = { "CREEL_PORT", "port", true },
 	[RECORD_CHANGE] = { "CREEL_CHANGE", "change" },
+	[RECORD_SECRET] = { "CREEL_SECRET", "secret" },
 	[RECORD_RECORDING] = { "CREEL_RECORDING", "recording" },
 	[RECORD_RESULT] = { "CREEL_RESULT", "result" },
 	[RECORD_EXIT] = { "CREEL_EXIT", "exit", true },
@@ -80,6 +81,7 @@ static const char *const kinds[] = {
 	"cron",
 	"forward",
 	"refusal",
+	"secret",
 	"policy",
 	"operator",
 	"lost",
@@ -253,6 +255,13 @@ static int seek(sd_journal *journal, const RecordFilter *filter)
 	uint64_t found = 0;
 	int r;
 
+	if (filter->after) {
+		r = sd_journal_seek_cursor(journal, filter->after);
+		if (r >= 0)
+			r = sd_journal_next(journal);
+		/* it may be gone, with the entries of its time */
+		return r > 0 && sd_journal_test_cursor(journal, filter->after) > 0 ? sd_journal_next(journal) : r;
+	}
 	if (filter->count == UINT64_MAX) {
 		r = filter->since_usec ? sd_journal_seek_realtime_usec(journal, filter->since_usec)
 				       : sd_journal_seek_head(journal);
@@ -279,6 +288,18 @@ static int seek(sd_journal *journal, const RecordFilter *filter)
 	return r < 0 ? r : sd_journal_next(journal);
 }
 
+static int cursor_keep(sd_journal *journal, char **slot)
+{
+	char *cursor;
+	int r = sd_journal_get_cursor(journal, &cursor);
+
+	if (r < 0)
+		return r;
+	free(*slot);
+	*slot = cursor;
+	return 0;
+}
+
 static int show_from_here(
 	sd_journal *journal, const RecordFilter *filter, int (*show)(const RecordView *view, void *data), void *data)
 {
@@ -288,6 +309,8 @@ static int show_from_here(
 		r = entry_fits(journal, filter);
 		if (r == 1)
 			r = entry_show(journal, show, data);
+		if (r == 0 && filter->ret_last)
+			r = cursor_keep(journal, filter->ret_last);
 		else if (r == -ESTALE)
 			r = 0;
 		if (r == 0)

@@ -36,6 +36,7 @@ typedef enum RecordField {
 	RECORD_HOST,
 	RECORD_PORT,
 	RECORD_CHANGE,
+	RECORD_SECRET,
 	RECORD_RECORDING,
 	RECORD_RESULT,
 	RECORD_EXIT,
@@ -69,7 +70,9 @@ typedef struct RecordFilter {
 						     (uid_t)-1: none */
 	uid_t uid;                       /* only what concerns this user, by its number; (uid_t)-1: all */
 	uint64_t count;                  /* the last so many entries; UINT64_MAX: all */
-	bool follow;                     /* then wait for more, until show() says that it is enough */
+	const char *after;               /* with all entries: those behind this cursor alone; NULL: all */
+	char **ret_last; /* the cursor of the last that was shown, new memory; untouched where none was; NULL: not wanted */
+	bool follow;     /* then wait for more, until show() says that it is enough */
 } RecordFilter;
 
 /* The fields of one entry, NULL where it has none. Values may hold any byte but NUL, which ends them. */

@@ -6,12 +6,14 @@
  * namespace's socket, because LogNamespace= would give the writer a mount namespace that its children inherit.
  * Only root and the front may write to that socket; readers trust _UID=, never a CREEL_ field alone.
  *
- * Fields (all text): CREEL_KIND login|logout|command-start|command|exec|forward|refusal|policy|operator|lost|keeper, CREEL_AGENT, CREEL_UID, CREEL_SESSION, CREEL_DOOR,
+ * Fields (all text): CREEL_KIND login|logout|command-start|command|exec|forward|secret|refusal|policy|operator|lost|keeper, CREEL_AGENT, CREEL_UID, CREEL_SESSION, CREEL_DOOR,
  * CREEL_PEER, CREEL_KEY (fingerprint), CREEL_CHANNEL, CREEL_COMMAND, CREEL_RESULT exit|signal|unknown|hangup|refused|failed,
  * CREEL_EXIT (status), CREEL_SIGNAL (name without SIG), CREEL_REASON, CREEL_DURATION_USEC, CREEL_CPU_USEC,
  * CREEL_MEMORY_PEAK (bytes), CREEL_OOM_KILLS, CREEL_RECORDING (of its terminal:
  * a file of shell/audit/recordings.h, or none). Of each: CREEL_REDACTED (secrets that were left out, shell/audit/redact.h), CREEL_CUT
  * (values that were cut because the writer had written too much), CREEL_TIME_USEC (CLOCK_REALTIME, where it came to the journal late).
+ *
+ * Of a secret: CREEL_SECRET (its name), CREEL_CHANGE set|use|remove, and who called as of a run. Never its value.
  *
  * What cannot be written is never silently missing: it is counted, and CREEL_KIND lost says how many (CREEL_LOST).
  *

@@ -54,6 +54,11 @@
  *   Stop         t ->                               agent        ends that run: cancelled
  *   History      bttss -> h                         agent        its own records, as JSON lines or lines: since (CLOCK_REALTIME), the
  *                                                                last so many, kind, session ("": any) -> a pipe; one at a time
+ *   SetSecret    sh -> h                            agent        keeps a value (secret.h) under that name: a sealed memfd, as of Run, at
+ *                                                                most SECRET_MAX bytes -> a pipe with what became of it
+ *   Secret       s -> h                             agent        -> a pipe with that value; error NoSecret
+ *   RemoveSecret s -> b                             agent        whether there was one
+ *   Secrets      -> a(st)                           agent        names, and when each was set (CLOCK_REALTIME)
  *   Repls        -> a(sssttt)                       agent, root  name, language, state (starting|idle|busy), since
  *                                                                (CLOCK_REALTIME), microseconds since it was used, bytes
  *   Reset        ss -> b                            agent        language, name: ends that REPL; whether there was one
@@ -80,6 +85,7 @@
 
 #define KEEPER_ERROR_DENIED "org.creel.Error.Denied"        /* this login, or this caller, may not */
 #define KEEPER_ERROR_NO_SESSION "org.creel.Error.NoSession" /* unknown session or channel */
+#define KEEPER_ERROR_NO_SECRET "org.creel.Error.NoSecret"   /* of that name */
 #define KEEPER_ERROR_FULL "org.creel.Error.Full"            /* a bound or the agent's limit is reached */
 #define KEEPER_ERROR_POLICY "org.creel.Error.Policy"        /* the policy is bad or forbids it; message says why */
 #define KEEPER_ERROR_FAILED "org.creel.Error.Failed"        /* the system refused; message says what */

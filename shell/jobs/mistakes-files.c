@@ -73,14 +73,70 @@ int mistakes_logs(const Scene *scene, Mistakes *ret)
 
 /* ---- secrets ---- */
 
-int mistakes_secrets(const Scene *scene, Mistakes *ret)
+/* Where programs keep what nobody else is to have. */
+static const char *const secret_files[] = { ".openclaw/openclaw.json", ".netrc", ".pgpass", ".npmrc", ".pypirc",
+	".git-credentials", ".aws/credentials", ".docker/config.json", ".config/gh/hosts.yml" };
+
+/* Where there may be files called .env, .env.local and the like; no deeper than that. */
+static const char *const secret_folders[] = { ".", ".openclaw", "workspace", "project", "scripts" };
+
+static bool is_environment(const char *name)
 {
+	static const char *const examples[] = { ".env.example", ".env.sample", ".env.template" };
+
+	if (strcmp(name, ".env") != 0 && strncmp(name, ".env.", 5) != 0)
+		return false;
+	for (size_t i = 0; i < ELEMENTSOF(examples); i++)
+		if (strcmp(name, examples[i]) == 0)
+			return false;
+	return true;
+}
+
+/* A link is judged by what it leads to. Files of others' are not the agent's to mend. */
+static int look_at_secret(int dir_fd, const char *name, const char *shown, Mistakes *ret)
+{
+	_cleanup_free_ char *way_out = NULL;
 	struct stat st;
 
-	if (fstatat(scene->home_fd, ".openclaw/.env", &st, 0) < 0 || !(st.st_mode & 077))
+	if (fstatat(dir_fd, name, &st, 0) < 0 || !S_ISREG(st.st_mode) || st.st_uid != getuid() || !(st.st_mode & 077))
 		return 0;
-	return mistakes_add(ret, "chmod 600 ~/.openclaw/.env",
-		"~/.openclaw/.env has mode %04o: others than you may open it", (unsigned int)st.st_mode & 07777);
+	way_out = str_format(
+		"chmod 600 ~/%s; or creel secret set NAME for each value, and creel secret run NAME -- COMMAND", shown);
+	if (!way_out)
+		return -ENOMEM;
+	return mistakes_add(ret, way_out, "~/%s has mode %04o: others than you may open it", shown,
+		(unsigned int)st.st_mode & 07777);
+}
+
+static int look_for_environments(int home_fd, const char *folder, unsigned int *left, Mistakes *ret)
+{
+	_cleanup_closedir_ DIR *dir = open_below(home_fd, folder);
+	struct dirent *entry;
+	int r = 0;
+
+	while (r == 0 && dir && *left && (entry = readdir(dir))) {
+		_cleanup_free_ char *shown = NULL;
+
+		--*left;
+		if (!is_environment(entry->d_name))
+			continue;
+		shown = *folder == '.' && !folder[1] ? strdup(entry->d_name)
+						     : str_format("%s/%s", folder, entry->d_name);
+		r = shown ? look_at_secret(dirfd(dir), entry->d_name, shown, ret) : -ENOMEM;
+	}
+	return r;
+}
+
+int mistakes_secrets(const Scene *scene, Mistakes *ret)
+{
+	unsigned int left = SEARCH_MAX;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(secret_files); i++)
+		r = look_at_secret(scene->home_fd, secret_files[i], secret_files[i], ret);
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(secret_folders); i++)
+		r = look_for_environments(scene->home_fd, secret_folders[i], &left, ret);
+	return r;
 }
 
 /* ---- packages ---- */

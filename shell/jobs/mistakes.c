@@ -25,7 +25,7 @@ static const struct {
 	{ "strays", mistakes_strays, "nothing runs that nobody has the PID of" },
 	{ "logs", mistakes_logs, "no file in ~/logs is too large" },
 	{ "limits", mistakes_limits, "nothing is nearly full" },
-	{ "secrets", mistakes_secrets, "~/.openclaw/.env is nobody else's" },
+	{ "secrets", mistakes_secrets, "files of secrets (.env, .netrc and the like) are nobody else's" },
 	{ "pip", mistakes_pip, "no package of pip's shadows one of the system's" },
 	{ "matplotlib", mistakes_backend, "scripts that plot name a backend" },
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The words of creel service create (service.h). */
+#include "shell/bus/secret.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/service.h"
@@ -9,7 +10,7 @@
 
 typedef struct CreateWords {
 	const char *port, *health, *ready_log, *directory, *restart, *timeout;
-	StrList environment;
+	StrList environment, secrets;
 	bool tcp, replace, json;
 } CreateWords;
 
@@ -77,12 +78,44 @@ static int rest_take(CreateWords *words, ServiceOrder *order, Reason *ret_reason
 	return 0;
 }
 
-static int command_take(const Words *words, ServiceOrder *order, Reason *ret_reason)
+/* What the command is executed by, where it is to have secrets: the unit names them, and the values come when it starts. */
+static int secrets_take(const StrList *secrets, ServiceOrder *order, Reason *ret_reason)
 {
+	static const char *const words[] = { CREEL_BINDIR "/creel", "secret", "run" };
+	StrList *command = &order->spec.command;
+	int r = 0;
+
+	if (!secrets->n)
+		return 0;
+	for (size_t i = 0; i < ELEMENTSOF(words) && r == 0; i++)
+		r = strlist_add(command, words[i]);
+	for (size_t i = 0; i < secrets->n && r == 0; i++) {
+		if (!secret_name_valid(secrets->items[i]))
+			return reason_set(ret_reason, -EINVAL,
+				"--secret %s: a secret is named like a variable; creel secret list has them all",
+				secrets->items[i]);
+		r = strlist_add(command, secrets->items[i]);
+	}
+	if (r == 0)
+		r = strlist_add(command, "--");
+	return r < 0 ? reason_set(ret_reason, r, "%s", strerror(-r)) : 0;
+}
+
+static int command_take(const Words *words, const StrList *secrets, ServiceOrder *order, Reason *ret_reason)
+{
+	int r;
+
+	if (!words->command && secrets->n)
+		return reason_set(ret_reason, -EINVAL,
+			"--secret is part of what it executes: say -- COMMAND, too, as in --secret API_KEY -- node "
+			"server.js");
 	if (!words->command)
 		return 0;
 	if (!words->command_n)
 		return reason_set(ret_reason, -EINVAL, "behind -- stands what it executes, as in -- node server.js");
+	r = secrets_take(secrets, order, ret_reason);
+	if (r < 0)
+		return r;
 	for (int i = 0; i < words->command_n; i++)
 		if (strlist_add(&order->spec.command, words->command[i]) < 0)
 			return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
@@ -114,6 +147,7 @@ static int order_read(int argc, char **argv, ServiceOrder *order, Reason *ret_re
 		{ .name = "--tcp", .flag = &said.tcp },
 		{ .name = "--dir", .value = &said.directory },
 		{ .name = "--env", .letter = "-e", .list = &said.environment },
+		{ .name = "--secret", .list = &said.secrets },
 		{ .name = "--restart", .value = &said.restart },
 		{ .name = "--timeout", .value = &said.timeout },
 		{ .name = "--replace", .flag = &said.replace },
@@ -135,12 +169,13 @@ static int order_read(int argc, char **argv, ServiceOrder *order, Reason *ret_re
 	if (r == 0)
 		r = health_take(&said, order, ret_reason);
 	if (r == 0)
-		r = command_take(&words, order, ret_reason);
+		r = command_take(&words, &said.secrets, order, ret_reason);
 	if (r == 0)
 		r = rest_take(&said, order, ret_reason);
 	if (r == 0)
 		r = whole(order, ret_reason);
 	strlist_done(&said.environment);
+	strlist_done(&said.secrets);
 	return r;
 }
 

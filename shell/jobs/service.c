@@ -8,7 +8,8 @@
 static const Verb verbs[] = {
 	{ "create", service_create_main,
 		"NAME [--port P] [--health /PATH | --ready-log REGEX | --tcp] [--dir D] [--env K=V]...\n"
-		"         [--restart no|on-failure|always] [--timeout 15s] [--replace] [--json] -- COMMAND...",
+		"         [--secret NAME]... [--restart no|on-failure|always] [--timeout 15s] [--replace] [--json] -- "
+		"COMMAND...",
 		"writes its unit file, starts it, and waits until it is healthy" },
 	{ "list", service_list_main, "[--json]", "all of ~/.config/systemd/user, made here or by hand" },
 	{ "status", service_status_main, "NAME [--json]", "how it is, and its last lines" },

@@ -11,6 +11,8 @@ void keeper_entry_begin(const Keeper *keeper, RecordEntry *entry, const char *ki
 /* What the agent does is to be recorded: [audit] enabled. */
 bool keeper_records(const Keeper *keeper);
 void keeper_entry_session(const Session *session, RecordEntry *entry);
+/* Who called: a session of ours, or what the kernel says of the calling process (place.h). */
+void keeper_entry_caller(const Keeper *keeper, const char *place, RecordEntry *entry);
 /* A record that could not be written is counted in the next one; here it is told once. Empties the entry. */
 void keeper_entry_send(Keeper *keeper, RecordEntry *entry);
 /* Where records wait, the journal is tried again in some time. */

@@ -53,12 +53,14 @@ typedef struct Keeper {
 	sd_event_source *record_timer;     /* while records wait for the journal */
 	sd_event_source *recordings_timer; /* terminal-recording.c */
 	bool recordings_watched;
-	sd_event_source *history_source; /* while the record is read for the agent */
-	Executions *executions;          /* executions.h; NULL: not told */
-	Rate record_failures;            /* log lines about them */
-	Rate refusals;                   /* records of refused logins, which strangers cause */
-	Rate forwards;                   /* records of forwardings, of which a client can make very many */
-	Rate looks;                      /* at limits, by the agent itself */
+	sd_event_source *history_source;    /* while the record is read for the agent */
+	sd_event_source *secret_sources[2]; /* while secrets are looked at */
+	Rate secrets;                       /* what is asked about them, by the agent itself */
+	Executions *executions;             /* executions.h; NULL: not told */
+	Rate record_failures;               /* log lines about them */
+	Rate refusals;                      /* records of refused logins, which strangers cause */
+	Rate forwards;                      /* records of forwardings, of which a client can make very many */
+	Rate looks;                         /* at limits, by the agent itself */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;
@@ -264,6 +266,14 @@ extern const Method keeper_methods[];
 
 /* history.c */
 int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+
+/* secrets.c */
+int method_set_secret(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+int method_secret(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+int method_remove_secret(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+int method_secrets(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);
+/* Whoever still works on one goes on alone. */
+void secrets_done(Keeper *keeper);
 
 /* session-methods.c */
 int method_sessions(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error);

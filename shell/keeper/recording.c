@@ -16,7 +16,7 @@
 static bool is_important(const char *kind)
 {
 	static const char *const many[] = { "command-start", "command", "exec", "run-start", "run", "forward",
-		"job-start", "job", "service-start", "service", "cron-start", "cron" };
+		"job-start", "job", "service-start", "service", "cron-start", "cron", "secret" };
 
 	for (size_t i = 0; i < ELEMENTSOF(many); i++)
 		if (strcmp(kind, many[i]) == 0)
@@ -45,6 +45,16 @@ void keeper_entry_session(const Session *session, RecordEntry *entry)
 	entry_text(entry, "CREEL_DOOR", session->door ? session->door : "ssh");
 	entry_text(entry, "CREEL_PEER", session->peer);
 	entry_text(entry, "CREEL_KEY", session->door ? NULL : session->key);
+}
+
+void keeper_entry_caller(const Keeper *keeper, const char *place, RecordEntry *entry)
+{
+	const char *id = strstr(place, "/session-");
+	const Session *session = id ? session_find((Keeper *)keeper, id + strlen("/session-")) : NULL;
+
+	if (session)
+		keeper_entry_session(session, entry);
+	entry_text(entry, "CREEL_CALLER", place);
 }
 
 static int on_flush(sd_event_source *source, uint64_t usec, void *userdata)

@@ -12,17 +12,6 @@
 #define CODE_MAX (64U * 1024)   /* bytes of code that an entry holds: longer code is cut, and its length told */
 #define OUTPUT_MAX (16U * 1024) /* of stdout and of stderr, each: their beginning */
 
-/* Who called: a session of ours, or what the kernel says of the calling process. */
-static void entry_caller(const Keeper *keeper, const char *place, RecordEntry *entry)
-{
-	const char *id = strstr(place, "/session-");
-	const Session *session = id ? session_find((Keeper *)keeper, id + strlen("/session-")) : NULL;
-
-	if (session)
-		keeper_entry_session(session, entry);
-	entry_text(entry, "CREEL_CALLER", place);
-}
-
 static void entry_run(const Run *run, RecordEntry *entry)
 {
 	const RunOptions *options = &run->options;
@@ -31,7 +20,7 @@ static void entry_run(const Run *run, RecordEntry *entry)
 	entry_text(entry, "CREEL_LANGUAGE", options->language);
 	entry_text(entry, "CREEL_LABEL", options->label);
 	entry_text(entry, "CREEL_REPL", options->session);
-	entry_caller(run->keeper, run->caller, entry);
+	keeper_entry_caller(run->keeper, run->caller, entry);
 }
 
 static void entry_code(const Run *run, RecordEntry *entry)
@@ -149,7 +138,7 @@ void keeper_record_run_refusal(Keeper *keeper, const Peer *peer, const RunOption
 	entry_text(&entry, "CREEL_LANGUAGE", asked->language);
 	entry_text(&entry, "CREEL_LABEL", asked->label);
 	entry_text(&entry, "CREEL_REPL", asked->session);
-	entry_caller(keeper, place, &entry);
+	keeper_entry_caller(keeper, place, &entry);
 	entry_text(&entry, "CREEL_RESULT", run_reason_name(RUN_REFUSED));
 	entry_text(&entry, "CREEL_REASON", why);
 	if (suppressed)

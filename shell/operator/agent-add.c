@@ -302,8 +302,12 @@ static int make_user(Add *add, Reason *ret_reason)
 
 static int mark_agent(Add *add, Reason *ret_reason)
 {
-	int r = mark_set("", add->agent.uid, add->agent.name);
+	/* of an agent of that uid that was not removed by creelctl */
+	int r = secrets_forget(add->agent.uid, ret_reason);
 
+	if (r < 0)
+		return r;
+	r = mark_set("", add->agent.uid, add->agent.name);
 	return r < 0 ? reason_set(ret_reason, r, "%s/%u: %s", POLICY_MARK_DIR, add->agent.uid, strerror(-r)) : 0;
 }
 

@@ -25,7 +25,7 @@ static bool is_frozen(uid_t uid)
 	return file_get_at(AT_FDCWD, path, text, sizeof(text)) == 0 && strcmp(text, "1") == 0;
 }
 
-static const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error)
+const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error)
 {
 	int r = policy_load("", agent->name, ret_policy, ret_error);
 

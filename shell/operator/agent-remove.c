@@ -169,11 +169,14 @@ static int unlink_quietly(const char *path, Reason *ret_reason)
 static int remove_files(const Agent *agent, Reason *ret_reason)
 {
 	_cleanup_free_ char *keys = str_format("%s/agents/%s.keys", POLICY_DIR, agent->name);
+	_cleanup_free_ char *principals = str_format("%s/agents/%s.principals", POLICY_DIR, agent->name);
 	int r;
 
-	if (!keys)
+	if (!keys || !principals)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	r = unlink_quietly(keys, ret_reason);
+	if (r == 0)
+		r = unlink_quietly(principals, ret_reason);
 	if (r == 0)
 		r = packages_prune(agent->name, NULL, ret_reason);
 	if (r < 0)
@@ -197,6 +200,9 @@ static int remove_agent(const Agent *agent, bool keep, Reason *ret_reason)
 		if (r)
 			return r;
 		r = units_end(agent->name, agent->uid, ret_reason);
+		if (r)
+			return r;
+		r = secrets_forget(agent->uid, ret_reason);
 		if (r)
 			return r;
 		r = remove_spools(agent->name, agent->uid, ret_reason);

@@ -36,6 +36,8 @@ int audit_show_main(int argc, char **argv);
 int audit_follow_main(int argc, char **argv);
 int audit_export_main(int argc, char **argv);
 int audit_usage_main(int argc, char **argv);
+int hostkeys_main(int argc, char **argv);
+int metrics_main(int argc, char **argv);
 int session_list_main(int argc, char **argv);
 int session_watch_main(int argc, char **argv);
 int session_kill_main(int argc, char **argv);
@@ -96,6 +98,12 @@ bool agent_uid_valid(const Agent *agent);
 
 /* Names of all policy files in /etc/creel/agents and of all marks, sorted. */
 _must_check_ int agent_names(StrList *ret, Reason *ret_reason);
+
+/* secrets.c: what that uid gave its keeper to keep. Returns 0, or a negative errno with the reason. */
+_must_check_ int secrets_forget(uid_t uid, Reason *ret_reason);
+
+/* agent-list.c: in a word, how it is. Fills `ret_policy` where the policy is good. */
+const char *agent_state(const Agent *agent, Policy **ret_policy, PolicyError *ret_error);
 
 /*
  * Whether user and mark have parted: the uid that was made this agent is a user of another name's now, or this user's uid was made an

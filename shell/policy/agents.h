@@ -14,6 +14,9 @@
 /* Below it, a file for each uid that an operator stopped (creelctl agent stop): until the next boot. */
 #define AGENT_STOPPED_DIR "/run/creel/stopped"
 
+/* Secrets that agents gave their keepers, encrypted: UID/NAME (creel-secret(1)). Root's alone. */
+#define SECRETS_DIR "/var/lib/creel/secrets"
+
 /* Agents are ordinary users: below this a uid belongs to the system, above it to nobody for long (Debian policy 9.2). */
 #define AGENT_UID_MIN 1000U
 #define AGENT_UID_MAX 59999U

@@ -94,6 +94,9 @@ typedef struct Policy {
 	uint64_t rekey;           /* bytes; POLICY_UNLIMITED: when the cipher needs it */
 	bool older_clients;       /* offer MACs of before encrypt-then-MAC too */
 
+	/* [metrics]: only creel.conf may set it */
+	char *metrics_textfile; /* the node exporter's folder */
+
 	/* [exec] */
 	StrList bash_allow, bash_deny, languages;
 	uint64_t exec_timeout_usec, exec_max_timeout_usec, exec_memory, exec_cpu, exec_processes, exec_output,

@@ -105,6 +105,9 @@ const PolicyKey policy_keys[] = {
 		.enforced = true },
 	{ KEY("front", "older_clients"), FLAG(older_clients, "no"), .scope = SCOPE_SYSTEM, .enforced = true },
 
+	{ KEY("metrics", "textfile"), .type = TYPE_PATH, AT(metrics_textfile),
+		.fallback = "/var/lib/prometheus/node-exporter", .scope = SCOPE_SYSTEM, .enforced = true },
+
 	{ KEY("exec", "bash_allow"), LIST(bash_allow, ELEMENT_COMMAND, ""), .enforced = true },
 	{ KEY("exec", "bash_deny"), LIST(bash_deny, ELEMENT_COMMAND, ""), .enforced = true },
 	{ KEY("exec", "timeout"), TIME(exec_timeout_usec, SECOND / 10, DAY, "30s"), .enforced = true },

@@ -229,12 +229,12 @@ int client_pause(Client *client, bool paused)
 
 /* ---- calls ---- */
 
-static int keepers_memory(Client *client, int *ret_fd)
+static int keepers_memory(sd_bus *bus, int *ret_fd)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	int fd, r;
 
-	r = sd_bus_call_method(client->bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Memory", NULL, &reply, "");
+	r = sd_bus_call_method(bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "Memory", NULL, &reply, "");
 	if (r >= 0)
 		r = sd_bus_message_read(reply, "h", &fd);
 	if (r < 0)
@@ -243,17 +243,17 @@ static int keepers_memory(Client *client, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-int client_seal(Client *client, const void *bytes, size_t n, bool keepers)
+int keeper_seal(sd_bus *bus, const void *bytes, size_t n, bool keepers)
 {
 	_cleanup_close_ int fd = -EBADF;
 	void (*before)(int);
 	int r;
 
 	/* of the keeper's, which gives none where the policy needs none */
-	if (!keepers || keepers_memory(client, &fd) < 0)
+	if (!keepers || keepers_memory(bus, &fd) < 0)
 		fd = memfd_create("code", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0 && !keepers && errno == EPERM) {
-		r = keepers_memory(client, &fd);
+		r = keepers_memory(bus, &fd);
 		if (r < 0)
 			return r;
 	}
@@ -270,6 +270,11 @@ int client_seal(Client *client, const void *bytes, size_t n, bool keepers)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return -errno;
 	return TAKE_FD(fd);
+}
+
+int client_seal(Client *client, const void *bytes, size_t n, bool keepers)
+{
+	return keeper_seal(client->bus, bytes, n, keepers);
 }
 
 static int on_stopped(sd_bus_message *message, void *userdata, sd_bus_error *error)

@@ -9,6 +9,7 @@
 
 #include "shell/bus/run.h"
 
+#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 typedef struct Client Client;
@@ -42,6 +43,8 @@ DEFINE_CLEANUP(Client, client_free)
  * whatever the policy says. Returns the descriptor or a negative errno. Waits for the keeper.
  */
 _must_check_ int client_seal(Client *client, const void *bytes, size_t n, bool keepers);
+/* The same for a connection without an event loop (shell/bus/client.h). */
+_must_check_ int keeper_seal(sd_bus *bus, const void *bytes, size_t n, bool keepers);
 
 /*
  * Sends Run; all of `options` and the descriptor are only used until this returns. Returns 0 or a negative errno; `ret` is

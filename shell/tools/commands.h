@@ -13,6 +13,7 @@ int run_main(int argc, char **argv, uint64_t timeout_usec);
 /* creel check. `timeout_usec`: of each, where no option says one; RUN_DEFAULT: the policy's. */
 int check_main(int argc, char **argv, uint64_t timeout_usec);
 int history_main(int argc, char **argv);
+int secret_main(int argc, char **argv);
 int sessions_main(int argc, char **argv);
 int exec_server_main(int argc, char **argv);
 /* asks no keeper */

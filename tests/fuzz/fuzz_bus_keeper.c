@@ -8,6 +8,10 @@
  * loses the descriptors of a message that it drops; shell/bus/received.c does not, or this target finds them open.
  */
 #include "shell/bus/bus.h"
+#include "shell/bus/secret.h"
+#include "shell/keeper/entry.h"
+#include "shell/keeper/helper.h"
+#include "shell/keeper/place.h"
 #include "shell/keeper/repl.h"
 #include "shell/keeper/target.h"
 #include "tests/fuzz/bus.h"
@@ -17,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #define ROUNDS_MAX 1000
@@ -354,6 +359,35 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	return sd_bus_reply_method_return(message, "h", STDIN_FILENO);
 }
 
+/* secrets.c is the keeper's own; what it has others do is here. */
+int helper_start(char *const argv[], const int fds[static HELPER_FDS], pid_t *ret)
+{
+	const bool sets = strcmp(argv[1], "set") == 0;
+	struct stat st;
+
+	expect(kind == PEER_AGENT && secret_name_valid(argv[3]) && !argv[4] && fds[1] >= 0);
+	expect(sets ? fstat(fds[0], &st) == 0 && st.st_size > 0 && st.st_size <= (off_t)SECRET_MAX : fds[0] < 0);
+	return -EAGAIN;
+}
+
+int place_read(pid_t pid, uid_t uid, char ret[static PLACE_SIZE])
+{
+	return -ESRCH;
+}
+
+void keeper_entry_begin(const Keeper *k, RecordEntry *entry, const char *what, int priority)
+{
+}
+
+void keeper_entry_caller(const Keeper *k, const char *place, RecordEntry *entry)
+{
+}
+
+void keeper_entry_send(Keeper *k, RecordEntry *entry)
+{
+	expect(kind == PEER_AGENT);
+}
+
 int method_end(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	const char *id;
@@ -465,7 +499,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (kind == PEER_ROOT && geteuid() != 0)
 		return 0;
 	policy.sessions = 2;
-	keeper = (Keeper){ .identity = &identity, .policy = &policy };
+	keeper = (Keeper){ .identity = &identity, .policy = &policy, .secrets = { .interval_usec = 1, .burst = 50 } };
 	logged_in = false;
 	n_fds = count_fds();
 	serve(listen_fd, data + 2, n - 2, data[1] % (FDS_MAX + 1));

@@ -123,6 +123,7 @@ int main(int argc, char **argv)
 		.kept_fd = -EBADF,
 		.own_fd = -EBADF,
 		.confinement = CONFINEMENT_NONE,
+		.secrets = { .interval_usec = 200000, .burst = 50 },
 		.budget = { .most = KEEPER_RUNS_BYTES },
 		.run_refusals = { .interval_usec = 100000, .burst = 30 },
 	};
@@ -164,6 +165,7 @@ int main(int argc, char **argv)
 	repls_done(&keeper);
 	runs_done(&keeper);
 	free(policy_text);
+	secrets_done(&keeper);
 	server_free(keeper.server);
 	record_free(keeper.record);
 	settings_forget(&keeper);

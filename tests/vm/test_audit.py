@@ -249,3 +249,39 @@ def test_a_flood_of_one_agents_does_not_lose_anothers(vm):
         lost = wait_until(lambda: vm.records(since, "lost", agent="agent"), 90)
         recorded = [e for e in vm.records(since, "exec", agent="agent") if "0" * 1900 in e["CREEL_ARGUMENTS"]]
         assert len(recorded) < 200 and len(recorded) + sum(int(e["CREEL_LOST"]) for e in lost) >= 200
+
+
+def test_values_of_creel_secret_are_nowhere(vm):
+    since, value = vm.now(), f"{SECRET}{marker()}"
+    vm.agent.sh("creel secret set AUDITED", stdin=value)
+    vm.agent.sh("creel secret run AUDITED -- sh -c 'test -n \"$AUDITED\"'")
+    assert vm.bob("creel secret run AUDITED -- true").rc == 1
+    changes = wait_until(lambda: [entry for entry in vm.records(since, "secret") if entry["CREEL_SECRET"] == "AUDITED"][2:])
+    assert changes and {entry["CREEL_AGENT"] for entry in vm.records(since, "secret")} == {"agent", "bob"}
+    for namespace in (None, "creel"):
+        assert value not in json.dumps(vm.journal(since, namespace=namespace))
+    # at rest, too
+    assert vm.root(f"grep -rlF {value} /var/lib/creel /home/agent /run/creel /tmp /etc/creel").rc == 1
+    assert vm.agent("cat /var/lib/creel/secrets/*/*").rc != 0
+    vm.agent.sh("creel secret rm AUDITED")
+
+
+def test_metrics(vm):
+    def counted():
+        vm.root.sh("systemctl start creel-metrics.service", timeout=180)
+        text = vm.root.sh("cat /var/lib/prometheus/node-exporter/creel.prom")
+        return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+    vm.root.sh("mkdir -p /var/lib/prometheus/node-exporter")
+    before = counted()
+    for agent in ("agent", "bob"):
+        assert before[f'creel_keeper_up{{agent="{agent}"}}'] == "1" and float(before[f'creel_memory_bytes{{agent="{agent}"}}']) > 0
+    since = vm.now()
+    vm.agent.sh("true", options=["-o", "ControlPath=none"])
+    vm.record(since, "command", agent="agent")
+    after = counted()
+    for name in ('creel_logins_total{agent="agent",door="ssh"}', 'creel_command_duration_seconds_count{agent="agent"}',
+                 'creel_commands_total{agent="agent",result="exit"}'):
+        assert int(after[name]) > int(before.get(name, 0)), name
+    assert not [line for line in after if "AUDITED" in line]
+    vm.root.sh("rm -r /var/lib/prometheus /var/lib/creel/metrics")

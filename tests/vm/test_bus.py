@@ -37,6 +37,7 @@ ARGUMENTS = {
     "Adopt": ["test", "", "", ""], "Limits": [], "Reload": [],
     "Memory": [], "Run": [0, [["language", ["s", "bash"]]]], "Stop": [1], "Repls": [], "Reset": ["python", "main"],
     "Sessions": [], "End": ["0123456789abcdef"], "History": [False, 0, 1, "", ""],
+    "SetSecret": ["TOKEN", 0], "Secret": ["NOT_THERE"], "RemoveSecret": ["NOT_THERE"], "Secrets": [],
 }
 OF_A_SESSION = [member for member, arguments in ARGUMENTS.items() if "$S" in arguments]
 
@@ -102,9 +103,10 @@ def test_the_header_says_what_the_table_says():
 
 # ---- the front ---------------------------------------------------------------------------------------------------------
 def given(member):
-    """The answer when all is well. Nobody may be forwarded to port 1, nor told of the end of what runs, /dev/null is no code, and
-    no run has the number 1, no session that id."""
-    return {"Connect": DENIED, "Told": NO_SESSION, "Memory": "org.creel.Error.Policy", "Run": WRONG, "Stop": NO_SESSION, "End": NO_SESSION}.get(member, DOCUMENTED[member][1])
+    """The answer when all is well. Nobody may be forwarded to port 1, nor told of the end of what runs, /dev/null is no code
+    and no value, and no run has the number 1, no session that id, no secret that name."""
+    return {"Connect": DENIED, "Told": NO_SESSION, "Memory": "org.creel.Error.Policy", "Run": WRONG, "Stop": NO_SESSION, "End": NO_SESSION,
+            "SetSecret": WRONG, "Secret": "org.creel.Error.NoSecret"}.get(member, DOCUMENTED[member][1])
 
 
 def front_may():

@@ -141,6 +141,20 @@ def test_words_arrive_as_they_were(vm):
     remove(vm, "words")
 
 
+def test_a_secret(vm):
+    """The server gets it and the unit file does not; without it nothing starts."""
+    refused(service(vm, "create", "--secret", "WORD", "secretive"), "-- COMMAND", rc=2)
+    refused(service(vm, "create", "--secret", "a-b", "secretive", "--", "true"), "named like a variable", rc=2)
+    word = marker()
+    vm.agent.sh("creel secret set WORD", stdin=word)
+    create(vm, "secretive", "--port", "3007", "--secret", "WORD", "--", "python3", "server.py").ok()
+    assert fetch(vm, 3007)[1] == word and word not in unit(vm, "secretive")
+    vm.agent.sh("creel secret rm WORD")
+    refused(service(vm, "restart", "secretive"), "secretive")
+    assert "there is no such secret" in service(vm, "logs", "secretive").text
+    remove(vm, "secretive")
+
+
 def test_by_hand_is_kept(vm):
     seconds = marker()
     create(vm, "mine", "--", "sleep", seconds).ok()

@@ -158,7 +158,11 @@ def test_secrets_for_others(vm):
     finds(vm, "secrets", "0644")
     vm.agent.sh("chmod 600 ~/.openclaw/.env")
     assert doctor(vm) == {}
-    vm.agent.sh("rm ~/.openclaw/.env")
+    vm.agent.sh("rm ~/.openclaw/.env; mkdir -p ~/workspace; cd ~/workspace; umask 022; touch .env.example .env.local")
+    finds(vm, "secrets", "~/workspace/.env.local", "0644")
+    vm.agent.sh("rm ~/workspace/.env.*; umask 022; touch ~/.netrc; ln -s /etc/passwd ~/.env")
+    finds(vm, "secrets", "~/.netrc")
+    vm.agent.sh("rm ~/.netrc ~/.env")
 
 
 def test_packages(vm):
