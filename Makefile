@@ -114,7 +114,7 @@ service_src := $(service_pure_src) $(foreach f,cgroup journal serve service serv
 jobs_src += $(filter-out $(jobs_src),$(service_src))
 ps_src := $(foreach f,end gather gather-files gather-ports gather-units listeners logs meters mistakes mistakes-files mistakes-run pids-folder process ps row row-show script-scan select status stop where,shell/jobs/$(f).c)
 jobs_src += $(filter-out $(jobs_src),$(ps_src))
-operator_src := shell/operator/agent.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
+operator_src := shell/operator/agent.c shell/operator/retention.c shell/operator/agent-add.c shell/operator/agent-halt.c shell/operator/agent-key.c shell/operator/agent-list.c \
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
@@ -124,7 +124,7 @@ keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c 
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c
+	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c shell/keeper/unit-recording.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -230,7 +230,7 @@ test_record_room_src := $(audit_src) $(base_src)
 test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_when_libs := libsystemd inih libcrypto
 test_execution_line_src := shell/keeper/execution-line.c
-test_redact_src := shell/audit/redact.c
+test_redact_src := shell/audit/redact.c $(base_src)
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih

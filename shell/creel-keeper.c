@@ -107,6 +107,8 @@ void keeper_refresh_policy(Keeper *keeper)
 		/* a program that is being upgraded, memory that was short: soon it may be otherwise */
 		(keeper->unprepared && rate_take(&keeper->preparations, NULL)))
 		keeper_load_policy(keeper);
+	else
+		executions_open(keeper);
 }
 
 static int open_tree(Keeper *keeper)

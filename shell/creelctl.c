@@ -14,7 +14,8 @@ typedef struct Verb {
 	const char *arguments, *purpose;
 } Verb;
 
-#define AUDIT_FILTER "[--agent NAME] [--session ID] [--kind KIND] [--result RESULT] [--since TIME] [--until TIME]"
+#define AUDIT_FILTER_COMMON "[--agent NAME] [--session ID] [--kind KIND] [--result RESULT] [--since TIME]"
+#define AUDIT_FILTER AUDIT_FILTER_COMMON " [--until TIME]"
 
 static const Verb verbs[] = {
 	{ "agent", "add", true, true, agent_add_main, "NAME --key FILE|- [--profile P] [--set SECTION.KEY=VALUE]...",
@@ -45,9 +46,10 @@ static const Verb verbs[] = {
 		"fill the shelf of an agent whose policy has an allowlist of packages" },
 	{ "audit", "list", true, false, audit_list_main, AUDIT_FILTER " [-n N|all] [--json]",
 		"the last entries of the record" },
-	{ "audit", "show", true, false, audit_show_main, "SESSION | RUN",
+	{ "audit", "show", true, false, audit_show_main,
+		"SESSION | RUN [--agent NAME] [--kind KIND] [--result RESULT] [--since TIME] [--until TIME]",
 		"all of a session or a run, with code and output" },
-	{ "audit", "follow", true, false, audit_follow_main, AUDIT_FILTER " [-n N|all] [--json]",
+	{ "audit", "follow", true, false, audit_follow_main, AUDIT_FILTER_COMMON " [-n N|all] [--json]",
 		"entries as they come" },
 	{ "audit", "export", true, false, audit_export_main, AUDIT_FILTER, "all entries, as JSON lines" },
 	{ "audit", "usage", true, false, audit_usage_main, AUDIT_FILTER " [--json]",
@@ -102,6 +104,12 @@ static const char *agent_of(const Verb *verb, int argc, char **argv)
 	return i < argc && policy_name_valid(argv[i]) ? argv[i] : NULL;
 }
 
+/* Of the verbs of keys, `list` changes nothing; of others, it may be an agent's name. */
+static bool changes(const Verb *verb, int argc, char **argv)
+{
+	return verb->changes && !(strcmp(verb->verb, "key") == 0 && argc && strcmp(argv[0], "list") == 0);
+}
+
 static int run(const Verb *verb, int argc, char **argv)
 {
 	uint64_t began_usec;
@@ -113,7 +121,7 @@ static int run(const Verb *verb, int argc, char **argv)
 	}
 	began_usec = clock_monotonic_usec();
 	status = verb->main(argc, argv);
-	if (verb->changes && status != EXIT_USAGE && !(argc && strcmp(argv[0], "list") == 0))
+	if (changes(verb, argc, argv) && status != EXIT_USAGE)
 		operator_record(agent_of(verb, argc, argv), argc + 2, argv - 2, status, began_usec);
 	if (status == EXIT_USAGE) {
 		(void)fprintf(stderr, "usage:\n");

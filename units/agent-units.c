@@ -7,6 +7,7 @@
  * no fork succeeds. Limits of memory stay those of the defaults, for taking memory away would kill what runs.
  */
 #include "units/agent-units.h"
+#include "shell/policy/agents.h"
 #include "shell/policy/package.h"
 #include "units/unit-dir.h"
 
@@ -203,6 +204,8 @@ int agent_units_write(int dir_fd, uid_t uid, const Policy *policy, uint64_t memo
 	/* an agent can end its manager, and a memory limit can: it comes back, at a pace that costs nobody
 	 * else much */
 	text_add(&manager, "# creel: the user manager of agent %s\n[Unit]\nStartLimitIntervalSec=0\n", policy->name);
+	/* logind starts the managers of all who linger, also when it is restarted itself */
+	text_add(&manager, "ConditionPathExists=!" AGENT_STOPPED_DIR "/%u\n", (unsigned int)uid);
 	text_add(&manager, "[Service]\nRestart=always\nRestartSec=5s\n");
 	/* so that the agent's services can carry limits of their own; one of them meeting its limit ends that
 	 * one only */

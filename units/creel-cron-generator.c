@@ -48,21 +48,8 @@ static int zones_get(Zones *zones, const char *name, int64_t now, const Zone **r
 static int put_file(int dir_fd, const char *name, const char *text)
 {
 	_cleanup_close_ int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	size_t n = strlen(text);
 
-	if (fd < 0)
-		return -errno;
-	while (n) {
-		ssize_t written = write(fd, text, n);
-
-		if (written < 0 && errno != EINTR)
-			return -errno;
-		if (written > 0) {
-			text += written;
-			n -= (size_t)written;
-		}
-	}
-	return 0;
+	return fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
 }
 
 /* A link to the unit's file beside the target's folder. */

@@ -27,26 +27,13 @@ static int open_folder(int dir_fd, const char *name, const char *suffix, int *re
 int unit_drop_in(int dir_fd, const char *unit, const char *text)
 {
 	_cleanup_close_ int folder_fd = -EBADF, fd = -EBADF;
-	size_t n = strlen(text);
 	int r;
 
 	r = open_folder(dir_fd, unit, ".d", &folder_fd);
 	if (r < 0)
 		return r;
 	fd = openat(folder_fd, UNIT_DROP_IN, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return -errno;
-	while (n) {
-		ssize_t k = write(fd, text, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k < 0)
-			return -errno;
-		text += k;
-		n -= (size_t)k;
-	}
-	return 0;
+	return fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
 }
 
 int unit_want(int dir_fd, const char *target, const char *unit, const char *file)

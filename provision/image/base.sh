@@ -36,6 +36,12 @@ joined()
 [ "$(id -u)" = 0 ] || fail "must run as root: device nodes and owners of the tree"
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "only amd64 is supported"
 
+# In a mount namespace of its own: when it is killed, no mount of the tree stays behind for the next one's rm.
+if [ -z "${CREEL_BASE_NAMESPACE:-}" ]; then
+	export CREEL_BASE_NAMESPACE=1
+	exec unshare --mount --propagation private -- "$0" "$@"
+fi
+
 sources=$(mirror_sources "$release")
 [ -n "$sources" ] || fail "this machine's apt has no Debian source, or apt-get update never ran"
 

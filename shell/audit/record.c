@@ -21,6 +21,7 @@
 
 #define ENTRY_COST 512U                   /* bytes that the journal takes for an entry, beside its text */
 #define LARGEST (256U * 1024)             /* bytes that one may have: a command of 128K, or code with its output */
+#define CUT_BEHIND 1024U                  /* bytes behind a cut in which a secret that begins before it may end */
 #define LOST_PAUSE_USEC UINT64_C(5000000) /* between two entries about lost ones */
 #define DAY_USEC UINT64_C(86400000000)
 
@@ -64,6 +65,9 @@ int record_new(const char *identifier, Record **ret)
 Record *record_free(Record *record)
 {
 	if (record) {
+		/* the last chance, also for the number of those that were lost */
+		record->lost_said_usec = 0;
+		record_flush(record);
 		for (Waiting *waiting = record->first, *next; waiting; waiting = next) {
 			next = waiting->next;
 			free(waiting);
@@ -113,13 +117,15 @@ static void append_field(RecordEntry *entry, const char *field, const void *valu
 void entry_bytes(RecordEntry *entry, const char *field, const void *value, size_t n)
 {
 	_cleanup_free_ char *clean = NULL;
+	const size_t most = entry->most ? entry->most : SIZE_MAX;
 	size_t clean_n = 0;
 	int r;
 
 	if (entry->error)
 		return;
-	if (entry->most && n > entry->most) {
-		n = entry->most;
+	/* first the secrets: half of one would look like none */
+	if (n > most) {
+		n = n < most + CUT_BEHIND ? n : most + CUT_BEHIND;
 		entry->cut++;
 	}
 	r = redact(value, n, &clean, &clean_n);
@@ -127,7 +133,9 @@ void entry_bytes(RecordEntry *entry, const char *field, const void *value, size_
 		entry->error = r;
 	else if (r > 0)
 		entry->redacted += (unsigned int)r;
-	append_field(entry, field, clean ? clean : value, clean ? clean_n : n);
+	if (clean)
+		n = clean_n;
+	append_field(entry, field, clean ? clean : value, n < most ? n : most);
 }
 
 void entry_text(RecordEntry *entry, const char *field, const char *value)

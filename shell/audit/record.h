@@ -19,6 +19,11 @@
  * the start CREEL_CODE (its first 64 KiB), CREEL_CODE_BYTES, CREEL_NETWORK, CREEL_DIRECTORY, CREEL_INDEPENDENT and its limits;
  * at the end CREEL_RESULT (a reason, or refused), CREEL_STDOUT and CREEL_STDERR (their first 16 KiB), CREEL_STDOUT_BYTES,
  * CREEL_STDERR_BYTES, CREEL_STATE preserved|reset.
+ *
+ * Of what an agent's user manager starts, CREEL_KIND job-start, service-start, cron-start and, at its end, job, service, cron:
+ * CREEL_UNIT and CREEL_LABEL (the name alone), which are the agent's word; CREEL_PID; CREEL_PROGRAM and CREEL_ARGUMENTS at the start; at the
+ * end CREEL_RESULT exit|signal, and of that process, with descendants that were waited for, CREEL_CPU_USEC and CREEL_MEMORY_PEAK (of the
+ * largest).
  */
 #pragma once
 
@@ -39,7 +44,7 @@ typedef struct Record Record;
  */
 _must_check_ int record_new(const char *identifier, Record **ret);
 
-/* Accepts NULL. Returns NULL. */
+/* Accepts NULL, returns NULL. What waits is tried once more, and what was lost is said; then it is gone. */
 Record *record_free(Record *record);
 DEFINE_CLEANUP(Record, record_free)
 

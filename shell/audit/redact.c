@@ -5,6 +5,7 @@
  * is looked at often.
  */
 #include "shell/audit/redact.h"
+#include "shell/base/str.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -13,6 +14,8 @@
 
 #define NAME_MAX_BYTES 64U /* longer words are no names */
 #define TOKEN_MIN 16U      /* characters behind a token's beginning */
+#define KEY_MAX 16384U     /* of a private key, as text */
+#define BEHIND 1024U       /* bytes behind what is shown in which a secret may end */
 
 typedef struct Text {
 	const char *s;
@@ -72,6 +75,11 @@ static bool is_secret_name(const char *name, size_t n)
 
 	if (n > NAME_MAX_BYTES)
 		return false;
+	/* the second is as secret as the first: PASSWORD2, API_KEY_1 */
+	while (n && isdigit((unsigned char)name[n - 1]))
+		n--;
+	if (n && name[n - 1] == '_')
+		n--;
 	for (size_t i = 0; i < n; i++) {
 		lower[i] = (char)tolower((unsigned char)name[i]);
 		if (isalnum((unsigned char)name[i]))
@@ -133,18 +141,32 @@ static Span word(const Text *text, size_t i)
 	return span;
 }
 
+/* $NAME, ${NAME}, $(COMMAND), $1. */
+static bool is_variable(const Text *text, size_t i)
+{
+	int c = at(text, i + 1);
+
+	return at(text, i) == '$' && c >= 0 && (isalnum(c) || c == '_' || c == '{' || c == '(');
+}
+
 /* `loose`: blanks stood around the sign, as programs are written: only what is quoted is meant literally. */
 static Span value(const Text *text, size_t i, bool loose, size_t least)
 {
 	const Span none = { i, i };
-	char mark;
-	size_t n = quote_length(text, i, &mark);
-	Span span = n ? quoted(text, i + n, n, mark) : word(text, i);
+	char mark = '\0';
+	size_t n;
+	Span span;
 
-	/* NUL is in no word: strchr() finds it at the end of its list */
-	if (at(text, span.from) == '$' || (!n && loose) || (!n && span.to - span.from < least))
+	/* $'...' is a quotation of a shell */
+	if (at(text, i) == '$' && at(text, i + 1) == '\'')
+		i++;
+	n = quote_length(text, i, &mark);
+	/* before anything is looked through; nothing is a variable between single quotes */
+	if ((!n && loose) || (mark != '\'' && is_variable(text, i + n)))
 		return none;
-	return span;
+	/* NUL is in no word: strchr() finds it at the end of its list */
+	span = n ? quoted(text, i + n, n, mark) : word(text, i);
+	return !n && span.to - span.from < least ? none : span;
 }
 
 static bool is_type(const Text *text, Span span)
@@ -179,7 +201,7 @@ static Span header(const Text *text, size_t i, bool scheme)
 /* USER:PASSWORD; two numbers are a user's and a group's. */
 static Span credentials(const Text *text, size_t i)
 {
-	char mark;
+	char mark = '\0';
 	size_t n = quote_length(text, i, &mark);
 	Span span = n ? quoted(text, i + n, n, mark) : word(text, i);
 	const char *colon = memchr(text->s + span.from, ':', span.to - span.from);
@@ -190,7 +212,7 @@ static Span credentials(const Text *text, size_t i)
 	span.from = (size_t)(colon - text->s) + 1;
 	for (size_t k = span.from; k < span.to; k++)
 		digits = digits && isdigit((unsigned char)text->s[k]);
-	return digits || at(text, span.from) == '$' ? (Span){ i, i } : span;
+	return digits || (mark != '\'' && is_variable(text, span.from)) ? (Span){ i, i } : span;
 }
 
 /* -u, alone or behind others: -su, -fsSLu. */
@@ -307,10 +329,12 @@ static Span token(const Text *text, size_t i)
 	return (Span){ i, i };
 }
 
+/* One whose end is not there goes on while it looks like one: what only speaks of keys stays. */
 static Span private_key(const Text *text, size_t i)
 {
 	static const char end[] = "-----END ";
 	const char *line_end, *found;
+	size_t left;
 	Span span = { i, i };
 
 	if (!begins(text, i, "-----BEGIN "))
@@ -321,8 +345,12 @@ static Span private_key(const Text *text, size_t i)
 	span.from = (size_t)(line_end - text->s) + 11;
 	while (at(text, span.from) == '-')
 		span.from++;
-	found = memmem(text->s + span.from, text->n - span.from, end, sizeof(end) - 1);
-	span.to = found ? (size_t)(found - text->s) : text->n;
+	left = text->n - span.from;
+	found = memmem(text->s + span.from, left < KEY_MAX ? left : KEY_MAX, end, sizeof(end) - 1);
+	span.to = found ? (size_t)(found - text->s) : span.from;
+	while (!found && span.to < text->n && text->s[span.to] &&
+		(isalnum((unsigned char)text->s[span.to]) || strchr(" \t\r\n\\+/=:,-", text->s[span.to])))
+		span.to++;
 	return span;
 }
 
@@ -337,13 +365,19 @@ static Span url_password(const Text *text, size_t i)
 		if (text->s[k] == '@')
 			to = k;
 	}
-	return from && to > from && text->s[from] != '$' ? (Span){ from, to } : (Span){ i, i };
+	return from && to > from && !is_variable(text, from) ? (Span){ from, to } : (Span){ i, i };
+}
+
+/* Behind \n, \r, \t, as in JSON, programs and quoted commands. */
+static bool is_escaped_blank(const Text *text, size_t i)
+{
+	return i >= 2 && text->s[i - 2] == '\\' && memchr("nrt", text->s[i - 1], 3);
 }
 
 static Span find_at(const Text *text, size_t i)
 {
-	bool inside = i && isalnum((unsigned char)text->s[i - 1]),
-	     word_begins = i == 0 || !is_name_byte(at(text, i - 1));
+	bool escaped = is_escaped_blank(text, i), inside = i && isalnum((unsigned char)text->s[i - 1]) && !escaped,
+	     word_begins = i == 0 || !is_name_byte(at(text, i - 1)) || escaped;
 	Span name = { i, i }, span = { i, i };
 
 	if (begins(text, i, "://"))
@@ -394,4 +428,14 @@ int redact(const char *s, size_t n, char **ret, size_t *ret_n)
 	*ret = TAKE_PTR(made);
 	*ret_n = made_n;
 	return found;
+}
+
+const char *redact_quote(const char *s, char *buffer, size_t size)
+{
+	_cleanup_free_ char *clean = NULL;
+	size_t n = strnlen(s, size + BEHIND), clean_n = 0;
+
+	if (redact(s, n, &clean, &clean_n) < 0)
+		return "?";
+	return clean ? str_quote(clean, clean_n, buffer, size) : str_quote(s, n, buffer, size);
 }

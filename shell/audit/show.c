@@ -21,6 +21,7 @@ static const LinePart parts[] = {
 	{ "peer", RECORD_PEER, FORM_TEXT },
 	{ "user", RECORD_USER, FORM_TEXT },
 	{ "pid", RECORD_PID, FORM_TEXT },
+	{ "unit", RECORD_UNIT, FORM_TEXT },
 	{ "run", RECORD_RUN, FORM_TEXT },
 	{ "language", RECORD_LANGUAGE, FORM_TEXT },
 	{ "label", RECORD_LABEL, FORM_TEXT },
@@ -106,7 +107,7 @@ void record_show_line(FILE *file, const RecordView *view)
 	const char *const *values = view->values;
 
 	put_time(file, view->realtime_usec);
-	(void)fprintf(file, " %-9s ", values[RECORD_KIND] ? values[RECORD_KIND] : "?");
+	(void)fprintf(file, " %-13s ", values[RECORD_KIND] ? values[RECORD_KIND] : "?");
 	put_text(file, values[RECORD_AGENT] ? values[RECORD_AGENT] : "-");
 	for (size_t i = 0; i < ELEMENTSOF(parts); i++)
 		if (values[parts[i].field]) {

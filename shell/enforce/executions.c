@@ -15,6 +15,7 @@ BPF_OBJECT(creel_executions_object, "executions.bpf.o");
 
 static const BpfProgram programs[] = {
 	{ .name = "sched_process_exec" },
+	{ .name = "sched_process_exit" },
 	{ NULL },
 };
 
@@ -31,7 +32,7 @@ static const BpfSource source = {
 static bool is_wanted(const EnforceAgent *agent)
 {
 	/* whoever has no policy cannot log in; what still runs is written down */
-	return !agent->policy || agent->policy->audit_programs != PROGRAMS_NONE;
+	return !agent->policy || agent->policy->audit;
 }
 
 static int open_ring(uid_t uid)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/jobs/folders.h"
+#include "shell/base/file.h"
 #include "shell/base/str.h"
 
 #include <fcntl.h>
@@ -60,21 +61,6 @@ int folder_open(const char *below, bool make, Reason *ret_reason)
 
 /* ---- files ---- */
 
-static int write_whole(int fd, const char *text, size_t n)
-{
-	while (n) {
-		ssize_t written = write(fd, text, n);
-
-		if (written < 0 && errno != EINTR)
-			return -errno;
-		if (written > 0) {
-			text += written;
-			n -= (size_t)written;
-		}
-	}
-	return 0;
-}
-
 int folder_put(
 	int folder_fd, const char *below, const char *name, const char *text, size_t n, mode_t mode, Reason *ret_reason)
 {
@@ -89,7 +75,7 @@ int folder_put(
 	if (fd < 0)
 		r = -errno;
 	if (!r)
-		r = write_whole(fd, text, n);
+		r = file_write_all(fd, text, n);
 	/* with a quota or a network below it, only now is it known whether there was room */
 	if (!r && fsync(fd) < 0)
 		r = -errno;

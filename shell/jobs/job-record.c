@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define RECORD_MAX (1U << 20) /* as long as a command line may be */
+#define RECORD_MAX JSONTEXT_BYTES_MAX /* a command line may have 6M (execve(2)), of which some becomes longer here */
 
 void job_record_done(JobRecord *record)
 {

@@ -92,18 +92,37 @@ static void mark_lost(JobRecord *record)
 	pidfile_remove(record->name);
 }
 
-int job_find(Manager *manager, const char *name, Job *ret, Reason *ret_reason)
+static int look_at_unit(Manager *manager, const char *name, Job *job, Reason *ret_reason)
 {
-	_cleanup_job_ Job job = { 0 };
 	char unit[MANAGER_UNIT_MAX];
 	int r;
 
+	unit_done(&job->unit);
+	job->unit = (Unit){ 0 };
+	r = manager_unit(manager, job_unit_name(name, unit, sizeof(unit)), &job->unit, ret_reason);
+	job->has_unit = r == 0 && unit_lives(&job->unit);
+	return r == -ENOENT ? 0 : r;
+}
+
+int job_find(Manager *manager, const char *name, Job *ret, Reason *ret_reason)
+{
+	_cleanup_job_ Job job = { 0 };
+	int r;
+
 	/* the unit first: one that ends in between wrote its file before it went */
-	r = manager_unit(manager, job_unit_name(name, unit, sizeof(unit)), &job.unit, ret_reason);
-	if (r < 0 && r != -ENOENT)
+	r = look_at_unit(manager, name, &job, ret_reason);
+	if (r < 0)
 		return r;
-	job.has_unit = r == 0 && unit_lives(&job.unit);
 	r = job_record_read(name, &job.record, ret_reason);
+	/* one that began in between has its unit by now, or wrote its end */
+	if (r == 0 && !job.has_unit && !job.record.ended_usec) {
+		job_record_done(&job.record);
+		job.record = (JobRecord){ 0 };
+		r = look_at_unit(manager, name, &job, ret_reason);
+		if (r < 0)
+			return r;
+		r = job_record_read(name, &job.record, ret_reason);
+	}
 	if (r < 0 && !job.has_unit)
 		return r == -ENOENT
 			       ? reason_set(ret_reason, r, "there is no job of that name; `creel job list` shows all")

@@ -39,14 +39,19 @@ static void open_anew(Log *log)
 		log->error = -fd;
 }
 
-static void change(Log *log)
+/* In a folder that may not be written to, what was there goes. False: there is no room, nor can any be made. */
+static bool change(Log *log)
 {
 	char before[112];
 
 	(void)snprintf(before, sizeof(before), "%s.1", log->name);
-	if (renameat(log->folder_fd, log->name, log->folder_fd, before) < 0)
-		(void)unlinkat(log->folder_fd, log->name, 0);
+	if (renameat(log->folder_fd, log->name, log->folder_fd, before) < 0 &&
+		unlinkat(log->folder_fd, log->name, 0) < 0 && ftruncate(log->fd, 0) < 0) {
+		log->error = errno;
+		return false;
+	}
 	open_anew(log);
+	return true;
 }
 
 /* Returns how many bytes were written. */
@@ -114,7 +119,9 @@ void log_add(Log *log, const char *bytes, size_t n)
 			add(log, bytes, part);
 		bytes += part;
 		n -= part;
-		if (n)
-			change(log);
+		if (n && !change(log)) {
+			log->lost += n;
+			return;
+		}
 	}
 }

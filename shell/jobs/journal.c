@@ -5,9 +5,13 @@
  */
 #include "shell/jobs/journal.h"
 #include "shell/base/str.h"
+#include "shell/jobs/span.h"
 
+#include <poll.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
+
+#define LOOK_USEC USEC_PER_SEC /* whether anybody reads what is followed */
 
 struct Journal {
 	sd_journal *log;
@@ -151,4 +155,20 @@ int journal_wait(Journal *journal, uint64_t timeout_usec)
 	int r = sd_journal_wait(journal->log, timeout_usec);
 
 	return r < 0 ? r : r != SD_JOURNAL_NOP;
+}
+
+int journal_follow(Journal *journal)
+{
+	struct pollfd reader = { .fd = STDOUT_FILENO };
+
+	if (fflush(stdout) != 0)
+		return -errno;
+	for (;;) {
+		int r = journal_wait(journal, LOOK_USEC);
+
+		if (r != 0)
+			return r;
+		if (poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP | POLLNVAL)))
+			return -EPIPE;
+	}
 }

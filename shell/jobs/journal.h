@@ -38,3 +38,6 @@ _must_check_ int journal_next(Journal *journal, JournalLine *ret);
 
 /* Waits for more. Returns 1, 0 (time over) or a negative errno. */
 _must_check_ int journal_wait(Journal *journal, uint64_t timeout_usec);
+
+/* Shows what was written to stdout, and waits for more. Returns 1, -EPIPE (nobody reads stdout any more) or another errno. */
+_must_check_ int journal_follow(Journal *journal);

@@ -85,7 +85,7 @@ static int show_journal(const char *unit, const LogOrder *order, Reason *ret_rea
 		if (r > 0)
 			r = show_entry(&line);
 		else if (r == 0 && order->follow)
-			r = fflush(stdout) == 0 ? journal_wait(journal, UINT64_MAX) : -EPIPE;
+			r = journal_follow(journal);
 		else
 			break;
 	}

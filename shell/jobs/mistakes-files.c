@@ -115,12 +115,14 @@ static int look_at_version(int lib_fd, const char *version, Mistakes *ret)
 	return 0;
 }
 
-/* pip was told to install past Debian's guard, EXTERNALLY-MANAGED. */
+/*
+ * pip was told to install past Debian's guard, EXTERNALLY-MANAGED. Not by PIP_BREAK_SYSTEM_PACKAGES: the policy sets that, together with
+ * where pip installs to.
+ */
 static int look_at_guard(const Scene *scene, Mistakes *ret)
 {
 	static const char *const files[] = { ".config/pip/pip.conf", ".pip/pip.conf" };
 	static const char way_out[] = "take that away, and install into a virtual environment: python3 -m venv .venv";
-	const char *variable = getenv("PIP_BREAK_SYSTEM_PACKAGES");
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ELEMENTSOF(files); i++) {
@@ -130,8 +132,6 @@ static int look_at_guard(const Scene *scene, Mistakes *ret)
 			strstr(text, "break-system-packages"))
 			r = mistakes_add(ret, way_out, "~/%s: break-system-packages", files[i]);
 	}
-	if (r == 0 && variable && *variable && strcmp(variable, "0") != 0)
-		r = mistakes_add(ret, way_out, "PIP_BREAK_SYSTEM_PACKAGES is set");
 	return r;
 }
 

@@ -3,6 +3,7 @@
 #include "shell/base/file.h"
 #include "shell/base/str.h"
 #include "shell/jobs/folders.h"
+#include "shell/jobs/process.h"
 #include "shell/jobs/span.h"
 
 #include <fcntl.h>
@@ -12,30 +13,21 @@
 #include <time.h>
 
 #define TEXT_MAX 64U
-#define START_FIELD 22 /* of /proc/PID/stat: clock ticks since the boot */
 
 /* When a process began, realtime; 0: it is not there. */
 static uint64_t process_started(int process_fd)
 {
-	char stat[1024], *field;
 	struct timespec boot, now;
-	uint64_t ticks, booted;
-	int i;
+	ProcessStat stat;
+	char text[1024];
 
-	if (file_get_at(process_fd, "stat", stat, sizeof(stat)) < 0)
+	if (file_get_at(process_fd, "stat", text, sizeof(text)) < 0 || process_stat_parse(text, &stat) < 0 ||
+		stat.state == 'Z' || stat.state == 'X')
 		return 0;
-	field = strrchr(stat, ')');
-	if (!field || field[1] != ' ' || field[2] == 'Z' || field[2] == 'X')
-		return 0;
-	for (i = 2; field && i < START_FIELD; i++)
-		field = strchr(field + 1, ' ');
-	if (!field)
-		return 0;
-	ticks = strtoull(field + 1, NULL, 10);
 	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	booted = (uint64_t)now.tv_sec - (uint64_t)boot.tv_sec;
-	return (booted + ticks / (uint64_t)sysconf(_SC_CLK_TCK)) * USEC_PER_SEC;
+	return ((uint64_t)now.tv_sec - (uint64_t)boot.tv_sec + stat.started_ticks / (uint64_t)sysconf(_SC_CLK_TCK)) *
+	       USEC_PER_SEC;
 }
 
 static PidFile judge(pid_t pid, const struct stat *file)

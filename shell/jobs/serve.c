@@ -12,6 +12,7 @@
 
 #define PYTHON "/usr/bin/python3"
 #define PORT_FIRST 8000U
+#define HEALTHY_USEC (60 * USEC_PER_SEC) /* what ends is told at once; a busy machine needs its time */
 
 typedef struct ServeWords {
 	const char *directory, *port, *background;
@@ -85,7 +86,7 @@ static int background(const ServeWords *said, const char *directory, uint16_t po
 		.spec = { .port = port, .restart = "on-failure", .health = HEALTH_HTTP },
 		.change = { .command = true, .port = true, .restart = true, .health = true },
 		.json = said->json,
-		.timeout_usec = SERVICE_TIMEOUT,
+		.timeout_usec = HEALTHY_USEC,
 	};
 	int r;
 

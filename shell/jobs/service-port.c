@@ -2,6 +2,7 @@
 /* May a service have that port, and who has it (service.h). */
 #include "shell/base/file.h"
 #include "shell/jobs/cgroup.h"
+#include "shell/jobs/gather.h"
 #include "shell/jobs/service.h"
 #include "shell/policy/policy.h"
 
@@ -57,20 +58,12 @@ int service_port_allowed(uint16_t port, Reason *ret_reason)
 		ret_reason, -EACCES, "port %u is outside of your policy's range: take one of %s", port, ranges);
 }
 
-/* The unit at the end of a cgroup's path: "web" for ".../app.slice/web.service"; NULL: it is none. */
-static char *service_of(const char *cgroup)
+const char *service_port_holder(const char *cgroup, uid_t uid, char *ret_name, size_t size)
 {
-	const char *at = strstr(cgroup, SERVICE_SUFFIX), *manager = strstr(cgroup, "/user@");
+	Where where;
 
-	/* the user manager is a service itself */
-	if (manager && at && at < strchr(manager + 1, '/'))
-		at = strstr(at + 1, SERVICE_SUFFIX);
-	if (!at || !manager)
-		return NULL;
-	manager = at;
-	while (manager > cgroup && manager[-1] != '/')
-		manager--;
-	return strndup(manager, (size_t)(at - manager));
+	where_parse(cgroup, uid, &where);
+	return where.kind == WHERE_UNIT ? row_kind_name(unit_row_kind(where.name, ret_name, size)) : NULL;
 }
 
 static void process_name(pid_t pid, char *buffer, size_t size)
@@ -84,7 +77,7 @@ static void process_name(pid_t pid, char *buffer, size_t size)
 
 static int taken(const Listener *by, Reason *ret_reason)
 {
-	char cgroup[CGROUP_PATH_MAX], comm[64];
+	char cgroup[CGROUP_PATH_MAX], comm[64], name[WHERE_NAME_MAX];
 	const struct passwd *user;
 	pid_t pid;
 
@@ -94,15 +87,14 @@ static int taken(const Listener *by, Reason *ret_reason)
 			by->port, user ? user->pw_name : "an unknown user");
 	}
 	if (cgroup_path(by->uid, by->cgroup, cgroup, sizeof(cgroup))) {
-		_cleanup_free_ char *service = service_of(cgroup);
+		const char *kind = service_port_holder(cgroup, by->uid, name, sizeof(name));
 
 		pid = cgroup_process(cgroup);
 		process_name(pid, comm, sizeof(comm));
-		if (service)
+		if (kind)
 			return reason_set(ret_reason, -EADDRINUSE,
-				"port %u is taken by your service %s, PID %d (%s): creel service stop %s, or take "
-				"another port",
-				by->port, service, (int)pid, comm, service);
+				"port %u is taken by your %s %s, PID %d (%s): creel stop %s, or take another port",
+				by->port, kind, name, (int)pid, comm, name);
 		if (pid)
 			return reason_set(ret_reason, -EADDRINUSE,
 				"port %u is taken by your process %d (%s) or one beside it: kill %d, or take another "

@@ -87,13 +87,13 @@ int service_logs_main(int argc, char **argv)
 		if (r > 0)
 			show_line(&line, json, isatty(STDOUT_FILENO));
 		else if (r == 0 && follow)
-			r = fflush(stdout) == 0 ? journal_wait(journal, UINT64_MAX) : -EPIPE;
+			r = journal_follow(journal);
 		else
 			break;
 		if (r < 0)
 			(void)reason_set(&reason, r, "the journal: %s", strerror(-r));
 	}
-	return end(name, r, &reason);
+	return end(name, r == -EPIPE ? 0 : r, &reason);
 }
 
 /* ---- start, restart ---- */

@@ -16,6 +16,9 @@
 #define ASK_USEC USEC_PER_SEC          /* between questions to a server that answers: each is a line of its log */
 #define SETTLE_USEC (2 * USEC_PER_SEC) /* what has neither port nor line to wait for runs that long */
 #define LATE_USEC (2 * USEC_PER_SEC)   /* the journal may come behind the end of the program that wrote it */
+#define LATE_ROUNDS (LATE_USEC / ROUND_USEC)
+#define QUIET_ROUNDS 3U /* without another line: that was all */
+#define MOST_ROUNDS 50U
 #define PROBE_MSEC 2000
 #define TAIL_LINES 20U
 
@@ -69,12 +72,19 @@ static bool log_read(Watch *watch)
 	return some;
 }
 
+/* Its last words come one by one. Rounds are counted: when a machine stood still time is over, and journald did nothing yet. */
 static void log_read_late(Watch *watch)
 {
-	uint64_t end = now_monotonic() + LATE_USEC;
+	const struct timespec time = { .tv_nsec = (long)ROUND_USEC * 1000 };
+	unsigned int quiet = 0;
 
-	while (!log_read(watch) && !watch->wait->tail.n && watch->journal && now_monotonic() < end)
-		(void)!journal_wait(watch->journal, ROUND_USEC);
+	for (unsigned int i = 0; watch->journal && i < MOST_ROUNDS; i++) {
+		quiet = log_read(watch) ? 0 : quiet + 1;
+		if (quiet >= (watch->wait->tail.n ? QUIET_ROUNDS : LATE_ROUNDS))
+			return;
+		(void)nanosleep(&time, NULL);
+		(void)!journal_wait(watch->journal, 0);
+	}
 }
 
 static void pause_for(Watch *watch)
@@ -165,6 +175,8 @@ static int watch_go(Watch *watch, Manager *manager, ServiceState *ret, Reason *r
 		}
 		pause_for(watch);
 	}
+	if (r == 0)
+		(void)log_read(watch); /* what it said while it was looked at */
 	if (r == -EPROTO) {
 		if (!service_runs(ret))
 			log_read_late(watch);
@@ -196,7 +208,6 @@ static bool file_complaints(const Service *service, Reason *ret)
 
 void service_file_why(const Service *service, const Unit *unit, Reason *ret)
 {
-	uint64_t end = now_monotonic() + LATE_USEC;
 	Reason said = { "" };
 
 	if (strcmp(unit->load, "masked") == 0) {
@@ -204,7 +215,7 @@ void service_file_why(const Service *service, const Unit *unit, Reason *ret)
 		return;
 	}
 	/* what was read just now may not be in the journal yet */
-	while (!file_complaints(service, &said) && now_monotonic() < end) {
+	for (unsigned int i = 0; i < LATE_ROUNDS && !file_complaints(service, &said); i++) {
 		struct timespec time = { .tv_nsec = (long)ROUND_USEC * 1000 };
 
 		(void)nanosleep(&time, NULL);
@@ -240,6 +251,8 @@ int service_start(Manager *manager, const Service *service, const char *method, 
 	r = watch_begin(&watch, ret_reason);
 	if (r < 0)
 		return r;
+	/* what runs already is not started by "start", and said long ago that it is ready */
+	watch.is_ready = strcmp(method, "StartUnit") == 0 && strcmp(unit.active, "active") == 0;
 	watch.began_usec = now_monotonic();
 	/* by hand it starts counting anew */
 	watch.restarts = 0;

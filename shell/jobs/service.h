@@ -85,6 +85,9 @@ bool service_port_ranges(char *buffer, size_t size);
 /* Nobody but the cgroup `own` ("" is none) listens on it. 0 or -EADDRINUSE, with who does and the way out. */
 _must_check_ int service_port_free(uint16_t port, const char *own, Reason *ret_reason);
 
+/* The unit of the user manager that a cgroup is in: its kind, as creel ps has it, and its name there. NULL: in none. Pure. */
+const char *service_port_holder(const char *cgroup, uid_t uid, char *ret_name, size_t size);
+
 /* A port that may be listened on and is free, the first from `first` on. */
 _must_check_ int service_port_choose(uint16_t first, uint16_t *ret, Reason *ret_reason);
 

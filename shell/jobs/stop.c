@@ -4,6 +4,7 @@
 #include "shell/bus/client.h"
 #include "shell/base/json.h"
 #include "shell/base/str.h"
+#include "shell/jobs/child.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/end.h"
 #include "shell/jobs/cron/units.h"
@@ -13,12 +14,11 @@
 #include "shell/jobs/select.h"
 #include "shell/jobs/span.h"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define GRACE_USEC (10 * USEC_PER_SEC)
+#define SCREEN_USEC (5 * USEC_PER_SEC)
+#define SCREEN_SAYS_MAX 4096U
 #define UNIT_USEC (120 * USEC_PER_SEC) /* systemd itself takes to SIGKILL after 90 seconds */
 
 static int usage(FILE *file)
@@ -88,17 +88,13 @@ static int end_pids(
 static int stop_screen(const Gathered *gathered, const Row *row, uint64_t grace_usec, Reason *ret_reason)
 {
 	_cleanup_free_ char *name = str_format("%d.%s", (int)row->pid, row->name);
-	char *argv[] = { (char *)"screen", (char *)"-S", name, (char *)"-X", (char *)"quit", NULL };
-	posix_spawn_file_actions_t actions;
-	pid_t pid;
+	_cleanup_free_ char *said = NULL;
+	const char *const argv[] = { "screen", "-S", name, "-X", "quit", NULL };
+	Reason ignored;
 
-	if (!name || posix_spawn_file_actions_init(&actions) != 0)
+	if (!name)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	(void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	(void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	if (posix_spawnp(&pid, "screen", &actions, NULL, argv, environ) == 0)
-		(void)waitpid(pid, NULL, 0);
-	(void)posix_spawn_file_actions_destroy(&actions);
+	(void)!child_read(argv, SCREEN_USEC, SCREEN_SAYS_MAX, &said, &ignored);
 	return end_pids(gathered, row->pids, row->n_pids, row->kind == ROW_SESSION, grace_usec, ret_reason);
 }
 

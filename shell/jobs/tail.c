@@ -3,6 +3,7 @@
 #include "shell/base/str.h"
 #include "shell/base/utf8.h"
 #include "shell/jobs/folders.h"
+#include "shell/jobs/span.h"
 #include "shell/tools/clean.h"
 
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <sys/stat.h>
 
 #define BLOCK 65536U
-#define LOOK_MSEC 1000 /* whether it is over; a log is told of at once */
+#define LOOK_USEC USEC_PER_SEC /* whether it is over; a log is told of at once */
 
 int tail_lines_parse(const char *text, uint64_t *ret)
 {
@@ -186,6 +187,7 @@ int tail_follow(Tail *tail, bool (*over)(void *userdata), void *userdata, Reason
 	_cleanup_close_ int watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	char path[64], events[4096];
 	struct pollfd fds[] = { { .fd = watch_fd, .events = POLLIN }, { .fd = STDOUT_FILENO } };
+	uint64_t look = now_monotonic() + LOOK_USEC;
 	bool ended = false;
 	int r;
 
@@ -201,13 +203,16 @@ int tail_follow(Tail *tail, bool (*over)(void *userdata), void *userdata, Reason
 			return reason_set(ret_reason, r, "~/%s: %s", tail->name, strerror(-r));
 		if (ended)
 			return 0;
-		r = poll(fds, ELEMENTSOF(fds), LOOK_MSEC);
+		r = poll(fds, ELEMENTSOF(fds), LOOK_USEC / 1000);
 		if (r < 0 && errno != EINTR)
 			return reason_set(ret_reason, -errno, "poll: %s", strerror(errno));
 		if (r > 0 && fds[0].revents)
 			while (read(watch_fd, events, sizeof(events)) > 0)
 				continue;
-		else
+		/* by the clock: other logs of the folder may be told of without a pause */
+		if (now_monotonic() >= look) {
 			ended = over(userdata);
+			look = now_monotonic() + LOOK_USEC;
+		}
 	}
 }

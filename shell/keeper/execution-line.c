@@ -1,12 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/keeper/execution-line.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-static bool is_plain(const char *word)
+static size_t plain_length(const char *word)
 {
-	return *word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")];
+	return strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-");
+}
+
+static void put_word(FILE *file, const char *word)
+{
+	size_t plain = plain_length(word), name = strcspn(word, "=") + 1;
+
+	if (*word && !word[plain]) {
+		(void)fputs(word, file);
+		return;
+	}
+	/* NAME='a b': so that all of a secret is found (shell/audit/redact.h) */
+	if (name <= plain) {
+		(void)fwrite(word, 1, name, file);
+		word += name;
+	}
+	(void)fputc('\'', file);
+	for (; *word; word++)
+		(void)fputs(*word == '\'' ? "'\\''" : (char[]){ *word, '\0' }, file);
+	(void)fputc('\'', file);
+}
+
+bool execution_is_ours(const char *program)
+{
+	static const char folder[] = CREEL_LIBEXECDIR "/";
+
+	/* right below it: FOLDER/../../bin/x is a path as well */
+	return strncmp(program, folder, sizeof(folder) - 1) == 0 && !strchr(program + sizeof(folder) - 1, '/');
 }
 
 char *execution_line(const char *arguments, size_t n)
@@ -23,14 +49,8 @@ char *execution_line(const char *arguments, size_t n)
 
 		if (at)
 			(void)fputc(' ', file);
-		if (word && is_plain(word)) {
-			(void)fputs(word, file);
-		} else if (word) {
-			(void)fputc('\'', file);
-			for (const char *c = word; *c; c++)
-				(void)fputs(*c == '\'' ? "'\\''" : (char[]){ *c, '\0' }, file);
-			(void)fputc('\'', file);
-		}
+		if (word)
+			put_word(file, word);
 		at += length + 1;
 	}
 	if (fclose(file) == 0)

@@ -21,7 +21,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define AT_ONCE 64U /* entries; then others of the keeper's events have their turn */
+#define AT_ONCE 64U   /* entries; then others of the keeper's events have their turn */
+#define BEGUN_MAX 16U /* other processors' entries may come between the two that tell of a beginning */
 
 #define ENTRIES_MAX (EXECUTIONS_RING / offsetof(struct execution, arguments)) /* in a ring */
 
@@ -36,8 +37,10 @@ struct Executions {
 	const unsigned long *writer; /* and the writer; the data begins a page behind */
 	sd_event_source *source;
 	Record *record;
-	uint64_t lost; /* as the last entry told */
-	bool first;    /* none was read yet */
+	uint64_t lost;                          /* as the last entry told */
+	bool first;                             /* none was read yet */
+	struct execution_unit begun[BEGUN_MAX]; /* and the execution is still to come; pid 0: unused */
+	unsigned int begun_next;
 };
 
 static void ring_unmap(Executions *executions)
@@ -117,33 +120,33 @@ static Session *session_of(Keeper *keeper, uint64_t cgroup, const Channel **ret_
 	for (Session *session = keeper->sessions; session; session = session->next) {
 		if (session->door && cgroup_of_door(session) == cgroup)
 			return session;
-		for (const Channel *channel = session->channels; channel; channel = channel->next)
-			if (cgroup_of(channel->leaf_fd) == cgroup) {
+		for (Channel *channel = session->channels; channel; channel = channel->next) {
+			if (!channel->cgroup)
+				channel->cgroup = cgroup_of(channel->leaf_fd);
+			if (channel->cgroup == cgroup) {
 				*ret_channel = channel;
 				return session;
 			}
+		}
 	}
 	return NULL;
-}
-
-/* Its own steps on the way to the agent's shell say nothing. */
-static bool is_ours(const char *program)
-{
-	return strncmp(program, CREEL_LIBEXECDIR "/", strlen(CREEL_LIBEXECDIR "/")) == 0;
 }
 
 static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
-	_cleanup_free_ char *line = execution_line(event->arguments, n);
+	_cleanup_free_ char *line = NULL;
 	char program[EXECUTION_PROGRAM], place[PLACE_SIZE];
 	const Channel *channel;
 	const Session *session = session_of(keeper, event->cgroup, &channel);
 	bool typed = session && (!channel || channel->terminal);
+	ProgramsMode wanted = keeper->policy ? keeper->policy->audit_programs : PROGRAMS_ALL;
 
 	(void)snprintf(program, sizeof(program), "%.*s", (int)sizeof(event->program) - 1, event->program);
-	if (is_ours(program) || (keeper->policy && keeper->policy->audit_programs == PROGRAMS_INTERACTIVE && !typed))
+	if (!keeper_records(keeper) || wanted == PROGRAMS_NONE || (wanted == PROGRAMS_INTERACTIVE && !typed) ||
+		execution_is_ours(program))
 		return;
+	line = execution_line(event->arguments, n);
 	record_begin(keeper->executions->record, &entry, false);
 	entry_number(&entry, "PRIORITY", LOG_INFO);
 	entry_text(&entry, "CREEL_KIND", "exec");
@@ -165,19 +168,52 @@ static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 	(void)record_send(keeper->executions->record, &entry);
 }
 
+/* ---- what the user manager starts ---- */
+
+static void unit_begins(Executions *executions, const struct execution_unit *unit)
+{
+	executions->begun[executions->begun_next++ % BEGUN_MAX] = *unit;
+}
+
+static void unit_executes(Keeper *keeper, const struct execution *event, size_t n)
+{
+	struct execution_unit *begun = keeper->executions->begun;
+
+	for (size_t i = 0; i < BEGUN_MAX; i++)
+		if (begun[i].pid == event->pid) {
+			_cleanup_free_ char *line = execution_line(event->arguments, n);
+
+			keeper_record_unit_start(keeper, &begun[i], event, line);
+			begun[i].pid = 0;
+			return;
+		}
+}
+
 static void take(Keeper *keeper, const struct execution *event, size_t n)
 {
 	Executions *executions = keeper->executions;
 	const size_t head = offsetof(struct execution, arguments);
+	const struct execution_unit *unit = (const void *)event;
+	size_t arguments;
 
-	if (n < head || n > sizeof(*event))
+	if (n < sizeof(*unit) && n < head)
+		return;
+	if (event->what == EXECUTION_OF_PROGRAM ? n < head || n > sizeof(*event) : n < sizeof(*unit))
 		return;
 	/* those before this keeper are nobody's loss now; a count that went back began anew */
 	if (!executions->first && event->lost > executions->lost)
 		record_lose(executions->record, event->lost - executions->lost);
 	executions->lost = event->lost;
 	executions->first = false;
-	write_down(keeper, event, n - head < event->bytes ? n - head : event->bytes);
+	if (event->what == EXECUTION_UNIT_BEGINS) {
+		unit_begins(executions, unit);
+	} else if (event->what == EXECUTION_UNIT_ENDS) {
+		keeper_record_unit(keeper, unit);
+	} else if (event->what == EXECUTION_OF_PROGRAM) {
+		arguments = n - head < event->bytes ? n - head : event->bytes;
+		unit_executes(keeper, event, arguments);
+		write_down(keeper, event, arguments);
+	}
 }
 
 static void take_entries(Keeper *keeper, unsigned int most)
@@ -245,7 +281,7 @@ void executions_open(Keeper *keeper)
 	Executions *executions;
 	int r;
 
-	if (keeper->executions)
+	if (keeper->executions || !keeper_records(keeper))
 		return;
 	executions = calloc(1, sizeof(*executions));
 	if (!executions)
@@ -266,8 +302,8 @@ void executions_open(Keeper *keeper)
 		record_name(executions->record, keeper->identity->name, keeper->uid);
 		return;
 	}
-	/* where none is wanted there is none; where one is and is missing, logins are refused already */
-	if (r != -ENOENT)
+	/* none yet, as for a policy that was edited and not applied: creel-enforce makes it within a minute */
+	if (r != -ENOENT && rate_take(&keeper->record_failures, NULL))
 		log_error("what the agent executes is not recorded: %s", strerror(-r));
 	executions_close(keeper);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent executes, as the kernel tells it, into the record: [audit] programs. */
+/*
+ * What the agent executes, as the kernel tells it, into the record: [audit] programs; and what its user manager starts for units, whatever
+ * that key says.
+ */
 #pragma once
 
 #include "shell/keeper/keeper.h"
 
 /*
- * Opens the agent's ring where there is one and it is not open yet. Called with each policy: creel-enforce makes rings for those whose
- * policy wants it. Failures are logged. Privilege: CAP_SYS_ADMIN, for a moment.
+ * Opens the agent's ring where its policy wants it, there is one and it is not open yet. Called with each policy and before each login
+ * and birth: creel-enforce may make the ring later than the policy is read. Failures are logged. Privilege: CAP_SYS_ADMIN, for a moment.
  */
 void executions_open(Keeper *keeper);
 void executions_close(Keeper *keeper);

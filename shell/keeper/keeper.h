@@ -126,6 +126,7 @@ struct Channel {
 	pid_t pid;
 	int pid_fd;
 	int leaf_fd;
+	uint64_t cgroup;       /* number of the leaf, once it was asked for */
 	int parent_fd;         /* the folder that holds the leaf; borrowed unless rescue */
 	uint64_t started_usec; /* CLOCK_REALTIME */
 	sd_event_source *exit_source, *hangup_timer, *empty_source;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One function a kind of entry, so that the fields of a kind are seen in one place. */
 #include "shell/keeper/entry.h"
+#include "shell/audit/redact.h"
 #include "shell/keeper/executions.h"
 #include "shell/base/log.h"
 #include "shell/base/str.h"
@@ -16,12 +17,19 @@
 /* What an agent makes as many of as it likes; the others say who came, and what became different. */
 static bool is_important(const char *kind)
 {
-	static const char *const many[] = { "command", "exec", "run-start", "run", "forward" };
+	static const char *const many[] = { "command", "exec", "run-start", "run", "forward", "job-start", "job",
+		"service-start", "service", "cron-start", "cron" };
 
 	for (size_t i = 0; i < ELEMENTSOF(many); i++)
 		if (strcmp(kind, many[i]) == 0)
 			return false;
 	return true;
+}
+
+/* Whoever has no policy cannot log in; what still runs is recorded. */
+bool keeper_records(const Keeper *keeper)
+{
+	return !keeper->policy || keeper->policy->audit;
 }
 
 void keeper_entry_begin(const Keeper *keeper, RecordEntry *entry, const char *kind, int priority)
@@ -64,8 +72,14 @@ void keeper_flush_later(Keeper *keeper)
 
 void keeper_entry_send(Keeper *keeper, RecordEntry *entry)
 {
-	int r = record_send(keeper->record, entry);
+	int r;
 
+	/* who came and what changed is recorded always */
+	if (!entry->important && !keeper_records(keeper)) {
+		entry_done(entry);
+		return;
+	}
+	r = record_send(keeper->record, entry);
 	/* of what is beyond its bound the record itself tells */
 	if (r < 0 && r != -EDQUOT && rate_take(&keeper->record_failures, NULL))
 		log_warning("cannot write to the record: %s", strerror(-r));
@@ -88,11 +102,18 @@ void keeper_record_logout(Keeper *keeper, const Session *session)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
 	uint64_t now = clock_realtime_usec();
+	LeafUsage usage;
 
+	leaf_usage(session->dir_fd, &usage);
 	keeper_entry_begin(keeper, &entry, "logout", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: session %s ended", keeper->identity->name, session->id);
 	keeper_entry_session(session, &entry);
 	entry_number(&entry, "CREEL_DURATION_USEC", now > session->since_usec ? now - session->since_usec : 0);
+	/* of all in it; nothing where logind's scope held it */
+	if (usage.cpu_usec) {
+		entry_number(&entry, "CREEL_CPU_USEC", usage.cpu_usec);
+		entry_number(&entry, "CREEL_MEMORY_PEAK", usage.memory_peak);
+	}
 	keeper_entry_send(keeper, &entry);
 }
 
@@ -178,8 +199,7 @@ void keeper_record_command(
 
 	keeper_entry_begin(keeper, &entry, "command", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: %s \"%s\": %s", keeper->identity->name, channel->kind,
-		str_quote(channel->command, strlen(channel->command), quoted, sizeof(quoted)),
-		outcome(result, value, text, sizeof(text)));
+		redact_quote(channel->command, quoted, sizeof(quoted)), outcome(result, value, text, sizeof(text)));
 	keeper_entry_session(session, &entry);
 	entry_number(&entry, "CREEL_CHANNEL", channel->number);
 	entry_text(&entry, "CREEL_COMMAND_KIND", channel->kind);

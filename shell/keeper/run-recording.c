@@ -4,6 +4,7 @@
  * end, with what came of it. The environment, in which secrets may stand, goes nowhere.
  */
 #include "shell/keeper/entry.h"
+#include "shell/audit/redact.h"
 #include "shell/keeper/run.h"
 
 #include <string.h>
@@ -64,8 +65,7 @@ void keeper_record_run_start(const Run *run)
 	keeper_entry_begin(keeper, &entry, "run-start", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: %s %llu begins: %s \"%s\", %llu bytes", keeper->identity->name,
 		kind_of(run), (unsigned long long)run->number, options->language,
-		str_quote(options->label, strlen(options->label), label, sizeof(label)),
-		(unsigned long long)run->code_bytes);
+		redact_quote(options->label, label, sizeof(label)), (unsigned long long)run->code_bytes);
 	entry_run(run, &entry);
 	if (keeper->policy && keeper->policy->audit_code)
 		entry_code(run, &entry);
@@ -96,7 +96,7 @@ void keeper_record_run(const Run *run, const RunResult *result)
 	keeper_entry_begin(keeper, &entry, "run", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: %s %llu: %s%s%s", keeper->identity->name, kind_of(run),
 		(unsigned long long)run->number, reason, *result->error ? ": " : "",
-		str_quote(result->error, strlen(result->error), error, sizeof(error)));
+		redact_quote(result->error, error, sizeof(error)));
 	entry_run(run, &entry);
 	entry_text(&entry, "CREEL_RESULT", reason);
 	entry_text(&entry, "CREEL_REASON", result->error);

@@ -10,6 +10,7 @@
  */
 #include "shell/operator/keytext.h"
 #include "shell/operator/operator.h"
+#include "shell/operator/retention.h"
 #include "shell/base/file.h"
 #include "shell/policy/agents.h"
 
@@ -544,6 +545,7 @@ int agent_add_main(int argc, char **argv)
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
 	if (run_steps(&add, &stop) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
+	retention_apply_or_warn();
 	(void)printf("agent %s added: uid %u, home %s, policy %s, key in %s%s%s\n", name, add.agent.uid, add.home,
 		add.agent.file, key_goes_to_policy(&add) ? POLICY_DIR "/agents/" : "~/.ssh/authorized_keys",
 		key_goes_to_policy(&add) ? name : "", key_goes_to_policy(&add) ? ".keys" : "");

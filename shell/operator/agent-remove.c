@@ -11,6 +11,7 @@
 #include "shell/operator/leftovers.h"
 #include "shell/operator/operator.h"
 #include "shell/operator/packages.h"
+#include "shell/operator/retention.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -251,6 +252,7 @@ int agent_remove_main(int argc, char **argv)
 			reason.text);
 		return EXIT_FAILURE;
 	}
+	retention_apply_or_warn();
 	(void)printf("agent %s removed%s%s\n", name, keep && agent.home ? "; its home stays, as root's: " : "",
 		keep && agent.home ? agent.home : "");
 	return EXIT_SUCCESS;

@@ -7,7 +7,7 @@
 
 typedef struct Account {
 	char *agent;
-	uint64_t entries, logins, commands, programs, runs, failures, refusals, lost;
+	uint64_t entries, logins, commands, programs, runs, units, failures, refusals, lost;
 	uint64_t time_usec, cpu_usec, memory_peak;
 } Account;
 
@@ -59,7 +59,8 @@ static int count(const RecordView *view, void *data)
 	Accounts *accounts = data;
 	Account *account = account_of(accounts, agent ? agent : "-");
 	uint64_t peak = number_of(view, RECORD_MEMORY_PEAK);
-	bool ends = str_equal(kind, "command") || str_equal(kind, "run");
+	bool unit = str_equal(kind, "job") || str_equal(kind, "service") || str_equal(kind, "cron");
+	bool ends = unit || str_equal(kind, "command") || str_equal(kind, "run");
 
 	if (!account)
 		return -ENOMEM;
@@ -70,6 +71,7 @@ static int count(const RecordView *view, void *data)
 	account->commands += str_equal(kind, "command");
 	account->programs += str_equal(kind, "exec");
 	account->runs += str_equal(kind, "run") && !str_equal(result, "refused");
+	account->units += unit;
 	account->refusals += str_equal(kind, "refusal") || str_equal(result, "refused");
 	account->failures += ends && !str_equal(result, "refused") && !str_equal(result, "completed") &&
 			     !(str_equal(result, "exit") && str_equal(view->values[RECORD_EXIT], "0"));
@@ -109,6 +111,7 @@ static void print_json(const Accounts *accounts, uint64_t disk)
 		json_number(stdout, &one, "commands", account->commands);
 		json_number(stdout, &one, "programs", account->programs);
 		json_number(stdout, &one, "runs", account->runs);
+		json_number(stdout, &one, "units", account->units);
 		json_number(stdout, &one, "failures", account->failures);
 		json_number(stdout, &one, "refusals", account->refusals);
 		json_number(stdout, &one, "lost", account->lost);
@@ -124,19 +127,19 @@ static void print_table(const Accounts *accounts, uint64_t disk)
 {
 	char size[24];
 
-	(void)printf("%-16s %8s %7s %8s %8s %6s %7s %8s %5s %10s %10s %8s\n", "AGENT", "ENTRIES", "LOGINS", "COMMANDS",
-		"PROGRAMS", "RUNS", "FAILED", "REFUSED", "LOST", "TIME", "CPU", "PEAK");
+	(void)printf("%-16s %8s %7s %8s %8s %6s %6s %7s %8s %5s %10s %10s %8s\n", "AGENT", "ENTRIES", "LOGINS",
+		"COMMANDS", "PROGRAMS", "RUNS", "UNITS", "FAILED", "REFUSED", "LOST", "TIME", "CPU", "PEAK");
 	for (size_t i = 0; i < accounts->n; i++) {
 		const Account *account = &accounts->items[i];
 		char name[80];
 
-		(void)printf("%-16s %8llu %7llu %8llu %8llu %6llu %7llu %8llu %5llu %9llus %9llus %8s\n",
+		(void)printf("%-16s %8llu %7llu %8llu %8llu %6llu %6llu %7llu %8llu %5llu %9llus %9llus %8s\n",
 			str_quote(account->agent, strlen(account->agent), name, sizeof(name)),
 			(unsigned long long)account->entries, (unsigned long long)account->logins,
 			(unsigned long long)account->commands, (unsigned long long)account->programs,
-			(unsigned long long)account->runs, (unsigned long long)account->failures,
-			(unsigned long long)account->refusals, (unsigned long long)account->lost,
-			(unsigned long long)(account->time_usec / 1000000),
+			(unsigned long long)account->runs, (unsigned long long)account->units,
+			(unsigned long long)account->failures, (unsigned long long)account->refusals,
+			(unsigned long long)account->lost, (unsigned long long)(account->time_usec / 1000000),
 			(unsigned long long)(account->cpu_usec / 1000000),
 			str_size(account->memory_peak, size, sizeof(size)));
 	}

@@ -53,8 +53,8 @@ int audit_filter(const AuditWords *words, RecordFilter *ret)
 		return complain("--session", filter.session, "an id of a session, as creelctl session list shows");
 	if (filter.kind && !record_kind_known(filter.kind))
 		return complain("--kind", filter.kind,
-			"login, logout, command, exec, run-start, run, forward, refusal, policy, operator, lost or "
-			"keeper");
+			"login, logout, command, exec, run-start, run, job-start, job, service-start, service, "
+			"cron-start, cron, forward, refusal, policy, operator, lost or keeper");
 	if (filter.result && !is_word(filter.result))
 		return complain(
 			"--result", filter.result, "ok, failed, or a result as it was recorded, such as refused");
@@ -182,14 +182,14 @@ int audit_export_main(int argc, char **argv)
 int audit_show_main(int argc, char **argv)
 {
 	AuditWords words = { .count = "all" };
-	const WordOption options[] = { { NULL } };
+	const WordOption options[] = { AUDIT_OPTIONS(words), { NULL } };
 	const char *id = NULL;
 	RecordFilter filter;
 	bool found = false;
 	uint64_t number;
 	int r;
 
-	if (words_parse(argc, argv, options, &id) < 0 || !id)
+	if (words_parse(argc, argv, options, &id) < 0 || !id || words.session)
 		return EXIT_USAGE;
 	if (audit_filter(&words, &filter) < 0)
 		return EXIT_FAILURE;

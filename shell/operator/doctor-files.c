@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Files: what was installed, the policies, where agents can write, and the record. */
 #include "shell/operator/doctor.h"
+#include "shell/operator/retention.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
@@ -14,7 +15,6 @@
 #define INSTALLED_MAX 512U
 #define RECORD_CONF "journald@creel.conf.d/creel.conf"
 #define RECORD_SOCKET "/run/systemd/journal.creel/socket"
-#define RECORD_SIZE (UINT64_C(1) << 30) /* SystemMaxUse= of units/journald-creel.conf.in */
 
 /* ---- what was installed ---- */
 
@@ -208,11 +208,22 @@ static void check_record_socket(Doctor *doctor, const DoctorAgent *agent, Findin
 	finding_set(ret, DOCTOR_OK, "root and the front write");
 }
 
+/* Made of the policies as they are now? */
+static bool is_of_policies(Doctor *doctor, const RecordKept *kept)
+{
+	_cleanup_free_ char *is = NULL, *wanted = record_kept_text(kept);
+	int r = look_read(doctor, RETENTION_FILE, 4096, &is);
+
+	return record_kept_as_shipped(kept) ? r == -ENOENT : r == 0 && wanted && str_equal(is, wanted);
+}
+
 /* journald reads one drop-in of a name, the first of these folders, and all others behind it; then the last setting holds. */
 static void check_record_kept(Doctor *doctor, const DoctorAgent *agent, Finding *ret)
 {
 	static const char *const folders[] = { "/etc/systemd", "/run/systemd", "/usr/local/lib/systemd" };
 	_cleanup_free_ char *text = NULL;
+	RecordKept kept;
+	char size[24];
 	int r;
 
 	for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
@@ -221,7 +232,7 @@ static void check_record_kept(Doctor *doctor, const DoctorAgent *agent, Finding 
 		const struct dirent *entry;
 
 		while (dir && (entry = readdir(dir)))
-			if (entry->d_name[0] != '.')
+			if (entry->d_name[0] != '.' && (i > 0 || strcmp(entry->d_name, RETENTION_NAME) != 0))
 				return finding_set(ret, DOCTOR_DEGRADED,
 					"%s/journald@creel.conf.d/%.100s changes how the record is kept", folders[i],
 					entry->d_name);
@@ -231,8 +242,14 @@ static void check_record_kept(Doctor *doctor, const DoctorAgent *agent, Finding 
 		return finding_error(ret, r, "/usr/lib/systemd/" RECORD_CONF);
 	if (!strstr(text, "\nStorage=persistent\n") || !strstr(text, "\nMaxRetentionSec="))
 		return finding_set(ret, DOCTOR_MISSING, "/usr/lib/systemd/%s says nothing of how long", RECORD_CONF);
-	finding_set(ret, DOCTOR_OK, "%.*s", (int)strcspn(strstr(text, "\nMaxRetentionSec=") + 1, "\n"),
-		strstr(text, "\nMaxRetentionSec=") + 1);
+	record_kept(doctor->root, &kept);
+	if (!is_of_policies(doctor, &kept)) {
+		finding_remedy(ret, "creelctl policy apply");
+		return finding_set(ret, DOCTOR_DEGRADED, RETENTION_FILE " is not what the policies say");
+	}
+	finding_set(ret, DOCTOR_OK, "%llu days, in %s%s", (unsigned long long)(kept.usec / 86400000000),
+		str_size(kept.size, size, sizeof(size)),
+		kept.wanted > kept.size ? ": less, where all agents write as much as they may" : "");
 }
 
 static void check_record_persistent(Doctor *doctor, const DoctorAgent *agent, Finding *ret)
@@ -285,7 +302,8 @@ const DoctorCheck doctor_files[] = {
 		check_bounded },
 	{ "record.socket", "agents cannot write records", "systemctl restart systemd-journald@creel.socket", 0,
 		check_record_socket },
-	{ "record.kept", "records are kept as shipped", "remove it, if it is not your own wish", 0, check_record_kept },
+	{ "record.kept", "records are kept as the policies say", "remove it, if it is not your own wish", 0,
+		check_record_kept },
 	{ "record.persistent", "records outlive a restart",
 		"mkdir /var/log/journal, then journalctl --namespace=creel --flush", 0, check_record_persistent },
 	{ "record.space", "there is room for the record", "free some of the disk that /var/log is on", 0,

@@ -8,6 +8,7 @@
  */
 #include "shell/operator/operator.h"
 #include "shell/operator/packages.h"
+#include "shell/operator/retention.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
 #include "shell/policy/agents.h"
@@ -93,6 +94,7 @@ int policy_apply_begin(Reason *ret_reason)
 {
 	int r = enforce_run(ret_reason);
 
+	retention_apply_or_warn();
 	/* what it could not do is said of each agent later; an agent's units follow what it could do */
 	return r < 0 ? r : units_reload(ret_reason);
 }

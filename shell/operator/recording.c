@@ -2,6 +2,7 @@
 /* What an operator changed by creelctl goes into the record: the words, what came of them, and who logged in at the beginning. */
 #include "shell/operator/operator.h"
 #include "shell/audit/record.h"
+#include "shell/audit/redact.h"
 #include "shell/base/file.h"
 #include "shell/base/rate.h"
 
@@ -55,8 +56,7 @@ void operator_record(const char *agent, int argc, char **argv, int status, uint6
 	entry_text(&entry, "CREEL_KIND", "operator");
 	entry_text(&entry, "CREEL_AGENT", agent);
 	entry_text(&entry, "CREEL_USER", user);
-	entry_format(&entry, "MESSAGE", "%s: %s: exit %d", user, str_quote(words, strlen(words), shown, sizeof(shown)),
-		status);
+	entry_format(&entry, "MESSAGE", "%s: %s: exit %d", user, redact_quote(words, shown, sizeof(shown)), status);
 	entry_text(&entry, "CREEL_COMMAND", words);
 	entry_text(&entry, "CREEL_RESULT", "exit");
 	entry_number(&entry, "CREEL_EXIT", (uint64_t)status);

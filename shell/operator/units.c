@@ -8,6 +8,7 @@
  */
 #include "shell/operator/operator.h"
 #include "shell/base/file.h"
+#include "shell/policy/agents.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -18,7 +19,6 @@
 
 #define SYSTEMCTL "/usr/bin/systemctl"
 #define LOGINCTL "/usr/bin/loginctl"
-#define STOPPED_DIR "/run/creel/stopped" /* until the next boot */
 
 typedef struct UnitName {
 	char text[48];
@@ -272,7 +272,7 @@ bool units_are_stopped(uid_t uid)
 {
 	char path[48];
 
-	(void)snprintf(path, sizeof(path), STOPPED_DIR "/%u", uid);
+	(void)snprintf(path, sizeof(path), AGENT_STOPPED_DIR "/%u", uid);
 	return access(path, F_OK) == 0;
 }
 
@@ -281,14 +281,14 @@ int units_stopped_set(uid_t uid, bool stopped, Reason *ret_reason)
 	char path[48];
 	int fd;
 
-	(void)snprintf(path, sizeof(path), STOPPED_DIR "/%u", uid);
+	(void)snprintf(path, sizeof(path), AGENT_STOPPED_DIR "/%u", uid);
 	if (!stopped) {
 		if (unlink(path) < 0 && errno != ENOENT)
 			return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));
 		return 0;
 	}
-	if (mkdir(STOPPED_DIR, 0755) < 0 && errno != EEXIST)
-		return reason_set(ret_reason, -errno, "%s: %s", STOPPED_DIR, strerror(errno));
+	if (mkdir(AGENT_STOPPED_DIR, 0755) < 0 && errno != EEXIST)
+		return reason_set(ret_reason, -errno, "%s: %s", AGENT_STOPPED_DIR, strerror(errno));
 	fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return reason_set(ret_reason, -errno, "%s: %s", path, strerror(errno));

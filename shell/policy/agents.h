@@ -11,6 +11,8 @@
 #include "shell/policy/policy.h"
 
 #define POLICY_MARK_DIR POLICY_DIR "/provisioned"
+/* Below it, a file for each uid that an operator stopped (creelctl agent stop): until the next boot. */
+#define AGENT_STOPPED_DIR "/run/creel/stopped"
 
 /* Agents are ordinary users: below this a uid belongs to the system, above it to nobody for long (Debian policy 9.2). */
 #define AGENT_UID_MIN 1000U

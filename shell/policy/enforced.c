@@ -38,7 +38,7 @@ static bool needs_cgroups(const Policy *policy)
 
 static bool needs_executions(const Policy *policy)
 {
-	return policy->audit_programs != PROGRAMS_NONE;
+	return policy->audit && policy->audit_programs != PROGRAMS_NONE;
 }
 
 static bool needs_firewall(const Policy *policy)

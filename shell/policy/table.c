@@ -145,11 +145,11 @@ const PolicyKey policy_keys[] = {
 	{ KEY("output", "max_file_size"), SIZE(output_max_file_size, 1 * K, 64 * T, "500M"), .unlimited = true,
 		.enforced = true },
 
-	{ KEY("audit", "enabled"), FLAG(audit, "yes") },
+	{ KEY("audit", "enabled"), FLAG(audit, "yes"), .enforced = true },
 	{ KEY("audit", "code"), FLAG(audit_code, "yes"), .enforced = true },
 	{ KEY("audit", "output"), FLAG(audit_output, "yes"), .enforced = true },
 	{ KEY("audit", "programs"), WORD(audit_programs, words_programs, "interactive"), .enforced = true },
-	{ KEY("audit", "retention"), TIME(audit_retention_usec, DAY, 3650 * DAY, "30d") },
+	{ KEY("audit", "retention"), TIME(audit_retention_usec, DAY, 3650 * DAY, "30d"), .enforced = true },
 };
 
 const size_t policy_keys_n = ELEMENTSOF(policy_keys);

@@ -47,6 +47,8 @@ static bool stream_read(Stream *stream)
 			(void)sd_event_source_set_enabled(stream->source, SD_EVENT_OFF);
 		return n < 0 && errno == EINTR;
 	}
+	if (stream->cut) /* what fits again would stand where it does not belong */
+		return true;
 	if (stream->n + (size_t)n > stream->room) {
 		size_t room = stream->room ? stream->room * 2 : 2 * sizeof(bytes);
 		char *more = room <= CHILD_OUTPUT_MAX ? realloc(stream->bytes, room) : NULL;

@@ -54,6 +54,17 @@ def wait_until(condition, timeout=10.0, what=""):
         time.sleep(0.02)
 
 
+def descriptors(pid):
+    """What a process holds: number -> target; without what it closed meanwhile."""
+    found = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+        except FileNotFoundError:
+            continue
+    return found
+
+
 def processes(uid):
     """pid -> (parent, name) of the processes of a user."""
     found = {}

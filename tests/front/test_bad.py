@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import SLOW, pause_children, wait_until
+from conftest import SLOW, descriptors, pause_children, wait_until
 
 OPTIONS = ("-g", "3", "-u", "40")
 
@@ -250,7 +250,7 @@ def test_odd_user_names(front, name):
 def test_an_old_instance_gives_back_its_keepers(fresh):
     """Without a listener a monitor keeps a keeper's bus only while a connection uses it: a keeper takes only so many."""
     def buses():
-        return sum(os.readlink(path).startswith("socket:") for path in pathlib.Path(f"/proc/{fresh.keeper.pid}/fd").iterdir())
+        return sum(target.startswith("socket:") for target in descriptors(fresh.keeper.pid).values())
 
     none = buses()
     client = fresh.popen("echo ready; cat", "-o", "ServerAliveInterval=0")

@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from conftest import ROOT, SLOW, Front, wait_until
+from conftest import ROOT, SLOW, Front, descriptors, wait_until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0 or SLOW > 1,
                                 reason="needs root to look into other processes, and a build that is confined")
@@ -23,10 +23,6 @@ NOT_SEEN = {"restart_syscall", "rt_sigprocmask", "mprotect", "clock_gettime", "g
 def fields(pid):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-
-
-def descriptors(pid):
-    return {int(name): os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
 
 
 def test_descriptors_of_a_worker(front):

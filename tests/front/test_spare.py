@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import ESTABLISHED, SLOW, wait_until
+from conftest import ESTABLISHED, SLOW, descriptors, wait_until
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root to look into other processes")
 
@@ -35,8 +35,7 @@ def test_it_serves_the_next_connection_and_is_replaced(fresh):
         after = wait_until(lambda: spares(fresh), what="the next one")
         assert len(after) == 1 and after != [before]
         # what it holds is its own: the connection is in one worker only
-        held = [pid for pid in (before, *after) if any(os.readlink(f"/proc/{pid}/fd/{fd}") ==
-                os.readlink(f"/proc/{before}/fd/3") for fd in os.listdir(f"/proc/{pid}/fd"))]
+        held = [pid for pid in (before, *after) if descriptors(before)[3] in descriptors(pid).values()]
         assert held == [before]
     wait_until(lambda: not fresh.workers())
 
@@ -49,7 +48,7 @@ def test_it_is_confined_before_there_is_a_connection(fresh):
         status = pathlib.Path(f"/proc/{spare}/status").read_text()
         return "Seccomp:\t2" in status and "NoNewPrivs:\t1" in status
     wait_until(waits, what="confinement")
-    own = {int(fd): os.readlink(f"/proc/{spare}/fd/{fd}") for fd in os.listdir(f"/proc/{spare}/fd")}
+    own = descriptors(spare)
     assert sorted(own) == [0, 1, 2, 4, 5] and own[4].startswith("socket:") and own[5].startswith("socket:")
 
 

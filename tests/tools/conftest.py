@@ -44,6 +44,8 @@ def own_sockets():
     ):
         return f"no mount namespace: {os.strerror(ctypes.get_errno())}"
     (SOCKETS / str(os.getuid())).mkdir()
+    if os.path.isdir("/run/user"):  # nor is there a user manager of the machine's own
+        libc.mount(b"creel", b"/run/user", b"tmpfs", 0, None)
     return None
 
 

@@ -88,6 +88,16 @@ static void test_long_output_is_cut(void **state)
 	assert_string_equal(seen.err, "end\n");
 }
 
+/* A short piece that would fit again behind one that did not is left out as well. */
+static void test_what_is_cut_has_no_hole(void **state)
+{
+	_cleanup_(seen_done) Seen seen = { 0 };
+
+	run("printf y; sleep 0.2; head -c 3000000 /dev/zero | tr '\\0' x; printf end", LONG, false, &seen);
+	assert_true(seen.out_cut);
+	assert_null(strstr(seen.out, "end"));
+}
+
 static void test_time_is_over(void **state)
 {
 	_cleanup_(seen_done) Seen seen = { 0 };
@@ -135,6 +145,7 @@ int main(void)
 		cmocka_unit_test(test_status_and_output),
 		cmocka_unit_test(test_signal),
 		cmocka_unit_test(test_long_output_is_cut),
+		cmocka_unit_test(test_what_is_cut_has_no_hole),
 		cmocka_unit_test(test_time_is_over),
 		cmocka_unit_test(test_it_is_asked_to_end),
 		cmocka_unit_test(test_who_stays_is_not_waited_for),

@@ -4,17 +4,38 @@
 
 #include <unistd.h>
 
+/* a thirtieth more, for whole files go */
+#define RETENTION_60_DAYS(size)                                                               \
+	"# made by creelctl of the policies' [audit] retention; policy apply makes it anew\n" \
+	"[Journal]\nMaxRetentionSec=5356800\nMaxFileSec=172800\nSystemMaxUse=" size "M\n"
+
 static void test_record(void **state)
 {
 	assert_finding("record.kept", NULL, DOCTOR_MISSING, "");
 	put("/usr/lib/systemd/journald@creel.conf.d/creel.conf",
 		"[Journal]\nStorage=persistent\nMaxRetentionSec=30day\n", 0644);
-	assert_finding("record.kept", NULL, DOCTOR_OK, "30day");
+	assert_finding("record.kept", NULL, DOCTOR_OK, "30 days, in 1G");
 	put("/usr/lib/systemd/journald@creel.conf.d/creel.conf", "[Journal]\nStorage=volatile\nMaxRetentionSec=30day\n",
 		0644);
 	assert_finding("record.kept", NULL, DOCTOR_MISSING, "");
 	put("/usr/lib/systemd/journald@creel.conf.d/creel.conf",
 		"[Journal]\nStorage=persistent\nMaxRetentionSec=30day\n", 0644);
+
+	/* what the policies ask for, and nothing else */
+	make_folders("/etc/creel/agents", 0755);
+	put("/etc/creel/agents/one.conf", "[audit]\nretention = 60d\n", 0644);
+	assert_finding("record.kept", NULL, DOCTOR_DEGRADED, "not what the policies say");
+	put("/etc/systemd/journald@creel.conf.d/policy.conf", RETENTION_60_DAYS("1560"), 0644);
+	assert_finding("record.kept", NULL, DOCTOR_OK, "60 days");
+	put("/etc/creel/agents/two.conf", "[audit]\nretention = 20d\n", 0644);
+	assert_finding("record.kept", NULL, DOCTOR_DEGRADED, "not what the policies say");
+	put("/etc/systemd/journald@creel.conf.d/policy.conf", RETENTION_60_DAYS("3120"), 0644);
+	assert_finding("record.kept", NULL, DOCTOR_OK, "60 days, in 3.");
+	put("/etc/creel/agents/two.conf", "[audit]\nretention = 90d\n", 0644);
+	assert_finding("record.kept", NULL, DOCTOR_DEGRADED, "not what the policies say");
+	put("/etc/creel/agents/one.conf", "", 0644);
+	put("/etc/creel/agents/two.conf", "[audit]\nretention = 30d\n", 0644);
+	assert_finding("record.kept", NULL, DOCTOR_DEGRADED, "not what the policies say");
 	put("/etc/systemd/journald@creel.conf.d/creel.conf", "", 0644);
 	assert_finding("record.kept", NULL, DOCTOR_DEGRADED, "/etc/systemd");
 

@@ -18,6 +18,8 @@ static void test_lines(void **state)
 		{ "echo\0\0x\0", 8, "echo '' x" },
 		{ "sh\0-c\0it's\nall\0", 15, "sh -c 'it'\\''s\nall'" },
 		{ "\0", 1, "''" },
+		{ "x\0--token=a b\0", 14, "x --token='a b'" },
+		{ "a b=c\0=\0d=$e", 12, "'a b=c' = d='$e'" },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -28,9 +30,19 @@ static void test_lines(void **state)
 	}
 }
 
+static void test_ours(void **state)
+{
+	assert_true(execution_is_ours(CREEL_LIBEXECDIR "/creel-shell"));
+	assert_false(execution_is_ours(CREEL_LIBEXECDIR "/../../../home/agent/x"));
+	assert_false(execution_is_ours(CREEL_LIBEXECDIR "/x/y"));
+	assert_false(execution_is_ours(CREEL_LIBEXECDIR "x"));
+	assert_false(execution_is_ours("/bin/sh"));
+	assert_false(execution_is_ours(""));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_ours) };
 
 	return cmocka_run_group_tests_name("execution-line", tests, NULL, NULL);
 }

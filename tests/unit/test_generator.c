@@ -159,6 +159,7 @@ static void test_limits(void **state)
 						   "CPUQuota=75.00%\n");
 	assert_has("/out/user-1000.slice" DROP_IN, "\nIOWeight=20\n");
 	assert_has("/out/user@1000.service" DROP_IN, "\nDelegate=cpu memory pids io\n");
+	assert_has("/out/user@1000.service" DROP_IN, "\nConditionPathExists=!/run/creel/stopped/1000\n");
 	/* the unit's own command is taken back, and its manager starts through the program that confines it */
 	assert_has("/out/user@1000.service" DROP_IN,
 		"\nExecStart=\nExecStart=" CREEL_LIBEXECDIR "/creel-confine /lib/systemd/systemd --user\n");

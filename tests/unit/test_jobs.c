@@ -2,6 +2,7 @@
 #include "shell/jobs/folders.h"
 #include "shell/jobs/job.h"
 #include "shell/jobs/joblog.h"
+#include "shell/jobs/journal.h"
 #include "shell/jobs/name.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/pidfile.h"
@@ -9,11 +10,15 @@
 #include "shell/jobs/screens.h"
 #include "shell/jobs/span.h"
 #include "shell/jobs/table.h"
+#include "shell/jobs/tail.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static void test_names(void **state)
 {
@@ -258,6 +263,29 @@ static void test_records(void **state)
 		assert_int_equal(job_record_parse(bad[i], strlen(bad[i]), &read, &reason), -EINVAL);
 }
 
+/* What execve(2) takes can be read again. */
+static void test_record_of_a_long_command(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX", word[100 * 1024];
+	_cleanup_job_record_ JobRecord record = { .name = "long", .id = "7", .started_usec = 1 }, read = { 0 };
+	_cleanup_close_ int home_fd = -EBADF;
+	Reason reason;
+
+	home_make(home, &home_fd);
+	memset(word, '"', sizeof(word) - 1);
+	word[sizeof(word) - 1] = '\0';
+	for (size_t i = 0; i < 20; i++)
+		assert_int_equal(strlist_add(&record.command, word), 0);
+	assert_int_equal(job_record_write(&record, &reason), 0);
+	assert_int_equal(job_record_read("long", &read, &reason), 0);
+	assert_int_equal(read.command.n, 20);
+	assert_string_equal(read.command.items[19], word);
+	assert_int_equal(unlinkat(home_fd, FOLDER_JOBS "/long.json", 0), 0);
+	(void)unlinkat(home_fd, FOLDER_JOBS, AT_REMOVEDIR);
+	(void)unlinkat(home_fd, ".creel", AT_REMOVEDIR);
+	assert_int_equal(rmdir(home), 0);
+}
+
 static void test_statuses(void **state)
 {
 	Job job = { .record = { .exit_code = 7 }, .state = JOB_FAILED };
@@ -339,6 +367,93 @@ static void test_logs(void **state)
 	(void)unlinkat(fd, "x.log", 0);
 	(void)unlinkat(fd, "x.log.old", 0);
 	assert_int_equal(rmdir(home), 0);
+}
+
+/* Nothing can be renamed or removed there: the bound holds, and nobody waits for ever. */
+static void test_log_in_a_closed_folder(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX", line[] = "0123456789\n";
+	_cleanup_close_ int fd = -EBADF;
+	Log log;
+
+	home_make(home, &fd);
+	assert_int_equal(log_begin(fd, "x.log", true, 100, &log), 0);
+	assert_int_equal(fchmod(log.fd, 0666), 0);
+	assert_int_equal(fchmod(fd, 0555), 0);
+	/* root may do all */
+	assert_true(geteuid() != 0 || seteuid(65534) == 0);
+	(void)alarm(30);
+	for (size_t i = 0; i < 100; i++)
+		log_add(&log, line, sizeof(line) - 1);
+	(void)alarm(0);
+	assert_true(getuid() != 0 || seteuid(0) == 0);
+	assert_true(size_of(fd, "x.log") > 0 && size_of(fd, "x.log") <= 100 && size_of(fd, "x.log.1") == 0);
+	log_end(&log);
+	assert_int_equal(fchmod(fd, 0755), 0);
+	(void)unlinkat(fd, "x.log", 0);
+	assert_int_equal(rmdir(home), 0);
+}
+
+static bool is_over(void *userdata)
+{
+	return true;
+}
+
+/* One that ended is not followed for ever because another one of the folder is written to. */
+static void test_follow_beside_others(void **state)
+{
+	char home[] = "/tmp/creel-jobs-XXXXXX";
+	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
+	_cleanup_close_ int home_fd = -EBADF, fd = -EBADF, other_fd = -EBADF;
+	Reason reason;
+	pid_t pid;
+
+	home_make(home, &home_fd);
+	fd = folder_open(FOLDER_LOGS, true, &reason);
+	other_fd = openat(fd, "other.log", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	fd_close(openat(fd, "x.log", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	pid = fork();
+	if (pid == 0)
+		for (;;) {
+			(void)!pwrite(other_fd, "x", 1, 0);
+			(void)poll(NULL, 0, 20);
+		}
+	assert_true(pid > 0);
+	assert_int_equal(tail_begin(FOLDER_LOGS, "x.log", 1, false, &tail, &reason), 0);
+	(void)alarm(30);
+	assert_int_equal(tail_follow(&tail, is_over, NULL, &reason), 0);
+	(void)alarm(0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	(void)unlinkat(fd, "x.log", 0);
+	(void)unlinkat(fd, "other.log", 0);
+	(void)unlinkat(home_fd, FOLDER_LOGS, AT_REMOVEDIR);
+	assert_int_equal(rmdir(home), 0);
+}
+
+/* A journal that says nothing more is not followed for ever when nobody reads stdout. */
+static void test_follow_without_a_reader(void **state)
+{
+	_cleanup_(journal_freep) Journal *journal = NULL;
+	int ends[2], own_fd, r;
+	Reason reason;
+
+	if (journal_open("creel-there-is-none.service", &journal, &reason) < 0)
+		skip(); /* no journal is here */
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	fd_close(ends[0]);
+	assert_int_equal(fflush(stdout), 0);
+	own_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	assert_true(dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO);
+	(void)alarm(30);
+	/* the first one looks at once whether there is more */
+	for (int i = 0; (r = journal_follow(journal)) > 0 && i < 10; i++)
+		continue;
+	(void)alarm(0);
+	assert_true(dup2(own_fd, STDOUT_FILENO) == STDOUT_FILENO);
+	fd_close(own_fd);
+	fd_close(ends[1]);
+	assert_int_equal(r, -EPIPE);
 }
 
 static void pidfile_make(int fd, const char *text)
@@ -431,8 +546,12 @@ int main(void)
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_record_of_a_long_command),
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_logs),
+		cmocka_unit_test(test_log_in_a_closed_folder),
+		cmocka_unit_test(test_follow_beside_others),
+		cmocka_unit_test(test_follow_without_a_reader),
 		cmocka_unit_test(test_pidfiles),
 		cmocka_unit_test(test_programs),
 		cmocka_unit_test(test_screens),

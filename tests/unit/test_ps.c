@@ -7,6 +7,7 @@
 #include "shell/jobs/row-show.h"
 #include "shell/jobs/script-scan.h"
 #include "shell/jobs/select.h"
+#include "shell/jobs/service.h"
 
 #include <string.h>
 
@@ -146,6 +147,28 @@ static Row *add(Rows *rows, RowKind kind, const char *name, pid_t pid)
 	return row;
 }
 
+/* Each is ended by the name that it has in creel ps: a job is no service. */
+static void test_who_has_a_port(void **state)
+{
+	static const char manager[] = "/user.slice/user-1000.slice/user@1000.service/app.slice/";
+	static const struct {
+		const char *unit, *kind, *name;
+	} cases[] = {
+		{ "web.service", "service", "web" },
+		{ "creel-job-train.service", "job", "train" },
+		{ "creel-cron-check.service/below", "cron", "check" },
+	};
+	char cgroup[256], name[WHERE_NAME_MAX];
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		(void)snprintf(cgroup, sizeof(cgroup), "%s%s", manager, cases[i].unit);
+		assert_string_equal(service_port_holder(cgroup, 1000, name, sizeof(name)), cases[i].kind);
+		assert_string_equal(name, cases[i].name);
+	}
+	assert_null(service_port_holder(
+		"/user.slice/user-1000.slice/creel-leaves@1000.service/session-1", 1000, name, sizeof(name)));
+}
+
 static void test_select(void **state)
 {
 	_cleanup_gathered_ Gathered gathered = { 0 };
@@ -275,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_processes),
 		cmocka_unit_test(test_unit_kinds),
+		cmocka_unit_test(test_who_has_a_port),
 		cmocka_unit_test(test_select),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_percent),

@@ -75,10 +75,26 @@ static void test_fields(void **state)
 	assert_int_equal(memcmp(entry.data + RECORD_SHORT + strlen("CREEL_CODE="), "\n", 1), 0);
 }
 
+/* A token that goes on behind the cut: none of it is left before the cut. */
+static void test_cut_secret(void **state)
+{
+	_cleanup_(entry_done) RecordEntry entry = { .most = RECORD_SHORT };
+	char text[1000];
+
+	memset(text, ' ', sizeof(text));
+	memcpy(text + RECORD_SHORT - 10, "ghp_0123456789abcdefABCD", 24);
+	entry_bytes(&entry, "CREEL_CODE", text, sizeof(text));
+	assert_int_equal(entry.error, 0);
+	assert_int_equal(entry.redacted, 1);
+	assert_int_equal(entry.cut, 1);
+	assert_int_equal(entry.n, strlen("CREEL_CODE=") + RECORD_SHORT + 1);
+	assert_null(memmem(entry.data, entry.n, "ghp_", 4));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_waiting), cmocka_unit_test(test_bound),
-		cmocka_unit_test(test_fields) };
+		cmocka_unit_test(test_fields), cmocka_unit_test(test_cut_secret) };
 
 	return cmocka_run_group_tests_name("record-room", tests, NULL, NULL);
 }

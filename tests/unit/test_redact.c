@@ -4,6 +4,7 @@
 #include "shell/audit/redact.h"
 
 #include <string.h>
+#include <time.h>
 
 static void expect(const char *text, const char *wanted)
 {
@@ -37,6 +38,9 @@ static void test_names(void **state)
 	expect("DB_PASS=x", "DB_PASS=[redacted]");
 	expect("https://h/?token=abc&x=1", "https://h/?token=[redacted]&x=1");
 	expect("X-Api-Key: abcdef123", "X-Api-Key: [redacted]");
+	expect("PASSWORD2=x API_KEY_1=y", "PASSWORD2=[redacted] API_KEY_1=[redacted]");
+	expect("PASSWORD='$ecret' PASSWORD=$'a b' x", "PASSWORD='[redacted]' PASSWORD=$'[redacted]' x");
+	expect("{\"a\":\"x\\nDB_KEY=y\"}", "{\"a\":\"x\\nDB_KEY=[redacted]\"}");
 }
 
 static void test_no_secrets(void **state)
@@ -89,6 +93,8 @@ static void test_tokens(void **state)
 	expect("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nx",
 		"-----BEGIN OPENSSH PRIVATE KEY-----[redacted]-----END OPENSSH PRIVATE KEY-----\nx");
 	expect("-----BEGIN RSA PRIVATE KEY-----\nabc", "-----BEGIN RSA PRIVATE KEY-----[redacted]");
+	expect("if '-----BEGIN PRIVATE KEY-----' in s: run(s)", "if '-----BEGIN PRIVATE KEY-----' in s: run(s)");
+	expect("EOF\\nghp_0123456789abcdefABCD\\nEOF", "EOF\\n[redacted]\\nEOF");
 }
 
 /* What was cut is not put together again, and bytes that are no text stay. */
@@ -103,22 +109,37 @@ static void test_bytes(void **state)
 	assert_memory_equal(made, "\xff\0TOKEN=" REDACTED "\0b\xfe", n);
 }
 
-/* Text that makes it look again and again: a second would be a thousand times too long. */
+static void test_quoted(void **state)
+{
+	char text[64];
+
+	assert_string_equal(redact_quote("KEY=\"hunter2\" x", text, sizeof(text)), "KEY=\\x22[redacted]\\x22 x");
+	assert_string_equal(redact_quote("a\nghp_0123456789abcdefABCD", text, sizeof(text)), "a\\x0a[redacted]");
+	/* where the buffer ends */
+	assert_string_equal(redact_quote("echo ghp_0123456789abcdefABCD; true", text, 20), "echo [redacted];...");
+	assert_string_equal(redact_quote("ls -l", text, sizeof(text)), "ls -l");
+}
+
+/* Text that makes it look again and again: a second of processor time would be a hundred times too long. */
 static void test_time(void **state)
 {
 	static const char *const pieces[] = { "sk-", "eyJ-", "-----BEGIN ", "://", "token", "token=\"", "-u ", "a:b@",
-		"KEY", "'" };
-	enum { LENGTH = 64 * 1024 };
+		"KEY", "'", "token=$", "token=$a", "token:$a", "-u $a", "-----BEGIN PRIVATE KEY;", "\\n" };
+	enum { LENGTH = 256 * 1024 };
 	_cleanup_free_ char *text = malloc(LENGTH);
 
 	assert_non_null(text);
 	for (size_t k = 0; k < ELEMENTSOF(pieces); k++) {
 		_cleanup_free_ char *made = NULL;
 		size_t n = strlen(pieces[k]);
+		clock_t began;
 
 		for (size_t i = 0; i < LENGTH; i++)
 			text[i] = pieces[k][i % n];
+		began = clock();
 		assert_true(redact(text, LENGTH, &made, &n) >= 0);
+		/* with the checks of a debugging build */
+		assert_in_range(clock() - began, 0, CLOCKS_PER_SEC);
 	}
 }
 
@@ -130,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_headers_and_urls),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_quoted),
 		cmocka_unit_test(test_time),
 	};
 

@@ -286,6 +286,11 @@ def manager_is_up(vm):
                "the user manager is there", 1)
 
 
+def between_half_hours(vm):
+    """What */30 starts in the crontab does not start within the next minute."""
+    wait_until(lambda: 30 <= int(vm.root.sh("date +%s")) % 1800 <= 1740, 120, "a half hour has begun", 1)
+
+
 @contextlib.contextmanager
 def somebody_else(vm):
     """A user "plain", who is no agent. Yields a function that runs a command as that user, through no door."""

@@ -283,10 +283,13 @@ def test_front_gets_in_while_the_agent_holds_all_its_connections(vm):
 
 
 def test_nobody_waits_for_a_peer_that_reads_nothing(vm):
-    """Its answers fill its socket, and then its connection is to be ended."""
-    with vm.agent.start(f"{PROBE} {socket_of(vm)} unread 3000") as client:
+    """Its answers wait for it, and when they are too many its connection ends."""
+    with vm.agent.start(f"{PROBE} {socket_of(vm)} unread 60") as client:
         assert client.stdout.readline() == b"ready\n"
         assert vm.agent.sh("echo in", timeout=60) == "in"
+    with vm.agent.start(f"{PROBE} {socket_of(vm)} unread 3000") as client:
+        assert client.stdout.readline() == b'{"closed": true}\n'
+    assert vm.agent.sh("echo in", timeout=60) == "in"
 
 
 def test_memory_of_the_keeper_stays_bounded(vm):

@@ -55,7 +55,7 @@ def test_nohup(vm):
 
 def test_screen(vm):
     typed(vm, "screen -dmS myserver bash -c 'cd ~/project && node server.js'\n").ok()
-    assert ".myserver" in vm.agent("screen -ls").text
+    wait_until(lambda: ".myserver" in vm.agent("screen -ls").text, 60, "it listens")
     assert json.loads(answers(vm, 3000, "/health"))["status"] == "ok"
     with Terminal(vm.agent.argv("screen -r myserver", options=["-tt"])) as screen:
         screen.expect("Server running on port 3000", SLOW)
@@ -109,11 +109,16 @@ def test_cron(vm):
     wait_until(lambda: vm.agent("cat ~/logs/health.log").text, 240, "a minute begins", 2)
 
 
-def test_what_is_enabled_comes_back_with_the_machine(vm):
-    """The last of this module: lingering starts it, and nobody has logged in."""
-    vm.agent.sh("rm ~/logs/health.log; sync")
+@pytest.fixture
+def rebooted(vm):
+    """Not within a test's time: powering off alone may take 90 seconds."""
+    vm.agent.sh("rm -f ~/logs/health.log; sync")
     vm.disconnect()
     machine.vm_command(vm.name, "reboot")
+
+
+def test_what_is_enabled_comes_back_with_the_machine(vm, rebooted):
+    """The last of this module: lingering starts it, and nobody has logged in."""
     assert '"status":"ok"' in answers(vm, 3000, "/health")
     manager_is_up(vm)
     assert vm.agent.sh("systemctl --user is-active my-api") == "active"

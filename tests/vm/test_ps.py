@@ -64,8 +64,7 @@ def test_what_a_login_left_behind_is_a_stray(vm):
 def test_a_pid_file_names_a_process_and_its_log(vm):
     vm.agent.sh("mkdir -p ~/pids ~/logs; nohup sh -c 'echo begun; exec sleep 1000' > ~/logs/task.log 2>&1 & "
                 "echo $! > ~/pids/task.pid; wait_for=; until grep -q begun ~/logs/task.log; do :; done")
-    one = there(vm, "process", "task")
-    assert one["command"] == "sleep 1000"
+    one = there(vm, "process", "task", lambda one: one["command"] == "sleep 1000")
     assert vm.agent.sh("creel logs task -n 1", timeout=120) == "begun"
     assert json.loads(vm.agent.sh("creel stop task --json", timeout=120)) == {
         "kind": "process", "name": "task", "pid": one["pid"], "whole": True}
@@ -105,6 +104,15 @@ def test_timers_say_when(vm):
     gone(vm, "timer", "tick")
 
 
+def test_an_entry_of_the_crontab(vm):
+    vm.agent.sh("printf '# creel: yearly\\n0 0 1 1 * true\\n' | crontab -", timeout=120)
+    one = there(vm, "cron", "yearly", lambda one: one["next"])
+    assert one["state"] == "waiting" and one["unit"] == "creel-cron-yearly.timer" and "-01-01T" in one["next"], one
+    assert vm.agent.sh("creel stop yearly", timeout=180) == "stopped cron yearly"
+    gone(vm, "cron", "yearly")
+    vm.agent.sh("crontab -r", timeout=120)
+
+
 def test_interpreters(vm):
     vm.agent.sh("echo 'x = 1' | creel run - --session main", timeout=180)
     one = there(vm, "repl", "main")
@@ -120,8 +128,9 @@ def test_runs(vm):
         client.stdin.write(f"sleep {seconds}\n".encode())
         client.stdin.close()
         client.stdin = None
-        one = wait_until(lambda: next((one for one in rows(vm, "--kind run")), None), 120, "a run", 1)
-        assert one["name"].isdigit() and one["pids"]
+        one = wait_until(lambda: next((one for one in rows(vm, "--kind run") if one["pids"]), None), 120, "a run", 1)
+        assert one["name"].isdigit()
+        wait_until(lambda: vm.alive(f"sleep {seconds}"), 60)
         assert vm.agent.sh(f"creel stop {one['name']}", timeout=120) == f"stopped run {one['name']}"
         assert client.wait(TIMEOUT) != 0
     wait_until(lambda: not rows(vm, "--kind run"), 60, "no run", 1)
@@ -134,7 +143,7 @@ def test_screens(vm):
     assert one["state"] == "detached" and ports(one) == {3003: "any"} and len(one["pids"]) == 2
     assert vm.agent.sh("creel stop server", timeout=120) == "stopped screen server"
     gone(vm, "screen", "server")
-    assert not vm.alive("python3 -m http.server 3003 --bind 0.0.0.0")
+    wait_until(lambda: not vm.alive("python3 -m http.server 3003 --bind 0.0.0.0"), 60)
 
 
 def test_two_strays_have_a_port_each(vm):
@@ -149,7 +158,7 @@ def test_two_strays_have_a_port_each(vm):
     assert len(rows(vm, "--kind stray")) == 2
     for one in rows(vm, "--kind stray"):
         vm.agent.sh(f"creel stop {one['pid']}", timeout=120)
-    assert not rows(vm, "--kind stray")
+    wait_until(lambda: not rows(vm, "--kind stray"), 60, "no stray", 1)
 
 
 def test_a_login_is_a_row_and_can_be_ended_from_another(vm):
@@ -168,8 +177,9 @@ def test_a_login_is_a_row_and_can_be_ended_from_another(vm):
 
 def test_one_process_of_a_row(vm):
     vm.agent.sh("creel job start pair -- sh -c 'sleep 1001 & exec sleep 1002'", timeout=120)
-    there(vm, "job", "pair", lambda one: len(one["pids"]) == 2)
-    [pid] = vm.alive("sleep 1001")
+    there(vm, "job", "pair", lambda one: len(one["pids"]) >= 2)
+    [pid] = wait_until(lambda: vm.alive("sleep 1001"), 60)  # two processes may be twice the shell still
+    wait_until(lambda: vm.alive("sleep 1002"), 60)
     assert vm.agent.sh(f"creel stop {pid}", timeout=120) == f"stopped process {pid} of job pair"
     wait_until(lambda: not vm.alive("sleep 1001"))
     assert vm.alive("sleep 1002")

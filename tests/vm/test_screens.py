@@ -13,8 +13,10 @@ def screens(vm):
 def test_start_list_attach_stop(vm):
     seconds = marker()
     one = json.loads(vm.agent.sh(f"creel screen start work --json -- sleep {seconds}"))
-    assert one["name"] == "work" and vm.alive(f"sleep {seconds}"), "it outlives the session"
+    assert one["name"] == "work"
+    wait_until(lambda: vm.alive(f"sleep {seconds}"), 60, "it outlives the session")
     vm.agent.sh("screen -dmS hand bash; creel screen start workshop")
+    wait_until(lambda: "hand" in screens(vm), 60)  # screen goes into the background before it listens
     found = screens(vm)
     assert set(found) == {"work", "hand", "workshop"} and {s["state"] for s in found.values()} == {"detached"}, found
     assert found["work"] == one and str(one["pid"]) in vm.agent.sh("screen -ls | cat")
@@ -37,6 +39,7 @@ def test_start_list_attach_stop(vm):
 
 def test_several_of_a_name_and_dead_ones(vm):
     vm.agent.sh("screen -dmS twin sleep 1000; screen -dmS twin sleep 1000; screen -dmS gone sleep 1000")
+    wait_until(lambda: vm.agent.sh("creel screen list --json").count('"pid"') == 3, 60)  # as above
     done = vm.agent("creel screen stop twin")
     assert done.rc == 1 and "several" in done.errors, done
     pid = screens(vm)["gone"]["pid"]
@@ -44,7 +47,7 @@ def test_several_of_a_name_and_dead_ones(vm):
     wait_until(lambda: screens(vm)["gone"]["state"] == "dead", 60)
     assert vm.agent("creel screen attach gone").rc == 1
     vm.agent.sh("creel screen stop gone; screen -ls | grep -o '[0-9]*\\.twin' | xargs -n 1 creel screen stop")
-    assert screens(vm) == {}
+    wait_until(lambda: screens(vm) == {}, 60)
 
 
 def test_refusals(vm):

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from harness import Result, marker, python, wait_until
+from harness import Result, manager_is_up, marker, python, wait_until
 from machine import forwarded
 
 UNITS = ".config/systemd/user"
@@ -88,6 +88,11 @@ def seen(vm, name):
     return json.loads(vm.agent(f"creel service status {name} --json").out)
 
 
+def healthy(vm, name):
+    """One look gives a server two seconds."""
+    return wait_until(lambda: (now := seen(vm, name))["healthy"] and now, 60, f"{name} is healthy", 1)
+
+
 # ---- a whole life ---------------------------------------------------------------------------------------------------
 
 def test_life(vm):
@@ -95,14 +100,13 @@ def test_life(vm):
     done = create(vm, "api", "--port", "3000", "--health", "/health", "--env", "WORD=it's 100% $HOME \"q\"", "--", "python3", "server.py").ok()
     address = vm.agent.sh("hostname -I").split()[0]
     assert f"http://{address}:3000" in done.text and "creel service stop api" in done.text
-    assert "listening on 3000" in done.errors
     assert fetch(vm, 3000) == (200, "it's 100% $HOME \"q\"")
     text = unit(vm, "api")
     for line in ("# made by creel service create --health /health", "WorkingDirectory=/home/agent/project",
                  "ExecStart=/usr/bin/python3 server.py", "Restart=on-failure", "RestartSec=5", "Environment=PORT=3000",
                  "StandardOutput=journal", "WantedBy=default.target"):
         assert line in text.splitlines(), text
-    api = seen(vm, "api")
+    api = healthy(vm, "api")
     assert (api["state"], api["healthy"], api["port"], api["enabled"], api["made_here"], api["edited"]) == \
         ("active", True, 3000, "enabled", True, False)
     assert api["pid"] == int(vm.agent.sh("systemctl --user show -P MainPID api"))
@@ -130,7 +134,8 @@ def test_life(vm):
 def test_words_arrive_as_they_were(vm):
     words = ["a b", "", "100%", "$HOME", "${PATH}", "it's", '"q"', "\\", ";", "*", "h\u00e9", "-x", "two\nlines", "%h", "$$"]
     vm.agent.sh("cat > project/words.py", "import json, sys, time\nprint(json.dumps(sys.argv[1:]), flush=True)\ntime.sleep(10**6)\n")
-    create(vm, "words", "--ready-log", r"^\[", "--", "/usr/bin/python3", "words.py", *words).ok()
+    done = create(vm, "words", "--ready-log", r"^\[", "--", "/usr/bin/python3", "words.py", *words).ok()
+    assert "  | [" in done.errors, "its log is shown meanwhile"
     lines = [json.loads(line)["message"] for line in service(vm, "logs", "words", "--json").ok().text.splitlines()]
     assert words in [json.loads(line) for line in lines if line.startswith("[")]
     remove(vm, "words")
@@ -152,6 +157,7 @@ def test_written_by_hand(vm):
     vm.agent.sh(f"cat > {UNITS}/hand.service", "[Service]\nExecStart=/usr/bin/python3 /home/agent/project/server.py\n"
                 "Environment=PORT=3002\n[Install]\nWantedBy=default.target\n")
     assert "takes connections" in service(vm, "start", "hand", "--timeout", "60s").ok().text
+    healthy(vm, "hand")
     rows = {row["name"]: row for row in json.loads(service(vm, "list", "--json").ok().out)}
     assert (rows["hand"]["healthy"], rows["hand"]["port"], rows["hand"]["made_here"]) == (True, 3002, False)
     assert "hand" in service(vm, "list").ok().text
@@ -209,9 +215,9 @@ def test_why_it_is_not_healthy(vm):
     """Each is told, stopped, and not enabled."""
     rows = [
         (("--port", "3011", "--", "python3", "server.py", "127.0.0.1"), ("listens on 127.0.0.1 only", "0.0.0.0")),
-        (("--port", "3012", "--timeout", "15s", "--", "python3", "server.py", "0.0.0.0", "3013"),
+        (("--port", "3012", "--timeout", "40s", "--", "python3", "server.py", "0.0.0.0", "3013"),
          ("listens on port 3013 and not on 3012",)),
-        (("--port", "3014", "--timeout", "15s", "--health", "/bad", "--", "python3", "server.py"), ("GET /bad: answered 500",)),
+        (("--port", "3014", "--timeout", "40s", "--health", "/bad", "--", "python3", "server.py"), ("GET /bad: answered 500",)),
         (("--port", "3015", "--timeout", "3s", "--", "sleep", "1000"), ("did not listen on port 3015", "wrote nothing")),
         (("--port", "3016", "--", "sh", "-c", "echo a last word; exit 7"), ("| a last word", "status 7")),
         (("--port", "3017", "--", "sh", "-c", "kill -SEGV $$"), ("SIGSEGV",)),
@@ -246,6 +252,7 @@ def test_user_manager_that_is_down(vm):
         assert vm.agent(f"ls {UNITS}/down.service").rc != 0
     finally:
         vm.root.sh(f"systemctl start user@{uid}.service", timeout=TIME)
+        manager_is_up(vm)
 
 
 # ---- creel serve -----------------------------------------------------------------------------------------------------

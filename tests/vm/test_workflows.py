@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from harness import manager_is_up, policy, wait_until
+from harness import between_half_hours, manager_is_up, policy, wait_until
 from living_blocks import SLOW, answers, get
 from test_mcp import STATELESS, connected
 
@@ -141,6 +141,7 @@ def test_a_job_by_mcp(vm):
 # ---- cron job: script, schedule, trial ----
 
 def test_cron_job(vm):
+    between_half_hours(vm)
     done = vm.agent('creel cron add "*/30 * * * *" ~/scripts/health.sh --run-now', timeout=SLOW)
     assert "checked /home/agent" in done.ok().text + done.errors, done
     assert "*/30 * * * *" in vm.agent.sh("crontab -l")
@@ -151,6 +152,7 @@ def test_cron_job(vm):
 
 
 def test_cron_job_by_mcp(vm):
+    between_half_hours(vm)
     with connected(vm, STATELESS) as client:
         added = client.call("cron_add", schedule="*/30 * * * *", script="/home/agent/scripts/health.sh", name="tidy", run_now=True)
         assert added["error"] is None, added

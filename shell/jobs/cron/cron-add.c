@@ -51,6 +51,11 @@ static int line_make(Added *added, char **arguments, int n, Reason *ret_reason)
 		free(command);
 		command = longer;
 	}
+	/* what stands behind it would be an entry of its own */
+	if (strpbrk(command, "\n\r"))
+		return reason_set(ret_reason, -EINVAL,
+			"the script's path or an argument has a line break, which a line of a crontab cannot hold: let "
+			"the script have it itself");
 	folder_fd = folder_open(FOLDER_LOGS, true, ret_reason);
 	if (folder_fd < 0)
 		return folder_fd;

@@ -4,12 +4,14 @@
  * same environment, folder, limits. What it writes is read from where it goes: the file that its line names, and the journal.
  */
 #include "shell/jobs/commands.h"
+#include "shell/jobs/folders.h"
 #include "shell/jobs/cron/units.h"
 #include "shell/jobs/cron/verbs.h"
 #include "shell/base/str.h"
 #include "shell/jobs/manager.h"
 #include "shell/jobs/options.h"
 #include "shell/jobs/span.h"
+#include "shell/jobs/tail.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -156,6 +158,28 @@ int cron_run_main(int argc, char **argv)
 	return load_one("cron run", argv[0], &crontab, &entry) < 0 ? EXIT_FAILURE : cron_run("cron run", entry);
 }
 
+static bool never_over(void *userdata)
+{
+	return false;
+}
+
+/* A log of ~/logs, where creel cron add puts them: in a terminal nothing in it acts. -ENOTSUP: it lies elsewhere, or is no file. */
+static int show_log(const char *log, uint64_t lines, bool on, Reason *ret_reason)
+{
+	_cleanup_tail_ Tail tail = { .folder_fd = -EBADF, .fd = -EBADF };
+	const char *name = strrchr(log, '/') + 1;
+	_cleanup_free_ char *path = home_path(FOLDER_LOGS, name);
+	int r;
+
+	if (!str_equal(path, log) || strlen(name) >= sizeof(tail.name))
+		return -ENOTSUP;
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = tail_begin(FOLDER_LOGS, name, lines, isatty(STDOUT_FILENO), &tail, ret_reason);
+	if (r == 0 && on)
+		r = tail_follow(&tail, never_over, NULL, ret_reason);
+	return r == -EPIPE ? 0 : r == -ELOOP ? -ENOTSUP : r;
+}
+
 int cron_logs_main(int argc, char **argv)
 {
 	const char *items[1], *lines = "50";
@@ -185,6 +209,12 @@ int cron_logs_main(int argc, char **argv)
 	if (log && !on && access(log, F_OK) < 0) {
 		reason_tell("cron logs", entry->id, "it has not written anything yet; creel cron run tries it");
 		return EXIT_FAILURE;
+	}
+	r = log && access(log, F_OK) == 0 ? show_log(log, number, on, &reason) : -ENOTSUP;
+	if (r != -ENOTSUP) {
+		if (r < 0)
+			reason_tell("cron logs", entry->id, reason.text);
+		return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
 	if (log)
 		execlp("tail", "tail", "-n", lines, on ? "-F" : "--", on ? "--" : log, on ? log : NULL, (char *)NULL);

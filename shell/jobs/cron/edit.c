@@ -141,7 +141,10 @@ static int edit_loop(const Edit *edit)
 		if (r < 0) {
 			(void)fprintf(stderr, "crontab: %s: %s\n", edit->file,
 				r == -E2BIG ? "too large for a crontab" : strerror(-r));
-			return r == -ENOENT ? EXIT_FAILURE : keep(edit);
+			if (r != -ENOENT)
+				return keep(edit);
+			copy_remove(edit);
+			return EXIT_FAILURE;
 		}
 		if (strlen(text) == n && strcmp(text, edit->before) == 0) {
 			(void)fprintf(stderr, "No modification made\n");
@@ -193,6 +196,8 @@ int edit_main(const char *user)
 		r = copy_make(&edit);
 	if (r < 0) {
 		(void)fprintf(stderr, "crontab: %s: %s\n", edit.folder, strerror(-r));
+		if (*edit.file)
+			copy_remove(&edit);
 		return EXIT_FAILURE;
 	}
 	return edit_loop(&edit);
