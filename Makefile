@@ -426,6 +426,8 @@ data_files := $(foreach f,instaclaw openclaw clawcentral,provision/profiles/$(f)
 data_files += $(foreach f,creel crontab,shell/completion/creel.bash:$(completionsdir)/$(f))
 # what is handed to pip and npm, and who fetches for them
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
+# what agents install themselves
+data_files += provision/data/requirements.txt:$(datadir)/requirements.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
@@ -635,7 +637,7 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] shell/*/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
-shell_scripts := shell/completion/creel.bash shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := shell/completion/creel.bash shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers
@@ -661,7 +663,7 @@ lint-format:
 lint-shell:
 	$(call say,LINT,shell scripts)
 	$(Q)shellcheck $(shell_scripts)
-	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh
+	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh cloud-init image/base.sh image/cloud-tree.sh image/node.sh image/provision-tree.sh
 
 # Both analyzers take cleanup attributes for leaks or for uses of what was never set: those checks are off here and in
 # .clang-tidy, and the sanitizers' runs look for leaks instead.
@@ -710,10 +712,16 @@ again = $(Q)+$(MAKE) --no-print-directory
 
 # a release: what provision.sh needs on a rented VM, and nothing else
 .PHONY: tarball
-tarball: dest
+tarball: dest node
 	$(call say,TAR,$(BUILD)/creel.tar.gz)
 	$(Q)tar --owner=0 --group=0 --sort=name --transform='s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
-		README.md LICENSE provision/provision.sh provision/steps provision/packages provision/config -C $(BUILD)/vm dest
+		README.md LICENSE provision/provision.sh provision/cloud-init provision/steps provision/packages provision/config \
+		-C $(abspath $(BUILD))/vm dest node
+
+# Node.js with its libraries, for a release: from npm's registry, one library is compiled
+.PHONY: node
+node:
+	$(Q)provision/image/node.sh $(BUILD)/vm/node
 
 .PHONY: deps dest vm up down push ssh console
 deps:

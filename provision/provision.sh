@@ -1,11 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# provision.sh: makes a Debian 12 machine an agent VM.
+# provision.sh: makes a Debian 12 or 13 machine an agent VM, and gives it back.
 #
 #   --from FOLDER        the built files, as `make install DESTDIR=FOLDER` gives them. Default: the folder dest/ beside
-#                        this one (a release), else this source tree is built
+#                        this one (a release), else this source tree is built. Node.js is in the folder node/ beside it
 #   --operator-port N    where the operator's OpenSSH goes (default 2222), when /etc/creel/creel.conf is written first
+#   --without-node       Node.js and its libraries are not brought
+#   --remove             gives the machine back: OpenSSH where it was, nothing of creel; /etc/creel and the record stay
+#   --agents             with --remove: agents are removed first, else they are a reason to refuse; their homes stay
+#   --purge              with --remove: /etc/creel, the record and creel's state go as well
 #   --dry-run            says what would change, changes nothing
 #   --offline            the tree is not running (an image being built, in a chroot): files only, nothing is started
 #   --help
@@ -26,15 +30,27 @@ from=
 operator_port_wanted=2222
 dry_run=
 offline=
+without_node=
+removing=
+remove_agents=
+purge=
 
 # shellcheck source=steps/lib.sh
 . "$here/steps/lib.sh"
+# shellcheck source=steps/lists.sh
+. "$here/steps/lists.sh"
+# shellcheck source=steps/before.sh
+. "$here/steps/before.sh"
 # shellcheck source=steps/pending.sh
 . "$here/steps/pending.sh"
 # shellcheck source=steps/check.sh
 . "$here/steps/check.sh"
 # shellcheck source=steps/packages.sh
 . "$here/steps/packages.sh"
+# shellcheck source=steps/node.sh
+. "$here/steps/node.sh"
+# shellcheck source=steps/upkeep.sh
+. "$here/steps/upkeep.sh"
 # shellcheck source=steps/files.sh
 . "$here/steps/files.sh"
 # shellcheck source=steps/accounts.sh
@@ -55,6 +71,10 @@ offline=
 . "$here/steps/doors.sh"
 # shellcheck source=steps/front.sh
 . "$here/steps/front.sh"
+# shellcheck source=steps/operator-back.sh
+. "$here/steps/operator-back.sh"
+# shellcheck source=steps/remove.sh
+. "$here/steps/remove.sh"
 
 usage()
 {
@@ -74,6 +94,10 @@ while [ $# -gt 0 ]; do
 		;;
 	--dry-run) dry_run=1 ;;
 	--offline) offline=1 ;;
+	--without-node) without_node=1 ;;
+	--remove) removing=1 ;;
+	--agents) remove_agents=1 ;;
+	--purge) purge=1 ;;
 	*) usage ;;
 	esac
 	shift
@@ -82,11 +106,21 @@ case $operator_port_wanted in
 '' | *[!0-9]* | 0* | ??????*) fail "--operator-port: not a port number" ;;
 esac
 
+[ -n "$removing" ] || [ -z "$remove_agents$purge" ] || usage
+[ -z "$removing" ] || [ -z "$offline$from$without_node" ] || usage
+
 check_machine
+if [ -n "$removing" ]; then
+	remove_all
+	exit 0
+fi
 check_build
+node_check
 doors_check
 pending_read
 packages_install
+node_install
+upkeep
 files_install
 check_libraries
 accounts_make
@@ -99,4 +133,5 @@ enforce_start
 doors_close
 operator_move
 front_start
+packages_python
 report_end
