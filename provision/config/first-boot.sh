@@ -32,4 +32,4 @@ done
 creelctl policy apply
 rm -rf "$state/first-boot" "$state/first-boot.sh"
 creelctl doctor --brief || :
-echo done >"$state/cloud-init"
+echo ready >"$state/cloud-init"
