@@ -18,6 +18,9 @@
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
+#   make tarball     a release: what provision.sh needs on a rented VM
+#   make image       an agent VM as qcow2 and tar.xz for providers, RELEASE=bookworm or trixie; as root
+#   make test-releases  stock Debian 12 and 13 in VMs: cloud-init, --remove, provision.sh again
 #   make bench-confine  what the confinement adds to a birth; as root
 #   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
@@ -31,6 +34,7 @@ BUILD ?= build
 PREFIX ?= /usr
 CC ?= gcc
 DESTDIR ?=
+RELEASE ?= bookworm
 CFLAGS ?= -O2 -g
 PKG_CONFIG ?= pkg-config
 
@@ -663,7 +667,7 @@ lint-format:
 lint-shell:
 	$(call say,LINT,shell scripts)
 	$(Q)shellcheck $(shell_scripts)
-	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh cloud-init image/base.sh image/cloud-tree.sh image/node.sh image/provision-tree.sh
+	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh cloud-init config/first-boot.sh image/machine.sh image/base.sh image/cloud-tree.sh image/node.sh image/provision-tree.sh
 
 # Both analyzers take cleanup attributes for leaks or for uses of what was never set: those checks are off here and in
 # .clang-tidy, and the sanitizers' runs look for leaks instead.
@@ -688,7 +692,7 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
-.PHONY: test bench bench-front bench-runs bench-confine
+.PHONY: test test-releases bench bench-front bench-runs bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run
 
@@ -702,6 +706,12 @@ bench-front: deps $(BUILD)/creel-sshd $(BUILD)/tests/fake-keeper $(BUILD)/tests/
 bench-runs: deps
 	$(again) dest $(BUILD)/tests/bench-runs
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-runs.py $(BENCH)
+
+# stock Debian 12 and 13 by cloud-init, given back, and an agent VM again; RELEASES=debian13 for one of them
+test-releases: deps
+	$(again) tarball
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -p no:cacheprovider -c tests/releases/pytest.ini -v --tb=short \
+		-k '$(or $(RELEASES),debian)' tests/releases
 
 bench-confine: $(BUILD)/tests/bench-confine
 	$(Q)$(BUILD)/tests/bench-confine
@@ -717,6 +727,13 @@ tarball: dest node
 	$(Q)tar --owner=0 --group=0 --sort=name --transform='s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
 		README.md LICENSE provision/provision.sh provision/cloud-init provision/steps provision/packages provision/config \
 		-C $(abspath $(BUILD))/vm dest node
+
+# images of an agent VM for providers that take one: build/image/creel-CODENAME.qcow2 and .tar.xz
+.PHONY: image
+image: deps
+	$(again) dest node
+	$(call say,IMAGE,$(BUILD)/image/creel-$(RELEASE).qcow2)
+	$(Q)provision/image/machine.sh $(BUILD)/image $(BUILD)/vm/dest $(BUILD)/vm/node $(RELEASE) >&2
 
 # Node.js with its libraries, for a release: from npm's registry, one library is compiled
 .PHONY: node

@@ -174,7 +174,8 @@ def disk_build(kind, tree, want):
 
 def image_build(kind):
     """Brings IMAGE/KIND.qcow2 (KIND: one of KINDS) up to date. Returns what it was made of, as a string."""
-    with locked(IMAGE / "lock"):
+    # one release does not wait for the other
+    with locked(IMAGE / f"{base_folder(kind).name}.lock"):
         base = base_build(kind)
         if KINDS[kind][0] == "stock":
             return disk_build(kind, tree_folder(kind), base)
