@@ -50,7 +50,7 @@ apt-config dump --no-empty Acquire >"$work/apt.conf"
 printf '%s\n' "$sources" | mmdebstrap --quiet --mode=root --variant=apt \
 	--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
 	--aptopt="$work/apt.conf" --aptopt='APT::Install-Recommends "false"' \
-	--include="$(list_packages "$release" "$here"/image/{stock,cloud,grub}.txt "$here"/packages/{runtime,agent,machine}.txt |
+	--include="$(list_packages "$release" "$here"/image/{stock,cloud,machine}.txt "$here"/packages/{runtime,agent,machine}.txt |
 		sort -u | paste -sd,)" \
 	"$release" "$tree" -
 rm -f "$tree/etc/apt/apt.conf.d/99mmdebstrap" "$tree/usr/sbin/policy-rc.d"
@@ -60,8 +60,7 @@ printf 'UUID=%s / ext4 rw,errors=remount-ro 0 1\n' "$uuid" >"$tree/etc/fstab"
 echo creel >"$tree/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 creel\n::1 localhost\n' >"$tree/etc/hosts"
 echo LANG=C.UTF-8 >"$tree/etc/default/locale"
-printf '[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n' >"$tree/etc/systemd/network/80-creel-dhcp.network"
-chroot "$tree" systemctl enable -q systemd-networkd.service ssh.service
+chroot "$tree" systemctl enable -q ssh.service
 "$here/image/provision-tree.sh" "$tree" "$dest" "$node"
 
 # Nobody's machine yet: keys and names are made at the first boot.

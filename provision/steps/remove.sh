@@ -107,8 +107,11 @@ remove_kernel()
 	done < <(findmnt -rnv -t ext4 -o SOURCE,TARGET,OPTIONS)
 	while read -r name value; do
 		[ "$(sysctl -n "$name" 2>/dev/null | tr '\t' ' ')" != "$(tr '\t' ' ' <<<"$value")" ] || continue
-		apply sysctl -qw "$name=$value" 2>/dev/null || note "kernel: $name is as creel set it until the next boot"
-		changed "kernel: $name = $value"
+		if apply sysctl -qw "$name=$value" >/dev/null 2>&1; then
+			changed "kernel: $name = $value"
+		else
+			note "kernel: $name is as creel set it until the next boot"
+		fi
 	done < <(before_values switch)
 }
 
@@ -152,7 +155,8 @@ remove_packages()
 {
 	local came mine
 
-	came=$(comm -12 <(before_values package | sort -u) <(packages_installed))
+	# the operator's way in stays, whatever it came with
+	came=$(comm -12 <(before_values package | grep -v ^openssh | sort -u) <(packages_installed))
 	[ -n "$came" ] || return 0
 	if [ -n "$dry_run" ]; then
 		changed "packages: those that came with creel and that nothing else needs"
@@ -160,7 +164,8 @@ remove_packages()
 	fi
 	# shellcheck disable=SC2086
 	quietly apt-mark auto $came
-	mine=$(comm -12 <(apt-get -s autoremove 2>/dev/null | awk '$1 == "Remv" { print $2 }' | sort -u) <(printf '%s\n' "$came"))
+	mine=$(comm -12 <(apt-get -s -o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false \
+		autoremove 2>/dev/null | awk '$1 == "Remv" { print $2 }' | sort -u) <(printf '%s\n' "$came"))
 	# shellcheck disable=SC2086
 	if [ -n "$mine" ] && comm -13 <(printf '%s\n' "$came") \
 		<(apt-get -s remove $mine 2>/dev/null | awk '$1 == "Remv" { print $2 }' | sort -u) | grep -q .; then
