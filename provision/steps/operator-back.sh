@@ -38,19 +38,31 @@ operator_files_back()
 	done < <(operator_commented)
 }
 
+operator_moved()
+{
+	[ -e "$operator_dropin" ] || [ -e "$operator_socket_dropin" ]
+}
+
+# Before anything is changed: the way back is open.
+operator_back_check()
+{
+	local port
+
+	operator_find
+	! operator_moved || for port in $(operator_old_ports); do
+		operator_check_firewall "$port"
+	done
+}
+
 operator_back()
 {
 	local port ports
 
-	if [ ! -e "$operator_dropin" ] && [ ! -e "$operator_socket_dropin" ]; then
+	if ! operator_moved; then
 		unchanged "operator's OpenSSH: where its own configuration says"
 		return
 	fi
-	operator_find
 	ports=$(operator_old_ports)
-	for port in $ports; do
-		operator_check_firewall "$port"
-	done
 	changed "operator's OpenSSH: back to port ${ports// /, }"
 	[ -z "$dry_run" ] || return 0
 	operator_remember

@@ -227,6 +227,7 @@ remove_state()
 remove_all()
 {
 	operator_port=$(config_front operator_port "$operator_port_wanted")
+	operator_back_check
 	remove_each_agent
 	remove_front
 	operator_back

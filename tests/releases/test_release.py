@@ -119,6 +119,14 @@ class TestInOrder:
             done = provision(rented, arguments)
             assert done.rc == 1 and "there are agents: agent" in done.errors and "--agents" in done.errors
         assert provision(rented, "--purge").rc == 2
+
+    def test_it_is_not_given_back_where_that_would_lock_the_operator_out(self, rented):
+        """Another firewall, which lets nobody in on the port that OpenSSH goes back to."""
+        rented.root.sh("nft 'table inet shut { chain in { type filter hook input priority 5; policy drop; "
+                       "ct state established,related accept; iif lo accept; tcp dport 2222 accept; }; }'")
+        done = provision(rented, "--remove --agents")
+        rented.root.sh("nft delete table inet shut")
+        assert done.rc == 1 and "no rule for port 22:" in done.errors
         assert rented.agent("id -un").text == "agent"
 
     def test_a_dry_run_of_giving_back_changes_nothing(self, rented):
