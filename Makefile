@@ -97,6 +97,8 @@ run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/lang
 	   shell/run/listening.c shell/run/reaper.c
 audit_src := shell/audit/record.c shell/audit/redact.c
 audit_read_src := shell/audit/read.c shell/audit/show.c
+recordings_src := shell/audit/recordings.c
+cast_src := shell/audit/cast.c shell/audit/redact.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c
 mcp_src := $(foreach f,call files living message resources tools version,shell/tools/mcp-$(f).c)
 tools_src := shell/tools/child.c shell/tools/client.c shell/tools/exec-request.c shell/tools/exec-server.c shell/tools/fields.c shell/tools/history.c shell/tools/jsontext.c \
@@ -122,13 +124,13 @@ operator_src := shell/operator/agent.c shell/operator/retention.c shell/operator
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c \
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/settext.c \
-		shell/operator/units.c shell/operator/recording.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/history.c \
+		shell/operator/units.c shell/operator/recording.c shell/operator/session-recordings.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
+keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
 	      shell/keeper/run.c shell/keeper/run-methods.c shell/keeper/run-recording.c shell/keeper/run-request.c \
-	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c shell/keeper/unit-recording.c
+	      shell/keeper/run-result.c shell/keeper/run-spare.c shell/keeper/session.c shell/keeper/session-methods.c shell/keeper/spare.c shell/keeper/spill.c shell/keeper/stream.c shell/keeper/start.c shell/keeper/surroundings.c shell/keeper/target.c shell/keeper/terminal-recording.c shell/keeper/unit-recording.c
 network_text_src := shell/enforce/network-rules.c shell/enforce/firewall.c shell/enforce/operator-ports.c \
 		    shell/enforce/program.c shell/enforce/resolver.c shell/enforce/tables.c shell/enforce/transfer.c shell/enforce/quota.c \
 		    shell/enforce/quota-mounts.c
@@ -153,10 +155,10 @@ render_src := shell/tools/clean.c shell/tools/render.c shell/tools/render-walk.c
 render_command_src := shell/tools/render-command.c shell/tools/render-result.c
 doctor_src := $(foreach f,doctor doctor-agent doctor-doors doctor-drift doctor-enforced doctor-files doctor-kernel doctor-look doctor-network doctor-units,\
 		shell/operator/$(f).c)
-operator_src += $(doctor_src)
+operator_src += $(doctor_src) $(recordings_src)
 
 # ---- programs: what each is made of, and the libraries it links -------------------------------------------------
-programs := creel-history creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
+programs := creel-history creel-recorder creel-sshd creel-keeper creel-collect creel-confine creel-enforce creel-generator creel-cron-generator creelctl creel creel-shell
 
 # (a program's rows: NAME_src, NAME_libs (pkg-config names), NAME_ldlibs, NAME_dir (where it is installed))
 
@@ -167,7 +169,7 @@ creel-sshd_ldlibs := $(foreach f,EVP_DigestSign EVP_DigestVerify EVP_PKEY_get_ra
 			EVP_PKEY_new_raw_private_key gss_indicate_mechs ssh_string_new ssh_string_free RAND_bytes,-Wl,--export-dynamic-symbol=$(f))
 creel-sshd_dir := $(libexecdir)
 
-creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
+creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(recordings_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
 		    $(bus_src) $(policy_src) $(base_src)
 creel-keeper_libs := libsystemd inih
 # libsystemd must find it in the program (shell/bus/received.c)
@@ -178,6 +180,9 @@ creel-keeper_dir := $(libexecdir)
 creel-history_src := shell/creel-history.c $(audit_read_src) $(base_src)
 creel-history_libs := libsystemd
 creel-history_dir := $(libexecdir)
+
+creel-recorder_src := shell/creel-recorder.c $(cast_src) $(filter_src) $(base_src)
+creel-recorder_dir := $(libexecdir)
 
 creel-collect_src := shell/creel-collect.c $(collect_src) $(base_src)
 creel-collect_libs := libcrypto
@@ -228,13 +233,14 @@ unit_tests := test_base test_birth test_leftovers test_policy test_enforced test
 test_base_src := $(audit_src) $(base_src)
 test_policy_src := $(policy_src) $(base_src)
 test_policy_libs := inih
-unit_tests += test_cron test_package test_shelf test_jobs test_service test_ps test_redact test_when test_execution_line test_record_room
+unit_tests += test_cron test_package test_shelf test_jobs test_service test_ps test_redact test_when test_execution_line test_record_room test_cast
 test_cron_src := $(cron_text_src) $(base_src)
 test_record_room_src := $(audit_src) $(base_src)
 test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_when_libs := libsystemd inih libcrypto
 test_execution_line_src := shell/keeper/execution-line.c
 test_redact_src := shell/audit/redact.c $(base_src)
+test_cast_src := $(cast_src) $(recordings_src) $(base_src)
 test_shelf_src := shell/operator/packages-take.c $(base_src)
 test_package_src := $(policy_src) $(base_src)
 test_package_libs := inih
@@ -319,10 +325,11 @@ test_calls_libs := inih
 test_confine_src := $(confine_src) $(policy_src) $(base_src)
 test_confine_libs := inih
 
-fuzz_tests := redact crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
+fuzz_tests := redact cast crontab policy keys key_options wire userauth hostkey sftp modes target bus_keeper bus_monitor exec_server frame render listing mcp unit ps jobs
 fuzz_ps_src := shell/jobs/process.c shell/jobs/script-scan.c shell/jobs/where.c $(base_src)
 fuzz_crontab_src := $(cron_text_src) $(base_src)
 fuzz_unit_src := $(service_pure_src) $(base_src)
+fuzz_cast_src := $(cast_src) $(base_src)
 fuzz_redact_src := shell/audit/redact.c $(base_src)
 fuzz_frame_src := shell/run/frame.c $(base_src)
 fuzz_modes_src := sshd-sub/modes.c shell/session/terminal.c shell/session/identity.c $(base_src)
@@ -480,7 +487,7 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 # a keeper of runs alone, for tests on this machine
-run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
+run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(recordings_src) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
 		  $(policy_src) $(base_src)
 run-keeper_libs := inih
 run-keeper_ldlibs := -lpam $(watch_ldlibs)
@@ -496,6 +503,9 @@ $(eval $(call test_rules,bench-confine,tests/bench/bench-confine.c,libsystemd))
 # what it costs to execute code, one way beside the other
 bench-runs_src := tests/bench/bench-ways.c $(bus_client_src) shell/bus/run.c $(base_src)
 $(eval $(call test_rules,bench-runs,tests/bench/bench-runs.c,libsystemd))
+# a flood of records beside a quiet agent
+bench-record_src := $(audit_src) $(audit_read_src) $(base_src)
+$(eval $(call test_rules,bench-record,tests/bench/bench-record.c,libsystemd))
 # what creel makes of a crontab, for oracles; and the clock that one of them lives by
 starts_src := $(cron_text_src) $(base_src)
 $(eval $(call test_rules,starts,tests/cron/starts.c,libsystemd))
@@ -588,7 +598,7 @@ tools: $(BUILD)/creel $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root
-runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect $(BUILD)/creelctl
+runs: $(BUILD)/tests/run-keeper $(BUILD)/creel-collect $(BUILD)/creel-recorder $(BUILD)/creelctl
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore tests/runs
 
 # creel-sshd on loopback with a fake keeper and the OpenSSH client

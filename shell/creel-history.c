@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * creel-history UID NAME SINCE COUNT FORMAT KIND SESSION: the records of one agent, on standard output. Started by its keeper, which
- * made the words; `-` stands for any kind or session.
+ * made the words; `-` stands for any kind or session. A NUL behind the last of them says that these were all.
  *
  * Runs as root without a capability, for the time of one question: it reads the record's files, which are root's, and parses what
  * journald wrote there of what agents did. What it writes goes to the agent alone.
@@ -69,9 +69,12 @@ int main(int argc, char **argv)
 	r = confine();
 	if (r == 0)
 		r = record_read(&filter, strcmp(argv[5], "json") == 0 ? show_json : show_line, NULL);
+	if (r == -ENOENT)
+		r = 0; /* nothing was recorded yet */
 	if (r < 0) {
 		(void)fprintf(stderr, "creel-history: %s\n", strerror(-r));
 		return EXIT_FAILURE;
 	}
+	(void)fputc('\0', stdout);
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -11,6 +11,7 @@
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/executions.h"
+#include "shell/keeper/terminal-recording.h"
 #include "shell/keeper/repl.h"
 #include "shell/keeper/spare.h"
 #include "shell/keeper/surroundings.h"
@@ -270,6 +271,7 @@ static int keeper_start(Keeper *keeper, const char *uid_text)
 		return r;
 	}
 	executions_open(keeper);
+	terminal_recordings_watch(keeper);
 	return serve(keeper);
 }
 

@@ -43,6 +43,7 @@ static const FieldRow rows[RECORD_FIELDS] = {
 	[RECORD_HOST] = { "CREEL_HOST", "host" },
 	[RECORD_PORT] = { "CREEL_PORT", "port", true },
 	[RECORD_CHANGE] = { "CREEL_CHANGE", "change" },
+	[RECORD_RECORDING] = { "CREEL_RECORDING", "recording" },
 	[RECORD_RESULT] = { "CREEL_RESULT", "result" },
 	[RECORD_EXIT] = { "CREEL_EXIT", "exit", true },
 	[RECORD_SIGNAL] = { "CREEL_SIGNAL", "signal" },

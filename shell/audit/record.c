@@ -11,6 +11,7 @@
 
 #include <endian.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -24,6 +25,9 @@
 #define CUT_BEHIND 1024U                  /* bytes behind a cut in which a secret that begins before it may end */
 #define LOST_PAUSE_USEC UINT64_C(5000000) /* between two entries about lost ones */
 #define DAY_USEC UINT64_C(86400000000)
+#define LAST_MSEC 2000           /* for what waits at the end, while the journal takes it */
+#define SOON_USEC UINT64_C(2000) /* it takes a few entries at a time (net.unix.max_dgram_qlen) */
+#define LATER_USEC UINT64_C(200000)
 
 typedef struct Waiting {
 	struct Waiting *next;
@@ -39,6 +43,7 @@ struct Record {
 	uid_t uid;
 	Waiting *first, **last;
 	size_t waiting_n; /* bytes */
+	bool full;        /* the journal is there, and took no more when it was tried last */
 	bool bounded;
 	RecordBudget budget;
 	uint64_t room, room_usec; /* bytes that may be written, as of then (CLOCK_MONOTONIC) */
@@ -60,23 +65,6 @@ int record_new(const char *identifier, Record **ret)
 		return -ENOMEM;
 	*ret = TAKE_PTR(record);
 	return 0;
-}
-
-Record *record_free(Record *record)
-{
-	if (record) {
-		/* the last chance, also for the number of those that were lost */
-		record->lost_said_usec = 0;
-		record_flush(record);
-		for (Waiting *waiting = record->first, *next; waiting; waiting = next) {
-			next = waiting->next;
-			free(waiting);
-		}
-		fd_close(record->fd);
-		free(record->identifier);
-		free(record);
-	}
-	return NULL;
 }
 
 static void entry_append(RecordEntry *entry, const void *data, size_t n)
@@ -242,6 +230,7 @@ static int record_write(Record *record, const RecordEntry *entry)
 		record->fd = fd_close(record->fd);
 		r = write_once(record, entry);
 	}
+	record->full = r == -EAGAIN;
 	return r;
 }
 
@@ -351,6 +340,11 @@ bool record_waits(const Record *record)
 	return record->first || record->lost;
 }
 
+uint64_t record_again_usec(const Record *record)
+{
+	return record->first && record->full ? SOON_USEC : LATER_USEC;
+}
+
 void record_flush(Record *record)
 {
 	while (record->first) {
@@ -366,6 +360,37 @@ void record_flush(Record *record)
 		free(waiting);
 	}
 	say_lost(record);
+}
+
+/* Waits for a journal that is busy, and for none that is not there. */
+static void flush_at_the_end(Record *record)
+{
+	const uint64_t end = clock_monotonic_usec() + LAST_MSEC * UINT64_C(1000);
+
+	record_flush(record);
+	while (record->first && record->full && clock_monotonic_usec() < end) {
+		struct pollfd journal = { .fd = record->fd, .events = POLLOUT };
+
+		(void)poll(&journal, 1, LAST_MSEC / 10);
+		record_flush(record);
+	}
+}
+
+Record *record_free(Record *record)
+{
+	if (record) {
+		/* the last chance, also for the number of those that were lost */
+		record->lost_said_usec = 0;
+		flush_at_the_end(record);
+		for (Waiting *waiting = record->first, *next; waiting; waiting = next) {
+			next = waiting->next;
+			free(waiting);
+		}
+		fd_close(record->fd);
+		free(record->identifier);
+		free(record);
+	}
+	return NULL;
 }
 
 int record_send(Record *record, RecordEntry *entry)

@@ -9,7 +9,8 @@
  * Fields (all text): CREEL_KIND login|logout|command|exec|forward|refusal|policy|operator|lost|keeper, CREEL_AGENT, CREEL_UID, CREEL_SESSION, CREEL_DOOR,
  * CREEL_PEER, CREEL_KEY (fingerprint), CREEL_CHANNEL, CREEL_COMMAND, CREEL_RESULT exit|signal|unknown|hangup|refused|failed,
  * CREEL_EXIT (status), CREEL_SIGNAL (name without SIG), CREEL_REASON, CREEL_DURATION_USEC, CREEL_CPU_USEC,
- * CREEL_MEMORY_PEAK (bytes), CREEL_OOM_KILLS. Of each: CREEL_REDACTED (secrets that were left out, shell/audit/redact.h), CREEL_CUT
+ * CREEL_MEMORY_PEAK (bytes), CREEL_OOM_KILLS, CREEL_RECORDING (of its terminal:
+ * a file of shell/audit/recordings.h, or none). Of each: CREEL_REDACTED (secrets that were left out, shell/audit/redact.h), CREEL_CUT
  * (values that were cut because the writer had written too much), CREEL_TIME_USEC (CLOCK_REALTIME, where it came to the journal late).
  *
  * What cannot be written is never silently missing: it is counted, and CREEL_KIND lost says how many (CREEL_LOST).
@@ -44,7 +45,7 @@ typedef struct Record Record;
  */
 _must_check_ int record_new(const char *identifier, Record **ret);
 
-/* Accepts NULL, returns NULL. What waits is tried once more, and what was lost is said; then it is gone. */
+/* Accepts NULL, returns NULL. What waits has two seconds more while a journal is there, and what was lost is said; then it is gone. */
 Record *record_free(Record *record);
 DEFINE_CLEANUP(Record, record_free)
 
@@ -94,4 +95,6 @@ void record_lose(Record *record, uint64_t n);
 
 /* Something waits, or is to be said about what was lost: record_flush() is to be called in some time. */
 bool record_waits(const Record *record);
+/* In how much: soon where the journal is only busy. */
+uint64_t record_again_usec(const Record *record);
 void record_flush(Record *record);

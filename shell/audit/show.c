@@ -29,6 +29,7 @@ static const LinePart parts[] = {
 	{ "code", RECORD_CODE_BYTES, FORM_SIZE },
 	{ "host", RECORD_HOST, FORM_TEXT },
 	{ "port", RECORD_PORT, FORM_TEXT },
+	{ "recording", RECORD_RECORDING, FORM_TEXT },
 	{ "result", RECORD_RESULT, FORM_TEXT },
 	{ "exit", RECORD_EXIT, FORM_TEXT },
 	{ "signal", RECORD_SIGNAL, FORM_TEXT },

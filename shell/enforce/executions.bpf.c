@@ -188,7 +188,8 @@ static __always_inline void unit_begins(__u32 uid, void *ring, struct task_struc
 	const __u64 cgroup = bpf_get_current_cgroup_id();
 	struct execution_unit *event = room;
 
-	if (!is_of_unit(task) || bpf_map_update_elem(&started, &pid, &cgroup, BPF_NOEXIST) < 0)
+	/* an int before Linux 6.4 (processes.bpf.c) */
+	if (!is_of_unit(task) || (int)bpf_map_update_elem(&started, &pid, &cgroup, BPF_NOEXIST) < 0)
 		return;
 	event->what = EXECUTION_UNIT_BEGINS;
 	event->cgroup = cgroup;

@@ -65,6 +65,8 @@ static int adopt_channel(Session *session, int parent_fd, bool rescue, const cha
 	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", number);
 	if (leaf_marked_number(channel->leaf_fd, "command-bytes", &channel->command_bytes) < 0)
 		channel->command_bytes = 0;
+	if (leaf_marked(channel->leaf_fd, "recording", &channel->recording) < 0)
+		channel->recording = NULL;
 	channel->terminal = leaf_is_marked(channel->leaf_fd, "terminal");
 	channel->told = leaf_is_marked(channel->leaf_fd, "told");
 	channel->rescue = rescue;

@@ -44,6 +44,7 @@ Channel *channel_free(Channel *channel)
 			fd_close(channel->parent_fd);
 		free(channel->command);
 		free(channel->original);
+		free(channel->recording);
 		free(channel);
 	}
 	return NULL;

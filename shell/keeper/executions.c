@@ -257,6 +257,11 @@ bool executions_wait(const Keeper *keeper)
 	return keeper->executions && record_waits(keeper->executions->record);
 }
 
+uint64_t executions_again_usec(const Keeper *keeper)
+{
+	return executions_wait(keeper) ? record_again_usec(keeper->executions->record) : UINT64_MAX;
+}
+
 void executions_flush(Keeper *keeper)
 {
 	if (keeper->executions)

@@ -19,4 +19,5 @@ void executions_drain(Keeper *keeper);
 
 /* As record_waits() and record_flush(), of these records. */
 bool executions_wait(const Keeper *keeper);
+uint64_t executions_again_usec(const Keeper *keeper); /* UINT64_MAX: nothing waits */
 void executions_flush(Keeper *keeper);

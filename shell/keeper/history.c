@@ -4,6 +4,7 @@
  * take long; one at a time. A uid comes back after its agent was removed, and so may a name: what was recorded before this agent
  * was made is not shown to it.
  */
+#include "shell/keeper/helper.h"
 #include "shell/keeper/keeper.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
@@ -11,7 +12,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -33,38 +33,6 @@ static uint64_t made_usec(const Keeper *keeper)
 
 	(void)snprintf(path, sizeof(path), POLICY_MARK_DIR "/%u", (unsigned int)keeper->uid);
 	return stat(path, &st) == 0 ? (uint64_t)st.st_mtim.tv_sec * 1000000U : 0;
-}
-
-static int start(Keeper *keeper, char *const argv[], int output_fd, pid_t *ret)
-{
-	char *const environment[] = { (char[]){ "LC_ALL=C.UTF-8" }, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	r = posix_spawn_file_actions_init(&actions);
-	if (r)
-		return -r;
-	r = posix_spawnattr_init(&attributes);
-	if (!r) {
-		r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-		if (!r)
-			r = posix_spawn_file_actions_adddup2(&actions, output_fd, STDOUT_FILENO);
-		if (!r)
-			r = posix_spawnattr_setsigmask(&attributes, &none);
-		if (!r)
-			r = posix_spawnattr_setsigdefault(&attributes, &all);
-		if (!r)
-			r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-		if (!r)
-			r = posix_spawn(ret, PROGRAM, &actions, &attributes, argv, environment);
-		(void)posix_spawnattr_destroy(&attributes);
-	}
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return -r;
 }
 
 /* Letters, digits and `-`, or empty. */
@@ -100,11 +68,10 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)keeper->uid);
 	(void)snprintf(from, sizeof(from), "%llu", (unsigned long long)(since > made ? since : made));
 	(void)snprintf(most, sizeof(most), "%llu", (unsigned long long)count);
-	r = start(keeper,
-		(char *const[]){ (char *)PROGRAM, uid, keeper->identity->name, from, most,
-			(char *)(json ? "json" : "lines"), (char *)(*kind ? kind : "-"),
-			(char *)(*session ? session : "-"), NULL },
-		write_fd, &pid);
+	r = helper_start((char *const[]){ (char *)PROGRAM, uid, keeper->identity->name, from, most,
+				 (char *)(json ? "json" : "lines"), (char *)(*kind ? kind : "-"),
+				 (char *)(*session ? session : "-"), NULL },
+		(const int[]){ -EBADF, write_fd, STDERR_FILENO, -EBADF }, &pid);
 	if (r < 0)
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, PROGRAM ": %s", strerror(-r));
 	r = sd_event_add_child(keeper->event, &keeper->history_source, pid, WEXITED, on_ended, keeper);

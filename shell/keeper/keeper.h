@@ -49,7 +49,9 @@ typedef struct Keeper {
 	Rate preparations;
 	Account *account;
 	Record *record;
-	sd_event_source *record_timer;   /* while records wait for the journal */
+	sd_event_source *record_timer;     /* while records wait for the journal */
+	sd_event_source *recordings_timer; /* terminal-recording.c */
+	bool recordings_watched;
 	sd_event_source *history_source; /* while the record is read for the agent */
 	Executions *executions;          /* executions.h; NULL: not told */
 	Rate record_failures;            /* log lines about them */
@@ -118,6 +120,7 @@ struct Channel {
 	char kind[12];
 	char *command;
 	uint64_t command_bytes; /* adopted, and longer than a mark can hold: how long it was; else 0 */
+	char *recording;        /* of its terminal: the file's name; "none": there was no room; else NULL */
 	char *original;         /* what the client asked for where its key forced the command; NULL otherwise */
 	bool terminal;
 	bool rescue; /* born in the rescue tree */

@@ -12,8 +12,6 @@
 /* Longer commands are cut in the MESSAGE; CREEL_COMMAND has the whole. */
 #define MESSAGE_COMMAND_MAX 120
 
-#define FLUSH_USEC (200 * UINT64_C(1000))
-
 /* What an agent makes as many of as it likes; the others say who came, and what became different. */
 static bool is_important(const char *kind)
 {
@@ -63,10 +61,15 @@ static int on_flush(sd_event_source *source, uint64_t usec, void *userdata)
 /* At a time when the journal may take more; nothing waits for it. */
 void keeper_flush_later(Keeper *keeper)
 {
+	uint64_t again;
+
 	if (keeper->record_timer || (!record_waits(keeper->record) && !executions_wait(keeper)))
 		return;
+	again = executions_again_usec(keeper);
+	if (record_waits(keeper->record) && record_again_usec(keeper->record) < again)
+		again = record_again_usec(keeper->record);
 	if (sd_event_add_time_relative(
-		    keeper->event, &keeper->record_timer, CLOCK_MONOTONIC, FLUSH_USEC, 0, on_flush, keeper) < 0)
+		    keeper->event, &keeper->record_timer, CLOCK_MONOTONIC, again, 1, on_flush, keeper) < 0)
 		log_error("records wait for the next one: out of memory");
 }
 
@@ -208,6 +211,7 @@ void keeper_record_command(
 		entry_number(&entry, "CREEL_COMMAND_BYTES", channel->command_bytes);
 	entry_text(&entry, "CREEL_ORIGINAL_COMMAND", channel->original);
 	entry_text(&entry, "CREEL_TERMINAL", channel->terminal ? "yes" : "no");
+	entry_text(&entry, "CREEL_RECORDING", channel->recording);
 	if (channel->rescue)
 		entry_text(&entry, "CREEL_RESCUE", "yes");
 	entry_text(&entry, "CREEL_RESULT", result);

@@ -7,6 +7,7 @@
  * once more there.
  */
 #include "shell/keeper/keeper.h"
+#include "shell/keeper/terminal-recording.h"
 #include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/run/birth.h"
@@ -260,6 +261,8 @@ static int mark_leaf(const Channel *channel)
 		r = leaf_mark(channel->leaf_fd, "terminal", "yes");
 	if (!r)
 		r = leaf_mark(channel->leaf_fd, "command", channel->command);
+	if (!r && channel->recording)
+		r = leaf_mark(channel->leaf_fd, "recording", channel->recording);
 	if (!r && strlen(channel->command) > LEAF_MARK_MAX)
 		r = leaf_mark_number(channel->leaf_fd, "command-bytes", strlen(channel->command));
 	return r;
@@ -331,10 +334,18 @@ int channel_start(
 	}
 	(void)snprintf(channel->name, sizeof(channel->name), "exec-%u", request->number);
 	r = streams_open(keeper->identity, request, &streams);
+	if (!r && request->terminal) {
+		r = terminal_record(channel, request->term, &streams.outside[0]);
+		if (r < 0)
+			return sd_bus_error_setf(ret_error, KEEPER_ERROR_FAILED,
+				"this agent's terminals are recorded, and that cannot be done now: %s", strerror(-r));
+	}
 	if (!r)
 		r = give_birth(channel, request, &program, &streams);
-	if (r < 0)
+	if (r < 0) {
+		terminal_record_undo(channel);
 		return start_failed(r, request, ret_error);
+	}
 
 	r = mark_leaf(channel);
 	if (!r)

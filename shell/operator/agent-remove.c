@@ -12,6 +12,7 @@
 #include "shell/operator/operator.h"
 #include "shell/operator/packages.h"
 #include "shell/operator/retention.h"
+#include "shell/policy/agents.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -225,6 +226,34 @@ static int remove_agent(const Agent *agent, bool keep, Reason *ret_reason)
 	return units_reload(ret_reason);
 }
 
+/*
+ * A user that was renamed (usermod -l) keeps its uid, its processes and its home, and is an agent by its mark. To take file and mark of
+ * the old name away would leave it without limits. Whether it is the same one, or somebody else to whom the uid came, nobody but the
+ * operator knows.
+ */
+static int refuse_renamed(const Agent *agent, Reason *ret_reason)
+{
+	char other[POLICY_NAME_MAX + 1];
+	uid_t uid;
+	int r = agent_renamed(agent, &uid, other);
+
+	if (r < 0)
+		return reason_set(ret_reason, r, POLICY_MARK_DIR ": %s", strerror(-r));
+	if (r == 0 || (agent->has_user && uid == agent->uid && agent->has_file))
+		return 0;
+	if (agent->has_user && uid == agent->uid)
+		return reason_set(ret_reason, -EEXIST,
+			"there is no agent `%s`; uid %u was made agent %s: if that is the same one, give it its name "
+			"back (usermod -l "
+			"%s %s), then remove %s",
+			agent->name, uid, other, other, agent->name, other);
+	return reason_set(ret_reason, -EEXIST,
+		"agent %s: its uid %u is user %s's now: if that is the same one, give it its name back (usermod -l %s "
+		"%s); if not, "
+		"rm " POLICY_MARK_DIR "/%u; then remove it again",
+		agent->name, uid, other, agent->name, other, uid);
+}
+
 int agent_remove_main(int argc, char **argv)
 {
 	_cleanup_(agent_done) Agent agent = { 0 };
@@ -236,7 +265,8 @@ int agent_remove_main(int argc, char **argv)
 
 	if (words_parse(argc, argv, options, &name) < 0 || !name)
 		return EXIT_USAGE;
-	if (agents_lock(&lock_fd, &reason) < 0 || agent_find(name, &agent, &reason) < 0) {
+	if (agents_lock(&lock_fd, &reason) < 0 || agent_find(name, &agent, &reason) < 0 ||
+		refuse_renamed(&agent, &reason) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;
 	}

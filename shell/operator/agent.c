@@ -123,6 +123,29 @@ int agent_names(StrList *ret, Reason *ret_reason)
 	return 0;
 }
 
+int agent_renamed(const Agent *agent, uid_t *ret_uid, char ret_name[static POLICY_NAME_MAX + 1])
+{
+	_cleanup_free_ AgentMark *marks = NULL;
+	size_t n = 0;
+	int r;
+
+	r = marks_list("", &marks, &n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		bool own_name = strcmp(marks[i].name, agent->name) == 0,
+		     own_uid = agent->has_user && marks[i].uid == agent->uid;
+		const struct passwd *user = own_name ? getpwuid(marks[i].uid) : NULL;
+
+		if (own_name == own_uid || (own_name && !user))
+			continue;
+		*ret_uid = marks[i].uid;
+		(void)snprintf(ret_name, POLICY_NAME_MAX + 1, "%s", own_name ? user->pw_name : marks[i].name);
+		return 1;
+	}
+	return 0;
+}
+
 int agent_unmark(const Agent *agent, Reason *ret_reason)
 {
 	_cleanup_free_ AgentMark *marks = NULL;
@@ -131,7 +154,8 @@ int agent_unmark(const Agent *agent, Reason *ret_reason)
 
 	r = marks_list("", &marks, &n);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (strcmp(marks[i].name, agent->name) == 0)
+		if (strcmp(marks[i].name, agent->name) == 0 ||
+			(agent->has_user && agent->has_file && marks[i].uid == agent->uid))
 			r = mark_clear("", marks[i].uid);
 	return r < 0 ? reason_set(ret_reason, r, "%s: %s", POLICY_MARK_DIR, strerror(-r)) : 0;
 }

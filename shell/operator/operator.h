@@ -39,6 +39,8 @@ int audit_usage_main(int argc, char **argv);
 int session_list_main(int argc, char **argv);
 int session_watch_main(int argc, char **argv);
 int session_kill_main(int argc, char **argv);
+int session_recordings_main(int argc, char **argv);
+int session_recording_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 #define EXIT_USAGE 2
@@ -95,7 +97,13 @@ bool agent_uid_valid(const Agent *agent);
 /* Names of all policy files in /etc/creel/agents and of all marks, sorted. */
 _must_check_ int agent_names(StrList *ret, Reason *ret_reason);
 
-/* Clears every mark with the agent's name. */
+/*
+ * Whether user and mark have parted: the uid that was made this agent is a user of another name's now, or this user's uid was made an
+ * agent of another name. Then `ret_uid` is that uid, and `ret_name` the other name. Returns 1, 0 or a negative errno.
+ */
+_must_check_ int agent_renamed(const Agent *agent, uid_t *ret_uid, char ret_name[static POLICY_NAME_MAX + 1]);
+
+/* Clears every mark with the agent's name, and that of its uid. */
 _must_check_ int agent_unmark(const Agent *agent, Reason *ret_reason);
 
 /* One creelctl changes agents at a time: waits for the lock, which the returned descriptor holds. */

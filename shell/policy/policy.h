@@ -118,9 +118,9 @@ typedef struct Policy {
 	uint64_t output_max_file_size;
 
 	/* [audit] */
-	bool audit, audit_code, audit_output;
+	bool audit, audit_code, audit_output, audit_terminals;
 	ProgramsMode audit_programs; /* which executions go into the record */
-	uint64_t audit_retention_usec;
+	uint64_t audit_retention_usec, audit_terminals_room;
 
 	/* where each key's value came from: one string a row of the key table ("built-in", "FILE:LINE", maybe
 	 * ", lowered to ...") */

@@ -149,6 +149,8 @@ const PolicyKey policy_keys[] = {
 	{ KEY("audit", "code"), FLAG(audit_code, "yes"), .enforced = true },
 	{ KEY("audit", "output"), FLAG(audit_output, "yes"), .enforced = true },
 	{ KEY("audit", "programs"), WORD(audit_programs, words_programs, "interactive"), .enforced = true },
+	{ KEY("audit", "terminals"), FLAG(audit_terminals, "no"), .enforced = true },
+	{ KEY("audit", "terminals_room"), SIZE(audit_terminals_room, 1 * M, 1 * T, "256M"), .enforced = true },
 	{ KEY("audit", "retention"), TIME(audit_retention_usec, DAY, 3650 * DAY, "30d"), .enforced = true },
 };
 

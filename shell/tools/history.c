@@ -69,9 +69,11 @@ static int read_words(int argc, char **argv, Asked *ret)
 	return 0;
 }
 
+/* Returns 0; -ENODATA: what came is not all (shell/creel-history.c); or another negative errno. */
 static int copy_out(int fd)
 {
 	char buffer[16384];
+	bool all = false;
 	ssize_t n;
 
 	while ((n = read(fd, buffer, sizeof(buffer))) != 0) {
@@ -79,10 +81,16 @@ static int copy_out(int fd)
 			continue;
 		if (n < 0)
 			return -errno;
+		if (buffer[n - 1] == '\0') {
+			all = true;
+			n--;
+		}
 		if (fwrite(buffer, 1, (size_t)n, stdout) != (size_t)n)
 			return -EIO;
 	}
-	return fflush(stdout) == 0 ? 0 : -errno;
+	if (fflush(stdout) != 0)
+		return -errno;
+	return all ? 0 : -ENODATA;
 }
 
 int history_main(int argc, char **argv)
@@ -104,6 +112,12 @@ int history_main(int argc, char **argv)
 		r = sd_bus_message_read(reply, "h", &fd);
 	if (r >= 0)
 		r = copy_out(fd);
+	if (r == -ENODATA) {
+		(void)fprintf(stderr, "creel: history: this is not all: it took more than a minute to read; ask for "
+				      "less, by --since, "
+				      "--kind, --session or -n\n");
+		return EXIT_FAILURE;
+	}
 	if (r < 0) {
 		(void)fprintf(stderr, "creel: history: %s\n", keeper_failure(r, &error, why, sizeof(why)));
 		return EXIT_FAILURE;

@@ -144,3 +144,21 @@ def test_policy_diff(vm):
         assert vm.root("creelctl policy diff agent /root/new.conf").rc == 1
         assert vm.root("creelctl policy diff nosuch").rc == 1
         vm.root.sh("rm /root/new.conf")
+
+
+def test_removal_of_a_renamed_user(vm):
+    """Nobody who was an agent goes on without limits because its user has another name."""
+    with one_more_agent(vm) as uid:
+        vm.root.sh("creelctl agent stop carol && usermod -l dora carol")
+        try:
+            for name in ("carol", "dora"):
+                done = vm.root(f"creelctl agent remove {name}")
+                assert done.rc == 1 and "usermod -l carol dora" in done.errors and len(done.errors.splitlines()) == 1
+            vm.root.sh(f"grep -qx carol /etc/creel/provisioned/{uid} && test -e {policy_file('carol')} && getent passwd dora")
+            # the file under the new name as well: that is an agent's, and goes as a whole
+            vm.root.sh(f"mv {policy_file('carol')} {policy_file('dora')} && creelctl agent remove dora", timeout=240)
+            assert vm.root(f"ls -d /etc/creel/provisioned/{uid} {policy_file('dora')} /home/carol").text == ""
+            assert vm.root("getent passwd dora carol").text == ""
+        finally:
+            vm.root("usermod -l carol dora; test ! -e /etc/creel/agents/dora.conf || "
+                    "mv /etc/creel/agents/dora.conf /etc/creel/agents/carol.conf")

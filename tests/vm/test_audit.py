@@ -128,6 +128,57 @@ def test_which_executions_are_recorded(vm):
         assert len(seen()) == before
 
 
+def test_jobs_services_and_cron(vm):
+    """What the user manager starts, how it ended and what it used: from the kernel, with programs = no as well."""
+    job, service, cron = (f"{kind}{marker()}" for kind in "jsc")
+
+    def seen(kind, name):
+        return wait_until(lambda: [e for e in entries(vm, f"--kind {kind} -n all --since 1h") if e["label"] == name])
+    with policy(vm, "[audit]\nprograms = no\n"):
+        vm.agent.sh(f"creel job start {job} -- sh -c 'sleep 1; exit 3'", timeout=120)
+        vm.agent.sh(f"systemd-run --user --quiet --wait --unit={service} sh -c 'kill -TERM $$; sleep 100' || :", timeout=120)
+        vm.agent.sh(f"systemd-run --user --quiet --unit=creel-cron-{cron} /bin/true --key=hunter2hunter2", timeout=120)
+        start = seen("job-start", job)[0]
+        assert start["unit"] == f"creel-job-{job}.service" and "sleep 1; exit 3" in start["arguments"]
+        end = [e for e in seen("job", job) if e["pid"] == start["pid"]]
+        assert len(end) == 1 and (end[0]["result"], end[0]["exit"]) == ("exit", 3)
+        assert end[0]["duration_usec"] >= 900_000 and end[0]["cpu_usec"] > 0 and end[0]["memory_peak"] > 100_000
+        assert (seen("service", service)[0]["result"], seen("service", service)[0]["signal"]) == ("signal", "TERM")
+        assert seen("cron", cron)[0]["exit"] == 0 and "[redacted]" in seen("cron-start", cron)[0]["arguments"]
+    usage = json.loads(vm.root.sh("creelctl audit usage --json --since 1h"))
+    assert next(row for row in usage["agents"] if row["agent"] == "agent")["units"] >= 3
+
+
+def test_enabled_no(vm):
+    number = marker()
+    since = vm.now()
+    with policy(vm, "[audit]\nenabled = no\n"):
+        vm.agent.sh(f"echo {number}; creel run - --lang bash", stdin="true")
+        wait_until(lambda: vm.records(since, "logout", agent="agent"))
+        assert vm.records(since, "login", agent="agent") and vm.records(since, "policy", agent="agent")
+        assert not vm.records(since, "command", agent="agent") and not vm.records(since, "run", agent="agent")
+        assert not vm.records(since, "exec", agent="agent")
+    vm.agent.sh(f"echo {number}")
+    command_entry(vm, f"echo {number}", since)
+
+
+def test_retention(vm):
+    """The longest that a policy asks for holds; creel's own file is behind the shipped one, and goes with what asked for it."""
+    conf = "/etc/systemd/journald@creel.conf.d/policy.conf"
+    number = marker()
+    vm.agent.sh(f"echo {number}")
+    command_entry(vm, f"echo {number}")
+    with policy(vm, "[audit]\nretention = 60d\n"):
+        assert "MaxRetentionSec=5356800" in vm.root.sh(f"cat {conf}")
+        assert vm.root.sh("creelctl doctor --check record.kept").startswith("OK")
+        assert number in str(entries(vm, "-n all --since 1h"))
+        vm.root.sh("echo >> " + conf)
+        assert vm.root("creelctl doctor --check record.kept").rc == 1
+    assert vm.root(f"test -e {conf}").rc != 0 and vm.root.sh("creelctl doctor --check record.kept").startswith("OK")
+    vm.agent.sh(f"echo again {number}")
+    command_entry(vm, f"echo again {number}")
+
+
 def test_secrets_are_left_out(vm, typed):
     since = vm.now()
     vm.agent(f"API_KEY={SECRET} true; curl -su me:{SECRET} -H 'Authorization: Bearer {SECRET}{SECRET}' http://127.0.0.1:1/")
