@@ -19,7 +19,8 @@
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
 #   make tarball     a release: what provision.sh needs on a rented VM
-#   make image       an agent VM as qcow2 and tar.xz for providers, RELEASE=bookworm or trixie; as root
+#   make image       an agent VM as qcow2 and tar.gz for providers, RELEASE=bookworm or trixie; as root
+#   make test-image  that image starts, from a BIOS and from EFI
 #   make test-releases  stock Debian 12 and 13 in VMs: cloud-init, --remove, provision.sh again
 #   make bench-confine  what the confinement adds to a birth; as root
 #   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
@@ -702,7 +703,7 @@ compile_commands.json: Makefile
 		'$(CC) $(subst ','\'',$(all_cflags))' $(filter %.c,$(c_files))
 
 # ---- everything ------------------------------------------------------------------------------------------------------
-.PHONY: test test-releases bench bench-front bench-runs bench-confine
+.PHONY: test test-releases test-image bench bench-front bench-runs bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run
 
@@ -721,7 +722,12 @@ bench-runs: deps
 test-releases: deps
 	$(again) tarball
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -p no:cacheprovider -c tests/releases/pytest.ini -v --tb=short \
-		-k '$(or $(RELEASES),debian)' tests/releases
+		-k '$(or $(RELEASES),debian)' tests/releases/test_release.py
+
+# an image that was made starts, from a BIOS and from EFI
+test-image: image
+	$(Q)BUILD='$(abspath $(BUILD))' RELEASE=$(RELEASE) /usr/bin/python3 -B -m pytest -p no:cacheprovider \
+		-c tests/releases/pytest.ini -v --tb=short tests/releases/test_image.py
 
 bench-confine: $(BUILD)/tests/bench-confine
 	$(Q)$(BUILD)/tests/bench-confine
@@ -738,7 +744,7 @@ tarball: dest node
 		README.md LICENSE provision/provision.sh provision/cloud-init provision/steps provision/packages provision/config \
 		-C $(abspath $(BUILD))/vm dest node
 
-# images of an agent VM for providers that take one: build/image/creel-CODENAME.qcow2 and .tar.xz
+# images of an agent VM for providers that take one: build/image/creel-CODENAME.qcow2 and .tar.gz
 .PHONY: image
 image: deps
 	$(again) dest node

@@ -64,7 +64,7 @@ disk_make()
 
 	# sizes in MiB: what the tree has and a third more, so that the first boot has room before the disk grows
 	size=$(($(du -sm "$tree" | cut -f1) * 4 / 3 + 256))
-	mke2fs -q -F -t ext4 -U "$uuid" -L creel -d "$tree" "$work/root.raw" "${size}M"
+	mke2fs -q -F -t ext4 -U "$uuid" -L creel -d "$tree" "$work/root.raw" "${size}M" >/dev/null
 	truncate -s $(((disk_root + 2048) * sector + (size << 20))) "$disk"
 	sfdisk -q "$disk" <<-TABLE
 		label: gpt

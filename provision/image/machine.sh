@@ -4,7 +4,7 @@
 # machine.sh FOLDER DEST NODE [CODENAME]: an image of an agent VM for providers that take one, without anybody's key in it:
 #
 #   FOLDER/creel-CODENAME.qcow2    a disk that starts by BIOS and by EFI, and grows to the machine's at the first boot
-#   FOLDER/creel-CODENAME.tar.xz   the same tree, for providers that bring disk and kernel parameters themselves
+#   FOLDER/creel-CODENAME.tar.gz   the same tree, for providers that bring disk and kernel parameters themselves
 #
 # Debian's packages, from where this machine's apt has them, then the operator's provision.sh, offline. cloud-init lets the
 # operator in on port 2222; host keys are made at the first boot. DEST is what `make install DESTDIR=` gave, NODE what node.sh gave.
@@ -72,8 +72,8 @@ rm -rf "$tree"/var/lib/apt/lists/* "$tree"/var/cache/apt/* "$tree"/var/log/*.log
 mkdir -p "$tree/var/lib/apt/lists/partial" "$tree/var/log/journal"
 grub_config "$tree" "$uuid"
 
-tar --numeric-owner --xattrs --sort=name -C "$tree" -cf - . | xz -T0 -3 >"$out/creel-$release.tar.xz.new"
-mv "$out/creel-$release.tar.xz.new" "$out/creel-$release.tar.xz"
+tar --numeric-owner --xattrs --sort=name -C "$tree" -cf - . | gzip -n >"$out/creel-$release.tar.gz.new"
+mv "$out/creel-$release.tar.gz.new" "$out/creel-$release.tar.gz"
 disk_make "$work" "$tree" "$uuid"
 qemu-img convert -O qcow2 -c "$work/disk.raw" "$out/creel-$release.qcow2.new"
 mv "$out/creel-$release.qcow2.new" "$out/creel-$release.qcow2"

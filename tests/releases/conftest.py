@@ -63,24 +63,28 @@ def served(folder):
             thread.join()
 
 
+def seed_drive(folder, user_data, **others):
+    """What a provider makes of user data: a drive named CIDATA."""
+    seed = folder / "seed"
+    seed.mkdir()
+    for name, text in {"user-data": user_data, "meta-data": "instance-id: creel-1\nlocal-hostname: rented\n", **others}.items():
+        (seed / name).write_text(text)
+    subprocess.run(["xorriso", "-as", "genisoimage", "-quiet", "-volid", "CIDATA", "-joliet", "-rock", "-output",
+                    folder / "seed.iso", seed], check=True, capture_output=True)
+    return folder / "seed.iso"
+
+
 def seed_make(folder, url):
-    """What a provider makes of user data: a drive named CIDATA. The VM's own network stays as it is."""
+    """An agent with a policy of its own. The VM's network stays as it is."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True)
     (folder / "agent.conf").write_text(POLICY)
     written = subprocess.run(
         [ROOT / "provision/cloud-init", "--release", url, "--tarball", TARBALL, "--agent", f"agent={folder}/key.pub",
          "--policy", f"agent={folder}/agent.conf"], check=True, stdout=subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "CREELCTL": str(BUILD / "creelctl")}).stdout
-    seed = folder / "seed"
-    seed.mkdir()
     remember = "mkdir -p /root/stock\n" + "".join(f"({command}) >/root/stock/{name} 2>&1\n" for name, command in STATE.items())
     early = f"bootcmd:\n  - [ sh, -c, {json.dumps(remember)} ]\n"
-    (seed / "user-data").write_bytes(written + early.encode())
-    (seed / "meta-data").write_text("instance-id: creel-1\nlocal-hostname: rented\n")
-    (seed / "network-config").write_text("network: {config: disabled}\n")
-    subprocess.run(["xorriso", "-as", "genisoimage", "-quiet", "-volid", "CIDATA", "-joliet", "-rock", "-output",
-                    folder / "seed.iso", seed], check=True, capture_output=True)
-    return folder / "seed.iso"
+    return seed_drive(folder, written.decode() + early, **{"network-config": "network: {config: disabled}\n"})
 
 
 @pytest.fixture(scope="module", params=RELEASES, ids=lambda release: f"debian{RELEASES[release]}")
