@@ -740,7 +740,7 @@ again = $(Q)+$(MAKE) --no-print-directory
 .PHONY: tarball
 tarball: dest node
 	$(call say,TAR,$(BUILD)/creel.tar.gz)
-	$(Q)tar --owner=0 --group=0 --sort=name --transform='s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
+	$(Q)tar --owner=0 --group=0 --sort=name --transform='flags=r;s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
 		README.md LICENSE provision/provision.sh provision/cloud-init provision/steps provision/packages provision/config \
 		-C $(abspath $(BUILD))/vm dest node
 
