@@ -81,7 +81,7 @@ remove_doors()
 # What the kernel holds: programs go with the files that keep them.
 remove_kernel()
 {
-	local table value name device folder options
+	local table value name number device folder options seen=' '
 
 	for table in creel creel_network; do
 		nft list table inet "$table" >/dev/null 2>&1 || continue
@@ -92,11 +92,13 @@ remove_kernel()
 		apply rm -rf /sys/fs/bpf/creel
 		changed "kernel: programs are gone"
 	fi
-	while read -r device folder options; do
-		case ,$options, in
+	while read -r number device folder options; do
+		case $seen,$options, in
+		*" $number "*) continue ;;
 		*,usrjquota=aquota.user,*) ;;
 		*) continue ;;
 		esac
+		seen+="$number "
 		# mounted like that by the operator
 		! findmnt -rn --fstab -o OPTIONS "$folder" | grep -q quota || continue
 		live quotaoff -u "$folder" 2>/dev/null || :
@@ -104,11 +106,11 @@ remove_kernel()
 		[ -n "$dry_run" ] || chattr -i "$folder/aquota.user" 2>/dev/null || :
 		apply rm -f "$folder/aquota.user"
 		changed "quotas: off on $folder ($device)"
-	done < <(findmnt -rnv -t ext4 -o SOURCE,TARGET,OPTIONS)
+	done < <(findmnt -rnv -t ext4 -o MAJ:MIN,SOURCE,TARGET,OPTIONS)
 	while read -r name value; do
 		[ "$(sysctl -n "$name" 2>/dev/null | tr '\t' ' ')" != "$(tr '\t' ' ' <<<"$value")" ] || continue
 		if apply sysctl -qw "$name=$value" >/dev/null 2>&1; then
-			changed "kernel: $name = $value"
+			changed "kernel: $name = ${value//$'\t'/ }"
 		else
 			note "kernel: $name is as creel set it until the next boot"
 		fi
@@ -127,11 +129,15 @@ remove_files()
 		removed=$((removed + 1))
 		folders[${path%/*}]=1
 	done <"$files_list"
+	# folders that only creel had something in; others are the machine's, empty or not
 	for folder in "${!folders[@]}"; do
-		[ -n "$dry_run" ] || rmdir -p --ignore-fail-on-non-empty "$folder" 2>/dev/null || :
+		case $folder in
+		*/creel/* | */creel | /usr/lib/systemd/*.d | /etc/systemd/*.d) apply rmdir -p --ignore-fail-on-non-empty "$folder" ;;
+		esac
 	done
 	[ $removed = 0 ] || changed "files: $removed removed"
 	live systemctl daemon-reload
+	live systemctl -q reset-failed 'creel-*' 2>/dev/null || :
 	live quietly systemctl reload dbus.service
 	live quietly systemctl try-reload-or-restart ssh.service
 	apply rm -rf /run/creel "$packages_pin" "$upkeep_apt"
@@ -156,7 +162,7 @@ remove_packages()
 	local came mine
 
 	# the operator's way in stays, whatever it came with
-	came=$(comm -12 <(before_values package | grep -v ^openssh | sort -u) <(packages_installed))
+	came=$(comm -12 <(before_values package | sed '/^openssh/d' | sort -u) <(packages_installed))
 	[ -n "$came" ] || return 0
 	if [ -n "$dry_run" ]; then
 		changed "packages: those that came with creel and that nothing else needs"

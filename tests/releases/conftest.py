@@ -41,7 +41,7 @@ STATE = {
     "switches": "sysctl -n kernel.dmesg_restrict kernel.kptr_restrict kernel.pty.max fs.suid_dumpable",
     "programs": "ls /sys/fs/bpf",
     "enabled": "systemctl list-unit-files --state=enabled --no-legend | awk '{ print $1 }' | sort",
-    "disk": "findmnt -no OPTIONS / | tr , '\\n' | sort; ls -A /",
+    "disk": "findmnt -no OPTIONS / | tr , '\\n' | grep -v ^jqfmt= | sort; ls -A /",
 }
 
 
