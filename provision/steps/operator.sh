@@ -152,6 +152,17 @@ operator_reload()
 	fi
 }
 
+# The same ports, other files. With socket activation a connection of its own reads them anew (Debian 12), or the service that the
+# first one started must be started anew, as it cannot open a socket that systemd has (Debian 13).
+operator_reread()
+{
+	if [ -n "$operator_socket" ]; then
+		systemctl try-restart ssh.service
+	else
+		systemctl reload-or-restart ssh.service
+	fi
+}
+
 # operator_listen PORT...: writes the configuration, and has it read
 operator_listen()
 {

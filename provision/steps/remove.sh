@@ -139,7 +139,7 @@ remove_files()
 	live systemctl daemon-reload
 	live systemctl -q reset-failed 'creel-*' 2>/dev/null || :
 	live quietly systemctl reload dbus.service
-	live quietly systemctl try-reload-or-restart ssh.service
+	live quietly operator_reread
 	apply rm -rf /run/creel "$packages_pin" "$upkeep_apt"
 }
 
