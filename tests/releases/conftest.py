@@ -22,9 +22,7 @@ from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa:
 RELEASES = {"bookworm": "12", "trixie": "13"}
 OUTSIDE = "10.0.2.2"  # this machine, for the VM
 TARBALL = BUILD / "creel.tar.gz"
-POLICY = """[agent]
-profile = instaclaw
-[limits]
+POLICY = """[limits]
 memory = 900M
 [ports]
 listen = 3000-3005
