@@ -62,6 +62,10 @@ int main(int argc, char **argv)
 			"usage: creel-history UID NAME SINCE COUNT lines|json KIND SESSION (started by the keeper)\n");
 		return EXIT_FAILURE;
 	}
+	if (geteuid() != 0) {
+		(void)fprintf(stderr, "creel-history: only root reads the record; see creel history\n");
+		return EXIT_FAILURE;
+	}
 	filter.uid = (uid_t)uid;
 	filter.agent = argv[2];
 	filter.kind = wanted(argv[6]);

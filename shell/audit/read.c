@@ -67,6 +67,7 @@ static const FieldRow rows[RECORD_FIELDS] = {
 static const char *const kinds[] = {
 	"login",
 	"logout",
+	"command-start",
 	"command",
 	"exec",
 	"run-start",

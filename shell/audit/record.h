@@ -6,7 +6,7 @@
  * namespace's socket, because LogNamespace= would give the writer a mount namespace that its children inherit.
  * Only root and the front may write to that socket; readers trust _UID=, never a CREEL_ field alone.
  *
- * Fields (all text): CREEL_KIND login|logout|command|exec|forward|refusal|policy|operator|lost|keeper, CREEL_AGENT, CREEL_UID, CREEL_SESSION, CREEL_DOOR,
+ * Fields (all text): CREEL_KIND login|logout|command-start|command|exec|forward|refusal|policy|operator|lost|keeper, CREEL_AGENT, CREEL_UID, CREEL_SESSION, CREEL_DOOR,
  * CREEL_PEER, CREEL_KEY (fingerprint), CREEL_CHANNEL, CREEL_COMMAND, CREEL_RESULT exit|signal|unknown|hangup|refused|failed,
  * CREEL_EXIT (status), CREEL_SIGNAL (name without SIG), CREEL_REASON, CREEL_DURATION_USEC, CREEL_CPU_USEC,
  * CREEL_MEMORY_PEAK (bytes), CREEL_OOM_KILLS, CREEL_RECORDING (of its terminal:

@@ -241,6 +241,7 @@ void keeper_record_refusal(Keeper *keeper, const char *user, const char *peer, c
 /* `user`: who asked, as PAM knows. */
 void keeper_record_door(Keeper *keeper, const Session *session, const DoorRequest *request);
 void keeper_record_door_refusal(Keeper *keeper, const DoorRequest *request, const char *reason);
+void keeper_record_command_start(const Channel *channel);
 void keeper_record_command(
 	const Channel *channel, const char *result, int value, const LeafUsage *usage, const char *note);
 /* `failure` NULL: connected. */

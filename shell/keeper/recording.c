@@ -15,8 +15,8 @@
 /* What an agent makes as many of as it likes; the others say who came, and what became different. */
 static bool is_important(const char *kind)
 {
-	static const char *const many[] = { "command", "exec", "run-start", "run", "forward", "job-start", "job",
-		"service-start", "service", "cron-start", "cron" };
+	static const char *const many[] = { "command-start", "command", "exec", "run-start", "run", "forward",
+		"job-start", "job", "service-start", "service", "cron-start", "cron" };
 
 	for (size_t i = 0; i < ELEMENTSOF(many); i++)
 		if (strcmp(kind, many[i]) == 0)
@@ -191,6 +191,36 @@ static const char *outcome(const char *result, int value, char *buffer, size_t s
 	return buffer;
 }
 
+static void entry_command(const Channel *channel, RecordEntry *entry)
+{
+	keeper_entry_session(channel->session, entry);
+	entry_number(entry, "CREEL_CHANNEL", channel->number);
+	entry_text(entry, "CREEL_COMMAND_KIND", channel->kind);
+	entry_text(entry, "CREEL_COMMAND", channel->command);
+	if (channel->command_bytes)
+		entry_number(entry, "CREEL_COMMAND_BYTES", channel->command_bytes);
+	entry_text(entry, "CREEL_ORIGINAL_COMMAND", channel->original);
+	entry_text(entry, "CREEL_TERMINAL", channel->terminal ? "yes" : "no");
+	entry_text(entry, "CREEL_RECORDING", channel->recording);
+	if (channel->rescue)
+		entry_text(entry, "CREEL_RESCUE", "yes");
+}
+
+/* So that it is there whatever comes: also a machine that goes down with it. */
+void keeper_record_command_start(const Channel *channel)
+{
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	Keeper *keeper = channel->session->keeper;
+	char quoted[MESSAGE_COMMAND_MAX];
+
+	keeper_entry_begin(keeper, &entry, "command-start", LOG_INFO);
+	entry_format(&entry, "MESSAGE", "%s: %s \"%s\" begins", keeper->identity->name, channel->kind,
+		redact_quote(channel->command, quoted, sizeof(quoted)));
+	entry_command(channel, &entry);
+	entry_number(&entry, "CREEL_PID", (uint64_t)channel->pid);
+	keeper_entry_send(keeper, &entry);
+}
+
 void keeper_record_command(
 	const Channel *channel, const char *result, int value, const LeafUsage *usage, const char *note)
 {
@@ -203,17 +233,7 @@ void keeper_record_command(
 	keeper_entry_begin(keeper, &entry, "command", LOG_INFO);
 	entry_format(&entry, "MESSAGE", "%s: %s \"%s\": %s", keeper->identity->name, channel->kind,
 		redact_quote(channel->command, quoted, sizeof(quoted)), outcome(result, value, text, sizeof(text)));
-	keeper_entry_session(session, &entry);
-	entry_number(&entry, "CREEL_CHANNEL", channel->number);
-	entry_text(&entry, "CREEL_COMMAND_KIND", channel->kind);
-	entry_text(&entry, "CREEL_COMMAND", channel->command);
-	if (channel->command_bytes)
-		entry_number(&entry, "CREEL_COMMAND_BYTES", channel->command_bytes);
-	entry_text(&entry, "CREEL_ORIGINAL_COMMAND", channel->original);
-	entry_text(&entry, "CREEL_TERMINAL", channel->terminal ? "yes" : "no");
-	entry_text(&entry, "CREEL_RECORDING", channel->recording);
-	if (channel->rescue)
-		entry_text(&entry, "CREEL_RESCUE", "yes");
+	entry_command(channel, &entry);
 	entry_text(&entry, "CREEL_RESULT", result);
 	if (strcmp(result, "exit") == 0)
 		entry_number(&entry, "CREEL_EXIT", (uint64_t)value);

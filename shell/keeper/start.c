@@ -359,6 +359,7 @@ int channel_start(
 	for (size_t i = 0; i < streams.n_outside; i++)
 		ret_fds[i] = TAKE_FD(streams.outside[i]);
 	*ret_n = streams.n_outside;
+	keeper_record_command_start(channel);
 	channel_link(TAKE_PTR(channel));
 	return 0;
 }

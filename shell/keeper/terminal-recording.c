@@ -25,6 +25,7 @@
 #include <termios.h>
 
 #define PROGRAM CREEL_LIBEXECDIR "/creel-recorder"
+#define LEAF "recorders"
 #define PRUNE_USEC (6 * UINT64_C(3600000000))
 
 /* Of what is left of the room, so that some is left for the next. */
@@ -57,6 +58,15 @@ static int prune(const Keeper *keeper, int dir_fd, uint64_t *ret_used)
 	return recordings_prune(dir_fd, now > age ? now - age : 0, ret_used);
 }
 
+/* It goes with the last recorder; one that an earlier keeper started may have been that. */
+static void forget_leaf(const Keeper *keeper)
+{
+	int r = leaf_remove(keeper->leaves_fd, LEAF);
+
+	if (r < 0 && r != -EBUSY && r != -ENOENT)
+		log_error("cannot remove the leaf " LEAF ": %s", strerror(-r));
+}
+
 static int on_prune(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	_cleanup_close_ int dir_fd = -EBADF;
@@ -67,6 +77,7 @@ static int on_prune(sd_event_source *source, uint64_t usec, void *userdata)
 	/* without a policy nobody says how old they may become */
 	if (keeper->policy && folder_open(keeper, false, &dir_fd) == 0 && prune(keeper, dir_fd, &used) < 0)
 		log_error("cannot remove old recordings of terminals");
+	forget_leaf(keeper);
 	terminal_recordings_watch(keeper);
 	return 0;
 }
@@ -120,6 +131,7 @@ static int on_ended(sd_event_source *source, const siginfo_t *info, void *userda
 
 	if ((info->si_code != CLD_EXITED || info->si_status != 0) && rate_take(&keeper->record_failures, NULL))
 		log_warning(PROGRAM " ended badly: a recording may lack its end");
+	forget_leaf(keeper);
 	sd_event_source_disable_unref(source);
 	return 0;
 }
@@ -130,9 +142,9 @@ static int move(const Keeper *keeper, pid_t pid)
 	char text[16];
 	int r;
 
-	r = leaf_make(keeper->leaves_fd, "recorders", NULL, false, &leaf_fd);
+	r = leaf_make(keeper->leaves_fd, LEAF, NULL, false, &leaf_fd);
 	if (r == -EEXIST)
-		r = leaf_open(keeper->leaves_fd, "recorders", &leaf_fd);
+		r = leaf_open(keeper->leaves_fd, LEAF, &leaf_fd);
 	if (r < 0)
 		return r;
 	(void)snprintf(text, sizeof(text), "%d", (int)pid);

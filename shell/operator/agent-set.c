@@ -3,7 +3,8 @@
  * creelctl agent set: a change of one agent's policy file, and its effect, for what runs as well.
  *
  * The new text is judged as a whole before anything is written, and takes the old one's place by rename: whoever reads it
- * meanwhile, and whoever is killed meanwhile, has one of the two.
+ * meanwhile, and whoever is killed meanwhile, has one of the two. What cannot take effect - this machine cannot enforce it, say - is taken
+ * back, where the old text did.
  */
 #include "shell/operator/operator.h"
 #include "shell/operator/settext.h"
@@ -72,7 +73,22 @@ static int write_policy(const Agent *agent, const char *text, Reason *ret_reason
 	return r < 0 ? reason_set(ret_reason, r, "%s: %s", agent->file, strerror(-r)) : 0;
 }
 
-static int set(const char *name, int argc, char **argv, Reason *ret_reason)
+/* What was in the file, and whether it was in force. */
+typedef struct Before {
+	char *text;
+	bool worked;
+} Before;
+
+static bool works(const Agent *agent)
+{
+	_cleanup_(policy_freep) Policy *policy = NULL;
+	PolicyError error;
+	Reason ignored;
+
+	return policy_load("", agent->name, &policy, &error) == 0 && enforce_check(agent->uid, policy, &ignored) == 0;
+}
+
+static int set(const char *name, int argc, char **argv, Before *ret_before, Reason *ret_reason)
 {
 	_cleanup_(agent_done) Agent agent = { 0 };
 	_cleanup_free_ char *text = NULL;
@@ -86,24 +102,55 @@ static int set(const char *name, int argc, char **argv, Reason *ret_reason)
 	r = file_read_at(AT_FDCWD, agent.file, 0, POLICY_TEXT_MAX, &text, NULL);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", agent.file, strerror(-r));
+	ret_before->text = strdup(text);
+	if (!ret_before->text)
+		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	ret_before->worked = works(&agent);
 	r = change_all(&text, argc, argv, ret_reason);
 	return r < 0 ? r : write_policy(&agent, text, ret_reason);
+}
+
+static int apply(const char *name)
+{
+	Reason reason = { "" };
+
+	if (policy_apply_begin(&reason)) {
+		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
+		return EXIT_FAILURE;
+	}
+	return policy_apply_agent(name);
+}
+
+static void take_back(const char *name, const Before *before)
+{
+	_cleanup_free_ char *file = str_format("%s/agents/%s.conf", POLICY_DIR, name);
+	int r = file ? file_replace_at(AT_FDCWD, file, before->text, strlen(before->text), 0644) : -ENOMEM;
+
+	if (r < 0)
+		(void)fprintf(
+			stderr, "creelctl: agent %s: its policy could not be taken back: %s\n", name, strerror(-r));
+	else if (apply(name) == EXIT_SUCCESS)
+		(void)fprintf(stderr, "creelctl: agent %s: its policy is what it was before\n", name);
 }
 
 int agent_set_main(int argc, char **argv)
 {
 	_cleanup_close_ int lock_fd = -EBADF;
+	Before before = { 0 };
 	Reason reason = { "" };
+	int status = EXIT_FAILURE;
 
 	if (argc < 2 || argv[0][0] == '-' || strcmp(argv[argc - 1], "--unset") == 0)
 		return EXIT_USAGE;
-	if (agents_lock(&lock_fd, &reason) < 0 || set(argv[0], argc - 1, argv + 1, &reason) < 0 ||
-		policy_apply_begin(&reason)) {
+	if (agents_lock(&lock_fd, &reason) < 0 || set(argv[0], argc - 1, argv + 1, &before, &reason) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
-		return EXIT_FAILURE;
+	} else {
+		status = apply(argv[0]);
+		if (status == EXIT_SUCCESS)
+			(void)printf("agent %s: applied\n", argv[0]);
+		else if (before.worked)
+			take_back(argv[0], &before);
 	}
-	if (policy_apply_agent(argv[0]) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	(void)printf("agent %s: applied\n", argv[0]);
-	return EXIT_SUCCESS;
+	free(before.text);
+	return status;
 }

@@ -53,7 +53,8 @@ int audit_filter(const AuditWords *words, RecordFilter *ret)
 		return complain("--session", filter.session, "an id of a session, as creelctl session list shows");
 	if (filter.kind && !record_kind_known(filter.kind))
 		return complain("--kind", filter.kind,
-			"login, logout, command, exec, run-start, run, job-start, job, service-start, service, "
+			"login, logout, command-start, command, exec, run-start, run, job-start, job, service-start, "
+			"service, "
 			"cron-start, cron, forward, refusal, policy, operator, lost or keeper");
 	if (filter.result && !is_word(filter.result))
 		return complain(

@@ -208,13 +208,16 @@ static void check_record_socket(Doctor *doctor, const DoctorAgent *agent, Findin
 	finding_set(ret, DOCTOR_OK, "root and the front write");
 }
 
-/* Made of the policies as they are now? */
+/* As long as the policies say now? In how much room is the disk's matter as well, which may have grown since. */
 static bool is_of_policies(Doctor *doctor, const RecordKept *kept)
 {
 	_cleanup_free_ char *is = NULL, *wanted = record_kept_text(kept);
 	int r = look_read(doctor, RETENTION_FILE, 4096, &is);
+	const char *room = wanted ? strstr(wanted, "SystemMaxUse=") : NULL;
 
-	return record_kept_as_shipped(kept) ? r == -ENOENT : r == 0 && wanted && str_equal(is, wanted);
+	if (r == -ENOENT)
+		return record_kept_as_shipped(&(RecordKept){ .usec = kept->usec, .size = RECORD_SIZE });
+	return r == 0 && room && strncmp(is, wanted, (size_t)(room - wanted)) == 0;
 }
 
 /* journald reads one drop-in of a name, the first of these folders, and all others behind it; then the last setting holds. */

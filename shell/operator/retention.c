@@ -81,12 +81,11 @@ bool record_kept_as_shipped(const RecordKept *kept)
 
 char *record_kept_text(const RecordKept *kept)
 {
-	const uint64_t seconds = kept->usec / SECOND;
+	const uint64_t seconds = kept->usec / SECOND, file = seconds / 30, all = seconds + file;
 
 	return str_format("# made by creelctl of the policies' [audit] retention; policy apply makes it anew\n"
 			  "[Journal]\nMaxRetentionSec=%llu\nMaxFileSec=%llu\nSystemMaxUse=%lluM\n",
-		(unsigned long long)(seconds + seconds / 30), (unsigned long long)(seconds / 30),
-		(unsigned long long)(kept->size >> 20));
+		(unsigned long long)all, (unsigned long long)file, (unsigned long long)(kept->size >> 20));
 }
 
 static int restart_journal(Reason *ret_reason)

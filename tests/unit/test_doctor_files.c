@@ -28,7 +28,7 @@ static void test_record(void **state)
 	put("/etc/systemd/journald@creel.conf.d/policy.conf", RETENTION_60_DAYS("1560"), 0644);
 	assert_finding("record.kept", NULL, DOCTOR_OK, "60 days");
 	put("/etc/creel/agents/two.conf", "[audit]\nretention = 20d\n", 0644);
-	assert_finding("record.kept", NULL, DOCTOR_DEGRADED, "not what the policies say");
+	assert_finding("record.kept", NULL, DOCTOR_OK, "60 days, in 3.");
 	put("/etc/systemd/journald@creel.conf.d/policy.conf", RETENTION_60_DAYS("3120"), 0644);
 	assert_finding("record.kept", NULL, DOCTOR_OK, "60 days, in 3.");
 	put("/etc/creel/agents/two.conf", "[audit]\nretention = 90d\n", 0644);

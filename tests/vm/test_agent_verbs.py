@@ -112,6 +112,9 @@ def test_stop_and_start(vm):
         assert state(vm, "carol") == "stopped" and vm.agent("true", options=carol).rc != 0
         vm.root.sh("creelctl policy apply", timeout=240)
         assert state(vm, "carol") == "stopped" and vm.root(f"pgrep -u {uid}").text == ""
+        # whoever starts its manager, as logind does of all who linger when it is restarted itself
+        vm.root(f"systemctl start user@{uid}.service", timeout=120)
+        assert vm.root(f"pgrep -u {uid}").text == ""
         assert vm.agent.sh("echo in") == "in"
         vm.root.sh("creelctl agent start carol", timeout=240)
         assert state(vm, "carol") == "ok" and vm.agent.sh("id -un", options=carol) == "carol"
@@ -162,3 +165,14 @@ def test_removal_of_a_renamed_user(vm):
         finally:
             vm.root("usermod -l carol dora; test ! -e /etc/creel/agents/dora.conf || "
                     "mv /etc/creel/agents/dora.conf /etc/creel/agents/carol.conf")
+
+
+def test_what_cannot_take_effect_is_taken_back(vm):
+    before = vm.root.sh(f"cat {policy_file('bob')}")
+    vm.root.sh("chmod a-x /usr/sbin/dnsmasq")
+    try:
+        done = vm.root("creelctl agent set bob network.mode=restricted network.allowed_hosts=example.org", timeout=240)
+        assert done.rc == 1 and "its policy is what it was before" in done.errors
+        assert vm.root.sh(f"cat {policy_file('bob')}") == before and vm.bob.sh("echo in") == "in"
+    finally:
+        vm.root.sh("chmod a+x /usr/sbin/dnsmasq; creelctl policy apply", timeout=240)

@@ -10,10 +10,12 @@ def test_login_command_and_logout(vm):
     since = vm.now()
     vm.agent.sh("exit 0")
     login = vm.record(since, "login", agent="agent")
+    start = vm.record(since, "command-start", agent="agent")
     command = vm.record(since, "command", agent="agent")
     logout = vm.record(since, "logout", agent="agent")
     assert login["CREEL_SESSION"] == command["CREEL_SESSION"] == logout["CREEL_SESSION"]
-    assert command["CREEL_COMMAND"] == "exit 0"
+    assert command["CREEL_COMMAND"] == start["CREEL_COMMAND"] == "exit 0" and "CREEL_RESULT" not in start
+    assert int(logout["CREEL_CPU_USEC"]) >= int(command["CREEL_CPU_USEC"])
     assert command["CREEL_RESULT"] == "exit" and command["CREEL_EXIT"] == "0"
 
 
@@ -134,7 +136,7 @@ for path in paths:
     assert vm.agent.sh(forge) == ""
     vm.agent("logger -t creel-keeper 'MESSAGE=forged'; systemd-cat -t creel-keeper --namespace=creel echo forged")
     assert not [entry for entry in vm.journal(since, namespace="creel") if "forged" in str(entry.get("MESSAGE"))
-                and entry.get("CREEL_KIND") != "command"]
+                and entry.get("CREEL_KIND") not in ("command-start", "command")]
 
 
 def test_forged_entries_in_the_agents_own_journal_are_no_records(vm):
