@@ -237,6 +237,8 @@ int BPF_PROG(listen, struct socket *socket, int backlog, int ret)
 	if (ret || !limits)
 		return earlier(ret);
 	sock = socket->sk;
+	if (!sock)
+		return -EACCES;
 	family = sock->__sk_common.skc_family;
 	if (family == AF_UNIX)
 		return 0;

@@ -170,12 +170,17 @@ SEC("lsm/unix_may_send")
 int BPF_PROG(unix_may_send, struct socket *client, struct socket *service, int ret)
 {
 	__u32 uid = (__u32)bpf_get_current_uid_gid();
+	const struct sock *sock;
 	struct part *part;
 	Kind kind;
 
 	if (ret || !bpf_map_lookup_elem(&confined, &uid))
 		return earlier(ret);
-	kind = kind_of(service->sk, MESSAGE);
+	/* Linux 6.10 and later ask for this */
+	sock = service->sk;
+	if (!sock)
+		return 0;
+	kind = kind_of(sock, MESSAGE);
 	if (kind == ANOTHERS)
 		return 0;
 	part = part_of(uid);
