@@ -21,6 +21,10 @@
 #   make front       the SSH front alone, on loopback, with OpenSSH's client and a fake keeper
 #   make bench-front measure the front alone beside OpenSSH and dropbear; as root
 #   make bench-runs  measure runs beside bwrap and systemd-run, in the agent VM
+#   make tarball     a release: what provision.sh needs on a rented VM
+#   make image       an agent VM as qcow2 and tar.gz for providers, RELEASE=bookworm or trixie; as root
+#   make test-image  that image starts, from a BIOS and from EFI
+#   make test-releases  stock Debian 12 and 13 in VMs: cloud-init, --remove, provision.sh again
 #   make bench-confine  what the confinement adds to a birth; as root
 #   make fuzz        fuzz what we parse, and hammer the front; FUZZ_SECONDS=60 for each, FUZZ_SEED=1
 #   make check-layers  who may include whom                   make lint    gcc -fanalyzer, clang-tidy, shellcheck
@@ -34,6 +38,7 @@ BUILD ?= build
 PREFIX ?= /usr
 CC ?= gcc
 DESTDIR ?=
+RELEASE ?= bookworm
 CFLAGS ?= -O2 -g
 PKG_CONFIG ?= pkg-config
 
@@ -451,6 +456,8 @@ data_files += shell/completion/creel.bash:$(completionsdir)/creel
 data_files += shell/completion/creel.bash:/usr/local/share/bash-completion/completions/crontab
 # what is handed to pip and npm, and who fetches for them
 data_files += provision/data/pip_install-no.txt:$(datadir)/packages/pip_install-no.txt
+# what agents install themselves
+data_files += provision/data/requirements.txt:$(datadir)/requirements.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
@@ -663,7 +670,7 @@ clean:
 # ---- checks of the sources -------------------------------------------------------------------------------------------
 c_files = $(sort $(wildcard sshd-sub/*.[ch] shell/*.[ch] shell/*/*.[ch] shell/*/*/*.[ch] units/*.[ch] tests/*/*.[ch] tests/vm/probe/*.[ch]))
 program_src = $(sort $(foreach p,$(programs) pam_creel,$($(p)_src)))
-shell_scripts := shell/completion/creel.bash shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh provision/image/base.sh provision/image/provision-tree.sh tests/run
+shell_scripts := shell/completion/creel.bash shell/drivers/bash-repl.sh units/quota-on units/packages-fetch tests/lint/check-flags tests/unit/run .ci/run provision/deps.sh tests/run
 
 .PHONY: layers check-layers check-flags lint lint-format lint-c lint-shell format
 # the data for check-layers
@@ -690,7 +697,7 @@ lint-shell:
 	$(call say,LINT,shell scripts)
 	$(Q)shellcheck $(shell_scripts)
 	$(Q)shellcheck -s sh provision/debian/creel.postinst provision/debian/creel.prerm provision/debian/creel.postrm
-	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh
+	$(Q)cd provision && shellcheck -x -P SCRIPTDIR provision.sh cloud-init config/first-boot.sh image/machine.sh image/base.sh image/cloud-tree.sh image/node.sh image/provision-tree.sh
 
 # Both analyzers take cleanup attributes for leaks or for uses of what was never set: those checks are off here and in
 # .clang-tidy, and the sanitizers' runs look for leaks instead.
@@ -721,7 +728,7 @@ test-fleet: deps
 	$(again) dest $(BUILD)/tests/probe
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -p no:cacheprovider -v --tb=short tests/fleet
 
-.PHONY: test bench bench-front bench-runs bench-confine
+.PHONY: test test-releases test-image bench bench-front bench-runs bench-confine
 test: deps
 	$(Q)+BUILD='$(BUILD)' tests/run
 
@@ -736,6 +743,17 @@ bench-runs: deps
 	$(again) dest $(BUILD)/tests/bench-runs
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B tests/bench/bench-runs.py $(BENCH)
 
+# stock Debian 12 and 13 by cloud-init, given back, and an agent VM again; RELEASES=debian13 for one of them
+test-releases: deps
+	$(again) tarball
+	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -B -m pytest -p no:cacheprovider -c tests/releases/pytest.ini -v --tb=short \
+		-k '$(or $(RELEASES),debian)' tests/releases/test_release.py
+
+# an image that was made starts, from a BIOS and from EFI
+test-image: image
+	$(Q)BUILD='$(abspath $(BUILD))' RELEASE=$(RELEASE) /usr/bin/python3 -B -m pytest -p no:cacheprovider \
+		-c tests/releases/pytest.ini -v --tb=short tests/releases/test_image.py
+
 bench-confine: $(BUILD)/tests/bench-confine
 	$(Q)$(BUILD)/tests/bench-confine
 
@@ -745,10 +763,23 @@ again = $(Q)+$(MAKE) --no-print-directory
 
 # a release: what provision.sh needs on a rented VM, and nothing else
 .PHONY: tarball
-tarball: dest
+tarball: dest node
 	$(call say,TAR,$(BUILD)/creel.tar.gz)
-	$(Q)tar --owner=0 --group=0 --sort=name --transform='s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
-		README.md LICENSE provision/provision.sh provision/steps provision/packages provision/config -C $(BUILD)/vm dest
+	$(Q)tar --owner=0 --group=0 --sort=name --transform='flags=r;s|^|creel/|' -czf $(BUILD)/creel.tar.gz \
+		README.md LICENSE provision/provision.sh provision/cloud-init provision/steps provision/packages provision/config \
+		-C $(abspath $(BUILD))/vm dest node
+
+# images of an agent VM for providers that take one: build/image/creel-CODENAME.qcow2 and .tar.gz
+.PHONY: image
+image: deps
+	$(again) dest node
+	$(call say,IMAGE,$(BUILD)/image/creel-$(RELEASE).qcow2)
+	$(Q)provision/image/machine.sh $(BUILD)/image $(BUILD)/vm/dest $(BUILD)/vm/node $(RELEASE) >&2
+
+# Node.js with its libraries, for a release: from npm's registry, one library is compiled
+.PHONY: node
+node:
+	$(Q)provision/image/node.sh $(BUILD)/vm/node
 
 # creel_VERSION_amd64.deb and its like in build/deb; built in a copy of the tree, which has the folder debian where dpkg wants it.
 # The same tree gives the same bytes, whatever folder it lies in.

@@ -1,11 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# provision.sh: makes a Debian 12 machine an agent VM.
+# provision.sh: makes a Debian 12 or 13 machine an agent VM, and gives it back.
 #
 #   --from FOLDER        the built files, as `make install DESTDIR=FOLDER` gives them. Default: the folder dest/ beside
-#                        this one (a release), else this source tree is built
+#                        this one (a release), else this source tree is built. Node.js is in the folder node/ beside it
 #   --operator-port N    where the operator's OpenSSH goes (default 2222), when /etc/creel/creel.conf is written first
+#   --without-node       Node.js and its libraries are not brought
+#   --remove             gives the machine back: OpenSSH where it was, nothing of creel; /etc/creel and the record stay
+#   --agents             with --remove: agents are removed first, else they are a reason to refuse; their homes stay
+#   --purge              with --remove: /etc/creel, the record and creel's state go as well
 #   --dry-run            says what would change, changes nothing
 #   --offline            the tree is not running (an image being built, in a chroot): files only, nothing is started
 #   --help
@@ -29,15 +33,27 @@ operator_port_wanted=2222
 dry_run=
 offline=
 step=
+without_node=
+removing=
+remove_agents=
+purge=
 
 # shellcheck source=steps/lib.sh
 . "$here/steps/lib.sh"
+# shellcheck source=steps/lists.sh
+. "$here/steps/lists.sh"
+# shellcheck source=steps/before.sh
+. "$here/steps/before.sh"
 # shellcheck source=steps/pending.sh
 . "$here/steps/pending.sh"
 # shellcheck source=steps/check.sh
 . "$here/steps/check.sh"
 # shellcheck source=steps/packages.sh
 . "$here/steps/packages.sh"
+# shellcheck source=steps/node.sh
+. "$here/steps/node.sh"
+# shellcheck source=steps/upkeep.sh
+. "$here/steps/upkeep.sh"
 # shellcheck source=steps/files.sh
 . "$here/steps/files.sh"
 # shellcheck source=steps/accounts.sh
@@ -60,6 +76,10 @@ step=
 . "$here/steps/front.sh"
 # shellcheck source=steps/packaged.sh
 . "$here/steps/packaged.sh"
+# shellcheck source=steps/operator-back.sh
+. "$here/steps/operator-back.sh"
+# shellcheck source=steps/remove.sh
+. "$here/steps/remove.sh"
 
 usage()
 {
@@ -82,6 +102,10 @@ while [ $# -gt 0 ]; do
 	--configure | --unconfigure) packaged_is || usage ;;&
 	--configure) step=packaged_configure ;;
 	--unconfigure) step=packaged_unconfigure ;;
+	--without-node) without_node=1 ;;
+	--remove) removing=1 ;;
+	--agents) remove_agents=1 ;;
+	--purge) purge=1 ;;
 	*) usage ;;
 	esac
 	shift
@@ -90,16 +114,26 @@ case $operator_port_wanted in
 '' | *[!0-9]* | 0* | ??????*) fail "--operator-port: not a port number" ;;
 esac
 
+[ -n "$removing" ] || [ -z "$remove_agents$purge" ] || usage
+[ -z "$removing" ] || [ -z "$offline$from$without_node" ] || usage
+
 if [ -n "$step" ]; then
 	"$step"
 	exit
 fi
 check_machine
+if [ -n "$removing" ]; then
+	remove_all
+	exit 0
+fi
 check_build
+node_check
 doors_check
 pending_read
 packages_install
 fonts_prepare
+node_install
+upkeep
 if packaged_is; then
 	packaged_files
 else
@@ -116,4 +150,5 @@ enforce_start
 doors_close
 operator_move
 front_start
+packages_python
 report_end

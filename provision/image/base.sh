@@ -1,21 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# base.sh FOLDER: builds the stock Debian 12 tree that every VM of ours starts from, as a provider's image would be:
-# Debian packages, OpenSSH on port 22, and nothing of creel.
+# base.sh FOLDER [CODENAME]: builds the stock Debian tree that every VM of ours starts from, as a provider's image would be:
+# Debian packages, OpenSSH on port 22, and nothing of creel. CODENAME: bookworm (Debian 12, the default) or trixie (13).
 #
 #   FOLDER/root/      the tree          FOLDER/vmlinuz, FOLDER/initrd   for qemu's direct kernel boot
 #   FOLDER/root/var/lib/creel-pool/     the packages that provisioning installs later, as an apt source: a VM needs
 #                                       no network for it
 #
-# Packages come from the Debian 12 sources of this machine's own apt, and from nowhere else. No loop devices, no KVM.
+# Packages come from where this machine's own apt has its Debian, and from nowhere else. No loop devices, no KVM.
 
 # shellcheck disable=SC2016  # hooks and formats are expanded by those who get them
 set -euo pipefail
 export LC_ALL=C
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-out=${1:?usage: base.sh FOLDER}
+out=${1:?usage: base.sh FOLDER [CODENAME]}
+release=${2:-bookworm}
+# shellcheck source=../steps/lists.sh
+. "$here/steps/lists.sh"
+# shellcheck source=mirror.sh
+. "$here/image/mirror.sh"
 
 fail()
 {
@@ -23,15 +28,9 @@ fail()
 	exit 1
 }
 
-# The lines of a package list, without comments.
-packages()
-{
-	sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@"
-}
-
 joined()
 {
-	packages "$@" | sort -u | paste -sd,
+	list_packages "$release" "$@" | sort -u | paste -sd,
 }
 
 [ "$(id -u)" = 0 ] || fail "must run as root: device nodes and owners of the tree"
@@ -43,17 +42,8 @@ if [ -z "${CREEL_BASE_NAMESPACE:-}" ]; then
 	exec unshare --mount --propagation private -- "$0" "$@"
 fi
 
-sources=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-	'Created-By: Packages' |
-	while read -r origin codename uri release component; do
-		case $origin/$codename/$component in
-		Debian/bookworm/main | Debian/bookworm-updates/main | Debian/bookworm-security/main)
-			printf 'deb [signed-by=%s] %s %s %s\n' \
-				/usr/share/keyrings/debian-archive-keyring.gpg "$uri" "$release" "$component"
-			;;
-		esac
-	done)
-[ -n "$sources" ] || fail "this machine's apt has no Debian 12 (bookworm) source, or apt-get update never ran"
+sources=$(mirror_sources "$release")
+[ -n "$sources" ] || fail "this machine's apt has no Debian source, or apt-get update never ran"
 
 rm -rf "$out.new"
 mkdir -p "$out.new"
@@ -66,8 +56,8 @@ root=$out.new/root
 pool_hook='set -e
 	mkdir -p "$1/var/lib/creel-pool" "$1/var/cache/apt/archives/partial"
 	rm -f "$1"/var/cache/apt/archives/*.deb
-	APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -qq --yes --download-only --no-install-recommends install '"$(packages \
-	"$here/packages/runtime.txt" "$here/packages/agent.txt" | paste -sd' ')"' >/dev/null
+	APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -qq --yes --download-only --no-install-recommends install '"$(list_packages \
+	"$release" "$here"/packages/{runtime,agent,machine}.txt "$here/image/cloud.txt" | paste -sd' ')"' >/dev/null
 	mv "$1"/var/cache/apt/archives/*.deb "$1/var/lib/creel-pool/"'
 
 # essential + apt: what debootstrap calls minbase. Modules that a virtual machine can never use stay out.
@@ -80,15 +70,14 @@ printf '%s\n' "$sources" | mmdebstrap --quiet --mode=root --variant=apt \
 	--essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"; echo MODULES=list >"$1/etc/initramfs-tools/conf.d/creel-vm"' \
 	--essential-hook='printf "%s\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"' \
 	--customize-hook="$pool_hook" \
-	bookworm "$root" -
-
-"$here/image/node.sh" "$root"
+	"$release" "$root" -
 
 kernel=$(basename "$root"/lib/modules/*)
 cp "$root/boot/vmlinuz-$kernel" "$out.new/vmlinuz"
 cp "$root/boot/initrd.img-$kernel" "$out.new/initrd"
-find "$root/lib/modules/$kernel/kernel/drivers" -name '*.ko' |
-	grep -vE '/(virtio[^/]*|net_failover|failover|dummy|ifb|veth|loop|rng-core|tun|button|evdev)\.ko$' | xargs -r rm -f
+find "$root/lib/modules/$kernel/kernel/drivers" -name '*.ko' -o -name '*.ko.xz' |
+	grep -vE '/(virtio[^/]*|net_failover|failover|dummy|ifb|veth|loop|rng-core|tun|button|evdev|isofs|cdrom)\.ko(\.xz)?$' |
+	xargs -r rm -f
 chroot "$root" depmod -a "$kernel"
 
 # apt in the VM knows the pool alone: what a test installs there does not depend on any network.
@@ -120,9 +109,10 @@ cat >"$root/etc/systemd/network/10-eth.network" <<-'NETWORK'
 	IPv6AcceptRA=no
 NETWORK
 chroot "$root" systemctl enable -q systemd-networkd.service ssh.service
-# firstboot would wait for a key on the console; the others only cost time in an emulated machine.
+# firstboot would wait for a key on the console; the others only cost time in an emulated machine (the upgrades' service, a Python,
+# waits for the end of the machine).
 chroot "$root" systemctl mask -q systemd-firstboot.service systemd-networkd-wait-online.service \
-	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
+	apt-daily.timer apt-daily-upgrade.timer unattended-upgrades.service dpkg-db-backup.timer fstrim.timer \
 	e2scrub_all.timer e2scrub_reap.service getty@tty1.service systemd-pstore.service
 
 # The console belongs to whoever owns the emulator's process: root without a password, as `make console` needs.

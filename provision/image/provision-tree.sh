@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# provision-tree.sh TREE DEST: runs the operator's provision.sh inside the Debian tree TREE, offline: no service
-# manager runs there, so the script only puts files in place. DEST is what `make install DESTDIR=` gave.
+# provision-tree.sh TREE DEST NODE: runs the operator's provision.sh inside the Debian tree TREE, offline: no service
+# manager runs there, so the script only puts files in place. DEST is what `make install DESTDIR=` gave, NODE what node.sh gave.
 
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-tree=${1:?usage: provision-tree.sh TREE DEST}
-dest=${2:?usage: provision-tree.sh TREE DEST}
+tree=${1:?usage: provision-tree.sh TREE DEST NODE}
+dest=${2:?usage: provision-tree.sh TREE DEST NODE}
+node=${3:?usage: provision-tree.sh TREE DEST NODE}
 
 # In a mount namespace of its own: whatever happens here, no mount stays behind.
 if [ -z "${CREEL_TREE_NAMESPACE:-}" ]; then
@@ -21,6 +22,7 @@ mount -t tmpfs tmpfs "$tree/run"
 mkdir -p "$tree/run/creel-provision"
 cp -r "$here" "$tree/run/creel-provision/provision"
 cp -r "$dest" "$tree/run/creel-provision/dest"
+cp -r "$node" "$tree/run/creel-provision/node"
 # A package's postinst must not try to start anything.
 trap 'rm -f "$tree/usr/sbin/policy-rc.d"' EXIT
 printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d"

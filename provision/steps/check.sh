@@ -3,17 +3,21 @@
 #
 # Refuses machines that creel cannot protect, before anything is touched.
 
+# The machine's release of Debian, by its name.
+release=
+
 check_machine()
 {
-	local id version virt
+	local system virt
 
 	[ "$(id -u)" = 0 ] || fail "must run as root"
 	# shellcheck disable=SC1091
-	id=$(. /etc/os-release && echo "${ID:-}")
-	# shellcheck disable=SC1091
-	version=$(. /etc/os-release && echo "${VERSION_ID:-}")
-	[ "$id:$version" = debian:12 ] ||
-		fail "this is ${id:-an unknown system} ${version:-}; only Debian 12 (bookworm) is supported"
+	system=$(. /etc/os-release && echo "${ID:-an unknown system} ${VERSION_ID:-}")
+	case $system in
+	"debian 12") release=bookworm ;;
+	"debian 13") release=trixie ;;
+	*) fail "this is $system; only Debian 12 (bookworm) and 13 (trixie) are supported" ;;
+	esac
 	[ "$(dpkg --print-architecture)" = amd64 ] ||
 		fail "this machine is $(dpkg --print-architecture); only amd64 is supported"
 	[ -z "$offline" ] || return 0

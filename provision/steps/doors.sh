@@ -126,8 +126,7 @@ doors_sshd()
 	port=$(operator_answers)
 	mkdir -p /run/sshd
 	words=$(sshd -t 2>&1) || doors_sshd_undo "OpenSSH does not take it: $words"
-	# with socket activation each connection reads it anew
-	[ -n "$operator_socket" ] || systemctl reload-or-restart ssh.service || doors_sshd_undo "OpenSSH cannot be reloaded"
+	operator_reread || doors_sshd_undo "OpenSSH cannot be reloaded"
 	[ -z "$port" ] || banner_wait "$port" 'SSH-2.0-OpenSSH*' ||
 		doors_sshd_undo "OpenSSH does not answer on port $port with it"
 	settled sshd
@@ -136,7 +135,7 @@ doors_sshd()
 doors_sshd_undo()
 {
 	rm -f "$doors_dropin"
-	[ -n "$operator_socket" ] || systemctl reload-or-restart ssh.service || :
+	operator_reread || :
 	fail "$doors_dropin: $*; it is removed again"
 }
 

@@ -9,6 +9,7 @@ journal_keep()
 		unchanged "journal: persistent"
 		return
 	fi
+	before_note journal made
 	apply mkdir -p /var/log/journal
 	live quietly systemd-tmpfiles --create --prefix /var/log/journal
 	live journalctl --flush

@@ -70,12 +70,6 @@ quietly()
 	words=$("$@" 2>&1) || fail "\`$*\` failed: $words"
 }
 
-# The lines of a package list, without comments.
-list_lines()
-{
-	sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$@"
-}
-
 # file_put SOURCE DESTINATION: by rename, so that no reader ever sees half a file and a running program keeps its own
 file_put()
 {

@@ -83,6 +83,7 @@ operator_other_ports()
 		grep -vxF "$operator_dropin" || :
 }
 
+# operator_check PORT: that OpenSSH can be moved there
 operator_check()
 {
 	local holder file
@@ -94,25 +95,30 @@ operator_check()
 	grep -qisE '^[[:space:]]*Include[[:space:]]+/etc/ssh/sshd_config\.d/\*\.conf' /etc/ssh/sshd_config ||
 		fail "/etc/ssh/sshd_config does not include /etc/ssh/sshd_config.d/*.conf: put Debian's Include line back"
 	[ -z "$offline" ] || return 0
-	holder=$(ss -Hltnp "sport = :$operator_port" | grep -o '"[^"]*"' | sort -u | tr -d '"' | paste -sd, || :)
+	holder=$(ss -Hltnp "sport = :$1" | grep -o '"[^"]*"' | sort -u | tr -d '"' | paste -sd, || :)
 	case $holder in
 	'' | sshd | sshd,systemd | systemd) ;;
-	*) fail "port $operator_port, where OpenSSH shall go, is held by $holder: choose another by --operator-port" ;;
+	*) fail "port $1, where OpenSSH shall go, is held by $holder: choose another by --operator-port" ;;
 	esac
-	operator_check_firewall
+	operator_check_firewall "$1"
 }
 
-# A firewall of the machine that would shut the operator out on the new port.
+# operator_check_firewall PORT: a firewall of the machine, creel's own apart, that would shut the operator out there.
 operator_check_firewall()
 {
-	local rules
+	local family name rules=''
 
 	command -v nft >/dev/null || return 0
-	rules=$(nft list ruleset 2>/dev/null || :)
+	while read -r _ family name; do
+		case $name in
+		creel | creel_network) ;;
+		*) rules+=$(nft list table "$family" "$name" 2>/dev/null || :) ;;
+		esac
+	done < <(nft list tables 2>/dev/null || :)
 	case $rules in
 	*"hook input"*"policy drop"*)
-		grep -qE "dport.*[^0-9]$operator_port([^0-9]|\$)" <<<"$rules" ||
-			fail "this machine's firewall drops by default and has no rule for port $operator_port: allow it first"
+		grep -qE "dport.*[^0-9]$1([^0-9]|\$)" <<<"$rules" ||
+			fail "this machine's firewall drops by default and has no rule for port $1: allow it first"
 		;;
 	esac
 }
@@ -141,6 +147,17 @@ operator_reload()
 	if [ -n "$operator_socket" ]; then
 		# a socket can be opened again only while nobody has it; the service comes back with the next connection
 		systemctl -q stop ssh.service 2>/dev/null && systemctl restart ssh.socket
+	else
+		systemctl reload-or-restart ssh.service
+	fi
+}
+
+# The same ports, other files. With socket activation a connection of its own reads them anew (Debian 12), or the service that the
+# first one started must be started anew, as it cannot open a socket that systemd has (Debian 13).
+operator_reread()
+{
+	if [ -n "$operator_socket" ]; then
+		systemctl try-restart ssh.service
 	else
 		systemctl reload-or-restart ssh.service
 	fi
@@ -185,7 +202,7 @@ operator_move()
 		unchanged "operator's OpenSSH: on port $operator_port"
 		return
 	fi
-	operator_check
+	operator_check "$operator_port"
 	changed "operator's OpenSSH: to port $operator_port"
 	[ -z "$dry_run" ] || return 0
 

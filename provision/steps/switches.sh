@@ -4,6 +4,17 @@
 # The kernel's switches (sysctl.d), as the next boot sets them: creel's file among all others, so that what the operator set
 # in /etc/sysctl.d stays.
 
+# What the switches are now that creel's file sets.
+switches_remember()
+{
+	local name value
+
+	[ -z "$offline" ] || return 0
+	while read -r name; do
+		! value=$(sysctl -n "$name" 2>/dev/null) || before_note switch "$name" "$value"
+	done < <(sed -nE 's/^-?([a-z][a-z0-9_.]*)[[:space:]]*=.*/\1/p' "$from/usr/lib/sysctl.d/60-creel.conf")
+}
+
 switches_set()
 {
 	local words
@@ -15,6 +26,7 @@ switches_set()
 	fi
 	changed "kernel switches: set"
 	[ -z "$dry_run" ] || return 0
+	[ -n "$(before_values switch)" ] || switches_remember
 	words=$(/usr/lib/systemd/systemd-modules-load /usr/lib/modules-load.d/creel.conf 2>&1) ||
 		note "kernel modules: not all could be loaded: $words"
 	words=$(/usr/lib/systemd/systemd-sysctl 2>&1) || note "kernel switches: not all files of sysctl.d could be applied: $words"

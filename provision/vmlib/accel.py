@@ -46,8 +46,8 @@ def kvm_runs(kernel):
         qemu.wait()
 
 
-def accel_choose():
-    """kvm or tcg. The answer of the trial is kept until this machine boots again. ACCEL=tcg skips it."""
+def accel_choose(kernel):
+    """kvm or tcg, tried with that kernel. The answer of the trial is kept until this machine boots again. ACCEL=tcg skips it."""
     if os.environ.get("ACCEL"):
         return os.environ["ACCEL"]
     if not kvm_opens():
@@ -61,6 +61,6 @@ def accel_choose():
             return accel
     except (OSError, ValueError):
         pass
-    accel = "kvm" if kvm_runs(IMAGE / "base" / "vmlinuz") else "tcg"
+    accel = "kvm" if kvm_runs(kernel) else "tcg"
     kept.write_text(f"{boot_id} {accel}\n")
     return accel

@@ -16,7 +16,7 @@ BOOT_PATIENCE = 600  # seconds; an emulated machine on a busy host needs 20 to 6
 def ssh_config_write(machine):
     """One host a door. Host keys are pinned under names of their own, so that ports may change."""
     state = machine.state()
-    ports, stock = state["ports"], state["kind"] == "stock"
+    ports, stock = state["ports"], state["kind"] != "creel"
     operator = ports[FRONT if stock else OPERATOR]
     hosts = [("agent", ports[FRONT], "agent", "creel-front"), ("bob", ports[FRONT], "bob", "creel-front"),
              ("root", operator, "root", "creel-operator"), ("operator", ports[OPERATOR], "root", "creel-operator"),
@@ -58,7 +58,7 @@ def wait_ready(machine):
     """Until the operator can log in and, where creel is installed, its front answers."""
     state = machine.state()
     # one door after the other: every look at the front's is a refused login in the VM's journal
-    wanted = [state["ports"][FRONT]] if state["kind"] == "stock" else [state["ports"][OPERATOR], state["ports"][FRONT]]
+    wanted = [state["ports"][FRONT]] if state["kind"] != "creel" else [state["ports"][OPERATOR], state["ports"][FRONT]]
     start = shown = time.monotonic()
     while wanted:
         if banner_read(wanted[0]):

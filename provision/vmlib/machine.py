@@ -15,14 +15,14 @@ import time
 
 from vmlib.accel import accel_choose
 from vmlib.console import console_attach
-from vmlib.image import host_keys, image_build
+from vmlib.image import base_folder, host_keys, image_build
 from vmlib.paths import IMAGE, VM, Failure, quote_tail, run, say
 from vmlib.ports import ports_allocate
 
 MEMORY = "1536"
 CPUS = "2"
 SNAPSHOT = "booted"
-RESERVED = ("image", "dest")
+RESERVED = ("image", "dest", "node")
 
 
 class Machine:
@@ -75,7 +75,7 @@ class Machine:
         disk.unlink(missing_ok=True)
         run(["cp", "--reflink=auto", "--sparse=always", IMAGE / f"{kind}.qcow2", disk])
         for name in ("vmlinuz", "initrd"):
-            shutil.copyfile(IMAGE / "base" / name, self.folder / name)
+            shutil.copyfile(base_folder(kind) / name, self.folder / name)
         self.state_update(image=made_of, kind=kind, snapshot=False, agents=[])
         self.known_hosts_write(host_keys(kind))
         return True
@@ -98,6 +98,7 @@ class Machine:
         append = ("root=/dev/vda rw rootfstype=ext4 console=ttyS0 quiet loglevel=3 net.ifnames=0 "
                   "systemd.show_status=0 mitigations=off random.trust_cpu=on tsc=reliable no_timer_check "
                   + addresses + self.state().get("append", ""))
+        seed = self.state().get("seed", "")
         # Paths are relative to the VM's folder where a socket address would become too long.
         return ["qemu-system-x86_64", "-name", f"creel-{self.name}", "-machine", "q35", *cpu, "-smp", CPUS,
                 "-m", MEMORY, "-display", "none", "-vga", "none", "-no-user-config", "-nodefaults",
@@ -106,6 +107,7 @@ class Machine:
                 "-serial", "chardev:console", "-qmp", "unix:qmp.sock,server=on,wait=off",
                 "-kernel", "vmlinuz", "-initrd", "initrd", "-append", append,
                 "-drive", "file=disk.qcow2,if=virtio,format=qcow2,cache=unsafe",
+                *(["-drive", f"file={seed},if=virtio,format=raw,readonly=on"] if seed else []),
                 "-netdev", f"user,id=net,restrict=off{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
                 "-device", "virtio-rng-pci", "-pidfile", str(self.folder / "qemu.pid"), "-daemonize",
                 *(["-loadvm", load] if load else [])]
@@ -114,7 +116,7 @@ class Machine:
         """Starts qemu. Ports are kept from the last time where possible; a lost race for one is tried again."""
         for attempt in range(5):
             ports = ports_allocate(self.state().get("ports", {}))
-            accel = accel_choose()
+            accel = accel_choose(self.folder / "vmlinuz")
             for stale in ("console.sock", "qmp.sock", "qemu.pid"):
                 (self.folder / stale).unlink(missing_ok=True)
             log = self.folder / "qemu.log"

@@ -14,6 +14,7 @@ BUILD = BUILD if BUILD.is_absolute() else TOP / BUILD
 VM = BUILD / "vm"
 IMAGE = VM / "image"
 DEST = VM / "dest"  # what `make install DESTDIR=` gave
+NODE = VM / "node"  # what image/node.sh gave
 
 KEYS = {"agent": VM / "id_ed25519", "bob": VM / "id_bob", "root": VM / "id_root"}
 AGENTS = ("agent", "bob")

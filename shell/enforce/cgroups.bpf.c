@@ -12,6 +12,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "shell/enforce/confined.bpf.h"
+#include "shell/enforce/earlier.bpf.h"
 
 #define CGROUP2_SUPER_MAGIC 0x63677270
 #define SLICE_LEVEL 2 /* user.slice/user-UID.slice */
@@ -46,7 +47,7 @@ int BPF_PROG(inode_mkdir, struct inode *parent, struct dentry *entry, unsigned s
 	struct kernfs_node *node;
 
 	if (ret || parent->i_sb->s_magic != CGROUP2_SUPER_MAGIC)
-		return ret;
+		return earlier(ret);
 	most = bpf_map_lookup_elem(&confined, &uid);
 	if (!most)
 		return 0;

@@ -11,6 +11,7 @@
  * Loopback addresses stay free, so do UDP sockets bound to port 0: clients of name servers are made like that, and the
  * firewall drops what comes in uninvited.
  */
+#include "shell/enforce/earlier.bpf.h"
 #include "shell/enforce/shared.h"
 
 #include <linux/bpf.h>
@@ -234,8 +235,10 @@ int BPF_PROG(listen, struct socket *socket, int backlog, int ret)
 	__u16 family, port;
 
 	if (ret || !limits)
-		return ret;
+		return earlier(ret);
 	sock = socket->sk;
+	if (!sock)
+		return -EACCES;
 	family = sock->__sk_common.skc_family;
 	if (family == AF_UNIX)
 		return 0;
@@ -260,7 +263,7 @@ SEC("lsm/socket_create")
 int BPF_PROG(create, int family, int type, int protocol, int kern, int ret)
 {
 	if (ret || kern || !limits_of_current())
-		return ret;
+		return earlier(ret);
 	type &= SOCK_TYPE_MASK;
 	if (family == AF_UNIX || family == AF_NETLINK)
 		return 0;

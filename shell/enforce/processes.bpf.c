@@ -18,6 +18,7 @@
  * What cannot be entered is refused, never let through uncounted. An entry is made before the process can run, and a check
  * for its last thread follows where it might have ended meanwhile.
  */
+#include "shell/enforce/earlier.bpf.h"
 #include "shell/enforce/shared.h"
 
 #include <linux/bpf.h>
@@ -315,7 +316,7 @@ int BPF_PROG(task_alloc, struct task_struct *task, unsigned long clone_flags, in
 	struct process_count *count;
 
 	if (ret || (clone_flags & CLONE_THREAD))
-		return ret;
+		return earlier(ret);
 	uid = uid_of_task(bpf_get_current_task_btf());
 	if (!uid)
 		return 0;
@@ -431,7 +432,7 @@ int BPF_PROG(bprm_creds_for_exec, struct linux_binprm *bprm, int ret)
 	__u64 *limit;
 
 	if (ret)
-		return ret;
+		return earlier(ret);
 	task = bpf_get_current_task_btf();
 	key.uid = uid_of_task(task);
 	if (!key.uid)

@@ -18,6 +18,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "shell/enforce/confined.bpf.h"
+#include "shell/enforce/earlier.bpf.h"
 
 #define AF_UNIX 1
 #define EAGAIN 11
@@ -132,7 +133,7 @@ int BPF_PROG(unix_stream_connect, struct sock *client, struct sock *listener, st
 	struct part *part;
 
 	if (ret || !bpf_map_lookup_elem(&confined, &uid) || kind_of(listener, CONNECTION) != CONNECTION)
-		return ret;
+		return earlier(ret);
 	part = part_of(uid);
 	if (!part || too_many(part, CONNECTION, SERVICE_CONNECTS))
 		return -EAGAIN;
@@ -169,12 +170,17 @@ SEC("lsm/unix_may_send")
 int BPF_PROG(unix_may_send, struct socket *client, struct socket *service, int ret)
 {
 	__u32 uid = (__u32)bpf_get_current_uid_gid();
+	const struct sock *sock;
 	struct part *part;
 	Kind kind;
 
 	if (ret || !bpf_map_lookup_elem(&confined, &uid))
-		return ret;
-	kind = kind_of(service->sk, MESSAGE);
+		return earlier(ret);
+	/* Linux 6.10 and later ask for this */
+	sock = service->sk;
+	if (!sock)
+		return 0;
+	kind = kind_of(sock, MESSAGE);
 	if (kind == ANOTHERS)
 		return 0;
 	part = part_of(uid);

@@ -17,6 +17,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "shell/enforce/confined.bpf.h"
+#include "shell/enforce/earlier.bpf.h"
 
 #define PROC_SUPER_MAGIC 0x9fa0
 #define S_IFMT 0170000
@@ -72,7 +73,7 @@ int BPF_PROG(inode_permission, struct inode *inode, int mask, int ret)
 	__u32 uid;
 
 	if (ret || inode->i_sb->s_magic != PROC_SUPER_MAGIC || inode->i_mode != (S_IFDIR | PROC_FOLDER))
-		return ret;
+		return earlier(ret);
 	uid = (__u32)bpf_get_current_uid_gid();
 	if (inode->i_uid.val == uid || !bpf_map_lookup_elem(&confined, &uid) || !is_of_process(inode))
 		return 0;
@@ -93,7 +94,7 @@ int BPF_PROG(file_lock, struct file *file, unsigned int cmd, int ret)
 	if (ret || (file->f_mode & FMODE_WRITE) || inode->i_uid.val == uid ||
 		(inode->i_uid.val != 0 && !(inode->i_mode & WRITTEN_BY_OTHERS)) ||
 		(inode->i_mode & S_IFMT) != S_IFREG || !bpf_map_lookup_elem(&confined, &uid))
-		return ret;
+		return earlier(ret);
 	return -EACCES;
 }
 

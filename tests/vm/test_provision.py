@@ -44,7 +44,8 @@ def agent(stock, tmp_path_factory):
     return Host(stock, "agent", [*stock.only(folder / "key"), "-o", f"UserKnownHostsFile={folder / 'known'}"])
 
 
-def provision(vm, arguments="", timeout=900, source="dest"):
+def provision(vm, arguments="--without-node", timeout=900, source="dest"):
+    """Node.js and its libraries are a matter of tests/releases: they take minutes of an emulated machine."""
     return vm.root(f"cd {PLACE} && provision/provision.sh --from {PLACE}/{source} {arguments}", timeout=timeout)
 
 
@@ -117,7 +118,16 @@ class TestInOrder:
         assert done.rc != 0 and b"Debian" in done.err + done.out
 
     def test_it_refuses_unknown_words(self, stock):
-        assert provision(stock, "--no-such-option").rc != 0
+        for words in ("--no-such-option", "--purge", "--agents", "--remove --without-node"):
+            assert provision(stock, words).rc == 2, words
+
+    def test_it_refuses_a_release_without_nodejs(self, stock):
+        done = provision(stock, "")
+        assert done.rc == 1 and "Node.js 22" in done.errors and "--without-node" in done.errors
+        assert stock.root("ls /etc/apt/preferences.d/creel || id creel-sshd").rc, "nothing was changed"
+
+    def test_there_is_nothing_to_remove(self, stock):
+        assert stock.root(f"{PLACE}/provision/provision.sh --remove", timeout=120).ok().text.splitlines()[-1] == "provision: nothing to remove"
 
     def test_a_dry_run_says_what_would_change_and_changes_nothing(self, stock):
         state = ("ls -A /etc/creel /var/lib/creel /usr/libexec/creel 2>&1; getent passwd creel-sshd; ss -Hltn | sort; "
@@ -127,7 +137,7 @@ class TestInOrder:
                  "systemctl list-unit-files --no-legend 'creel*'; systemctl show -P MainPID ssh.service")
         with running(stock, 8080):
             before = stock.root.sh(state)
-            done = provision(stock, "--dry-run")
+            done = provision(stock, "--dry-run --without-node")
             after = stock.root.sh(state)
         assert done.rc == 0, done.out[-3000:] + done.err[-3000:]
         lines = done.text.splitlines()
@@ -142,7 +152,7 @@ class TestInOrder:
     def test_files_of_pam_that_were_edited_are_found_before_anything_is_done(self, stock):
         stock.root.sh(f"cp -a {PAM} /root/pam && sed -i '/\"Additional\" block/a session optional pam_echo.so' {PAM}")
         try:
-            for arguments in ("--dry-run", ""):
+            for arguments in ("--dry-run --without-node", "--without-node"):
                 done = provision(stock, arguments)
                 assert done.rc == 1 and "/etc/pam.d/common-session" in done.errors and "pam_creel.so" in done.errors
         finally:
@@ -151,7 +161,7 @@ class TestInOrder:
 
     def test_a_port_that_is_held_is_found(self, stock):
         with running(stock, 2222):
-            done = provision(stock, "--dry-run")
+            done = provision(stock, "--dry-run --without-node")
         assert done.rc == 1 and "2222" in done.errors and "--operator-port" in done.errors
 
     def test_a_run_that_fails_halfway(self, stock):
