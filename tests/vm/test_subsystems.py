@@ -124,7 +124,6 @@ def test_signal_requests(vm, rows, name):
             assert json.loads(await process.stdout.readline())["arguments"]
             process.send_signal(name)
             result = await asyncio.wait_for(process.wait(), 60)
-            # Python turns SIGINT into an exception, and ends by that very signal afterwards
             assert result.exit_signal and result.exit_signal[0] == name, result
 
     asyncio.run(run())
