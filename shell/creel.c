@@ -31,7 +31,7 @@ static const struct {
 	{ "ps", ps_main, "[--json] [--watch]",
 		"all that runs: logins, jobs, screens, services, cron, strays; creel ps --help" },
 	{ "stop", ps_stop_main, "[--kind KIND] NAME|PID", "ends one of them" },
-	{ "logs", ps_logs_main, "[-f] [-n LINES] NAME|PID", "what one of them wrote" },
+	{ "logs", ps_logs_main, "[-f] [-n LINES] [--json] NAME|PID", "what one of them wrote" },
 	{ "status", resource_status_main, "[--json]",
 		"what you use of what you may use, who uses most, what is nearly full" },
 	{ "doctor", mistakes_main, "[--json]",

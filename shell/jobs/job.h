@@ -111,7 +111,8 @@ void job_word_decode(char *word);
 /* The verb was called wrongly: says so, and returns EXIT_WRONG_USAGE. */
 int job_usage(const char *why);
 /*
- * What most verbs need: options, one name, checked, and the manager, unless `ret_manager` is NULL. Returns EXIT_SUCCESS, or what the verb shall return.
+ * What most verbs need: options, one name, checked, and the manager, unless `ret_manager` is NULL. Returns EXIT_SUCCESS, or what
+ * the verb shall return.
  */
 _must_check_ int job_begin(
 	int argc, char **argv, const struct Option *options, const char **ret_name, Manager **ret_manager);

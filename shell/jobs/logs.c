@@ -41,17 +41,12 @@ static bool is_there(const char *below, const char *name)
 }
 
 /* Of a log nobody says when it is over: Ctrl-C does. */
-static bool never_over(void *userdata)
-{
-	return false;
-}
-
 static int show_file(const char *below, const char *name, const LogOrder *order, Reason *ret_reason)
 {
 	_cleanup_tail_ Tail tail = TAIL_NONE(tail_form(order->json));
 	int r = tail_begin(below, name, order->lines, tail.form, &tail, ret_reason);
 
-	return r == 0 && order->follow ? tail_follow(&tail, never_over, NULL, ret_reason) : r;
+	return r == 0 && order->follow ? tail_follow(&tail, NULL, NULL, ret_reason) : r;
 }
 
 static int show_run(const char *number, const LogOrder *order, Reason *ret_reason)

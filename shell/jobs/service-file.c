@@ -62,8 +62,7 @@ int service_load(const char *name, Service *ret, Reason *ret_reason)
 	if (!n)
 		return reason_set(ret_reason, -EINVAL,
 			"that is no name of a service: it is a file's name without folders, of at most %zu bytes; "
-			"creel "
-			"service list shows those that there are",
+			"creel service list shows those that there are",
 			MANAGER_UNIT_MAX - sizeof(SERVICE_SUFFIX));
 	service.name = strndup(name, n);
 	service.unit = service.name ? str_format("%s" SERVICE_SUFFIX, service.name) : NULL;

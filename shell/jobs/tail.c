@@ -318,7 +318,7 @@ int tail_follow(Tail *tail, bool (*over)(void *userdata), void *userdata, Reason
 				continue;
 		/* by the clock: other logs of the folder may be told of without a pause */
 		if (now_monotonic() >= look) {
-			ended = over(userdata);
+			ended = over && over(userdata);
 			look = now_monotonic() + LOOK_USEC;
 		}
 	}

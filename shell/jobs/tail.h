@@ -58,8 +58,8 @@ _must_check_ int tail_put(Tail *tail, const char *bytes, size_t n);
 _must_check_ int tail_more(Tail *tail);
 
 /*
- * All that is added, until `over` says so and everything that was written by then is shown. Ends without a failure when nobody
- * reads stdout any more.
+ * All that is added, until `over` says so (NULL: never) and everything that was written by then is shown. Ends without a failure when
+ * nobody reads stdout any more.
  */
 _must_check_ int tail_follow(Tail *tail, bool (*over)(void *userdata), void *userdata, Reason *ret_reason);
 

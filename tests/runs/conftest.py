@@ -120,6 +120,7 @@ def client(keeper):
     client = keeper.client()
     yield client
     client.peer.close()
+    assert keeper.process.poll() is None, "the keeper ended"
     end = time.monotonic() + 60
     while keeper.left():
         assert time.monotonic() < end, keeper.left()

@@ -138,6 +138,8 @@ int main(int argc, char **argv)
 	identity.home = argv[3];
 	policy_file = argv[4];
 	keeper.leaves_fd = open(argv[5], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* as the keeper's own: a collector may be gone when it is asked */
+	(void)signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	if (keeper.leaves_fd < 0 || setgroups(1, groups) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)

@@ -13,11 +13,6 @@
 
 #define LINES "50"
 
-static bool never_over(void *userdata)
-{
-	return false;
-}
-
 static int show_file(const char *path, uint64_t lines, bool on, bool json, Reason *ret_reason)
 {
 	_cleanup_tail_ Tail tail = TAIL_NONE(tail_form(json));
@@ -25,7 +20,7 @@ static int show_file(const char *path, uint64_t lines, bool on, bool json, Reaso
 
 	if (r == -ENOENT)
 		return reason_set(ret_reason, r, "it has not written anything yet; creel cron run tries it");
-	return r == 0 && on ? tail_follow(&tail, never_over, NULL, ret_reason) : r;
+	return r == 0 && on ? tail_follow(&tail, NULL, NULL, ret_reason) : r;
 }
 
 int cron_logs_main(int argc, char **argv)

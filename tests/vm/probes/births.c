@@ -155,8 +155,8 @@ static int churn(int n, bool reap)
 		if (pid == 0)
 			_exit(0);
 		failed += pid < 0;
-		if (reap && pid > 0)
-			(void)waitpid(pid, NULL, 0);
+		if (pid > 0)
+			(void)waitid(P_PID, (id_t)pid, NULL, reap ? WEXITED : WEXITED | WNOWAIT);
 	}
 	(void)printf("%d\n", failed);
 	(void)fflush(stdout);
