@@ -78,14 +78,52 @@ static void print_verb(FILE *file, const Verb *verb)
 		*verb->arguments ? " " : "", verb->arguments);
 }
 
-static void print_help(FILE *file)
+/* Of one noun, or of all (NULL). */
+static void print_help(FILE *file, const char *noun)
 {
 	(void)fprintf(file, "usage:\n");
 	for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+		if (noun && strcmp(verbs[i].noun, noun) != 0)
+			continue;
 		print_verb(file, &verbs[i]);
 		(void)fprintf(file, "      %s\n", verbs[i].purpose);
 	}
-	(void)fprintf(file, "  creelctl help | --version\nsee creelctl(8) and creel.conf(5)\n");
+	(void)fprintf(file, "  creelctl help [NOUN] | --version\nsee creelctl(8) and creel.conf(5)\n");
+}
+
+static bool is_noun(const char *word)
+{
+	for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+		if (strcmp(verbs[i].noun, word) == 0)
+			return true;
+	return false;
+}
+
+static bool has_verbs(const char *noun)
+{
+	for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+		if (verbs[i].verb && strcmp(verbs[i].noun, noun) == 0)
+			return true;
+	return false;
+}
+
+static bool asks_for_help(const char *word)
+{
+	return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* `noun` NULL: the word is none; `word` NULL: it has no verb. */
+static int unknown(const char *noun, const char *word)
+{
+	char shown[64];
+
+	if (!word)
+		(void)fprintf(stderr, "creelctl: %s: a verb is missing: see creelctl help %s\n", noun, noun);
+	else
+		(void)fprintf(stderr, "creelctl: `%s%s%s`: there is no such command: see creelctl help%s%s\n",
+			noun ? noun : "", noun ? " " : "", str_quote(word, strlen(word), shown, sizeof(shown)),
+			noun ? " " : "", noun ? noun : "");
+	return EXIT_USAGE;
 }
 
 /* 0, 1 and 2 must be open: what is opened later would land there, and be written to as messages. */
@@ -146,11 +184,17 @@ int main(int argc, char **argv)
 	if (open_standard() < 0)
 		return EXIT_FAILURE;
 	if (argc < 2) {
-		print_help(stderr);
+		print_help(stderr, NULL);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
-		print_help(stdout);
+	if (argc == 3 && asks_for_help(argv[2]) && is_noun(argv[1])) {
+		print_help(stdout, argv[1]);
+		return EXIT_SUCCESS;
+	}
+	if (asks_for_help(argv[1])) {
+		if (argc > 2 && !is_noun(argv[2]))
+			return unknown(NULL, argv[2]);
+		print_help(stdout, argc > 2 ? argv[2] : NULL);
 		return EXIT_SUCCESS;
 	}
 	if (strcmp(argv[1], "--version") == 0) {
@@ -160,12 +204,13 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
 		if (strcmp(argv[1], verbs[i].noun) != 0)
 			continue;
+		/* `audit` alone is a verb, and a noun of others */
+		if (!verbs[i].verb && argc > 2 && argv[2][0] != '-' && has_verbs(argv[1]))
+			continue;
 		if (!verbs[i].verb)
 			return run(&verbs[i], argc - 2, argv + 2);
 		if (argc > 2 && strcmp(argv[2], verbs[i].verb) == 0)
 			return run(&verbs[i], argc - 3, argv + 3);
 	}
-	(void)fprintf(stderr, "creelctl: unknown command\n");
-	print_help(stderr);
-	return EXIT_USAGE;
+	return is_noun(argv[1]) ? unknown(argv[1], argv[2]) : unknown(NULL, argv[1]);
 }

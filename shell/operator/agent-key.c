@@ -17,7 +17,7 @@ typedef struct Keys {
 	bool json;
 	bool first;
 	const char *wanted; /* a fingerprint that is to be removed */
-	unsigned int n;
+	unsigned int n;     /* how many of them were */
 } Keys;
 
 static void keys_done(Keys *keys)
@@ -31,11 +31,9 @@ static int open_keys(const char *name, Keys *keys, Reason *ret_reason)
 	PolicyError error = { "" };
 	int r;
 
-	r = agent_find(name, &keys->agent, ret_reason);
+	r = agent_require(name, &keys->agent, ret_reason);
 	if (r < 0)
 		return r;
-	if (!keys->agent.has_file || !agent_uid_valid(&keys->agent))
-		return reason_set(ret_reason, -ENOENT, "there is no agent `%s`: see creelctl agent list", name);
 	r = policy_load("", name, &keys->policy, &error);
 	return r < 0 ? reason_set(ret_reason, r, "%s", error.text) : 0;
 }
@@ -60,11 +58,6 @@ typedef struct Listing {
 	const char *path;
 } Listing;
 
-static const char *shown(const char *s, size_t n, char *buffer, size_t size)
-{
-	return str_quote(s, n, buffer, size);
-}
-
 static void list_line(const char *line, size_t n, const KeyLine *key, void *data)
 {
 	const Listing *listing = data;
@@ -75,12 +68,11 @@ static void list_line(const char *line, size_t n, const KeyLine *key, void *data
 
 	if (!key)
 		return;
-	keys->n++;
 	if (!keys->json) {
 		(void)printf("%-50s %-12.*s %-24s %s%s%s\n", key->fingerprint, (int)key->type_n, key->type,
-			shown(key->comment, key->comment_n, comment_text, sizeof(comment_text)), listing->path,
+			str_quote(key->comment, key->comment_n, comment_text, sizeof(comment_text)), listing->path,
 			key->options_n ? "  " : "",
-			shown(key->options, key->options_n, options_text, sizeof(options_text)));
+			str_quote(key->options, key->options_n, options_text, sizeof(options_text)));
 		return;
 	}
 	options = strndup(key->options, key->options_n);
@@ -110,20 +102,22 @@ static int list_file(Keys *keys, bool home, Reason *ret_reason)
 	return 0;
 }
 
+/* What an agent made of its own file does not keep the operator's from being shown. */
 static int key_list(Keys *keys, Reason *ret_reason)
 {
-	int r = 0;
+	Reason home_reason = { "" };
+	int r = 0, home = 0;
 
 	keys->first = true;
 	if (keys->json)
 		(void)fputc('[', stdout);
 	if (keys->policy->keys & KEYS_HOME)
-		r = list_file(keys, true, ret_reason);
-	if (r >= 0 && (keys->policy->keys & KEYS_POLICY))
+		home = list_file(keys, true, &home_reason);
+	if (keys->policy->keys & KEYS_POLICY)
 		r = list_file(keys, false, ret_reason);
 	if (keys->json)
 		(void)fputs("]\n", stdout);
-	return r;
+	return home < 0 ? reason_set(ret_reason, home, "%s", home_reason.text) : r;
 }
 
 /* ---- add ---- */
@@ -141,8 +135,8 @@ static void look_line(const char *line, size_t n, const KeyLine *key, void *data
 }
 
 typedef struct Adding {
-	const char *text; /* of the file */
-	FILE *file;       /* the new one */
+	const char *text;  /* of the file */
+	FILE *file, *told; /* the new one; what is said of it */
 	unsigned int added, there;
 } Adding;
 
@@ -160,7 +154,7 @@ static void add_line(const char *line, size_t n, const KeyLine *key, void *data)
 		return;
 	adding->added++;
 	(void)fprintf(adding->file, "%.*s\n", (int)n, line);
-	(void)printf("%s\n", key->fingerprint);
+	(void)fprintf(adding->told, "%s\n", key->fingerprint);
 }
 
 static int read_new_keys(const char *file, char **ret, Reason *ret_reason)
@@ -178,13 +172,25 @@ static int read_new_keys(const char *file, char **ret, Reason *ret_reason)
 	return r < 0 ? reason_set(ret_reason, r, "--key %s: %s", file, inner.text) : 0;
 }
 
+/* NULL is a stream that could not be opened. */
+static int close_all(FILE *one, FILE *other, Reason *ret_reason)
+{
+	bool failed = !one || !other;
+
+	if (one && fclose(one) != 0)
+		failed = true;
+	if (other && fclose(other) != 0)
+		failed = true;
+	return failed ? reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM)) : 0;
+}
+
 static int key_add(Keys *keys, const char *file, Reason *ret_reason)
 {
-	_cleanup_free_ char *more = NULL, *text = NULL, *made = NULL;
+	_cleanup_free_ char *more = NULL, *text = NULL, *made = NULL, *told = NULL;
 	/* where `agent add` puts them */
 	bool home = keys->policy->keys & KEYS_HOME;
 	Adding adding = { 0 };
-	size_t n;
+	size_t n, told_n;
 	int r;
 
 	r = read_new_keys(file, &more, ret_reason);
@@ -194,18 +200,23 @@ static int key_add(Keys *keys, const char *file, Reason *ret_reason)
 		return r;
 	adding.text = text;
 	adding.file = open_memstream(&made, &n);
-	if (!adding.file)
-		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	(void)fputs(text, adding.file);
-	if (*text && text[strlen(text) - 1] != '\n')
-		(void)fputc('\n', adding.file);
-	each_line(more, add_line, &adding);
-	if (fclose(adding.file) != 0)
-		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
+	adding.told = open_memstream(&told, &told_n);
+	if (adding.file && adding.told) {
+		(void)fputs(text, adding.file);
+		if (*text && text[strlen(text) - 1] != '\n')
+			(void)fputc('\n', adding.file);
+		each_line(more, add_line, &adding);
+	}
+	r = close_all(adding.file, adding.told, ret_reason);
+	if (r == 0 && adding.added)
+		r = keyfile_write(&keys->agent, home, made, ret_reason);
+	if (r < 0)
+		return r;
+	(void)fputs(told, stdout);
 	if (adding.there)
 		(void)fprintf(stderr, "creelctl: %u of the keys %s there already\n", adding.there,
 			adding.there == 1 ? "was" : "were");
-	return adding.added ? keyfile_write(&keys->agent, home, made, ret_reason) : 0;
+	return 0;
 }
 
 /* ---- remove ---- */
@@ -242,13 +253,21 @@ static int remove_from(Keys *keys, bool home, Reason *ret_reason)
 	each_line(text, remove_line, &removing);
 	if (fclose(removing.file) != 0)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	keys->n += removing.removed;
-	return removing.removed ? keyfile_write(&keys->agent, home, made, ret_reason) : 0;
+	if (!removing.removed)
+		return 0;
+	r = keyfile_write(&keys->agent, home, made, ret_reason);
+	if (r == 0)
+		keys->n += removing.removed;
+	return r;
 }
 
-/* From both files, whichever the policy looks at now: it may look at the other one tomorrow. */
+/*
+ * From both files, whichever the policy looks at now: it may look at the other one tomorrow. The operator's goes first, so that no
+ * agent keeps a key in it by what it makes of its own.
+ */
 static int key_remove(Keys *keys, Reason *ret_reason)
 {
+	Reason home_reason = { "" };
 	char text[128];
 	int r;
 
@@ -257,10 +276,12 @@ static int key_remove(Keys *keys, Reason *ret_reason)
 			"`%s` is no fingerprint (SHA256:...): see creelctl agent key list %s",
 			str_quote(keys->wanted, strlen(keys->wanted), text, sizeof(text)), keys->agent.name);
 	r = remove_from(keys, false, ret_reason);
-	if (r >= 0)
-		r = remove_from(keys, true, ret_reason);
 	if (r < 0)
 		return r;
+	r = remove_from(keys, true, &home_reason);
+	if (r < 0)
+		return reason_set(ret_reason, r, "%s%s", home_reason.text,
+			keys->n ? "; the key is out of the operator's file alone" : "");
 	if (!keys->n)
 		return reason_set(ret_reason, -ENOENT, "agent %s has no key %s: see creelctl agent key list %s",
 			keys->agent.name, str_quote(keys->wanted, strlen(keys->wanted), text, sizeof(text)),

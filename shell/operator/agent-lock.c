@@ -19,12 +19,8 @@ static int set_expiry(int argc, char **argv, bool lock)
 
 	if (words_parse(argc, argv, options, &name) < 0 || !name)
 		return EXIT_USAGE;
-	if (agents_lock(&lock_fd, &reason) < 0 || agent_find(name, &agent, &reason) < 0) {
+	if (agents_lock(&lock_fd, &reason) < 0 || agent_require(name, &agent, &reason) < 0) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
-		return EXIT_FAILURE;
-	}
-	if (!agent.has_file || !agent_uid_valid(&agent)) {
-		(void)fprintf(stderr, "creelctl: there is no agent `%s`\n", agent.name);
 		return EXIT_FAILURE;
 	}
 	command[4] = agent.name;

@@ -277,7 +277,7 @@ int agent_remove_main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	if (!agent.has_file && !agent.marked) {
-		(void)fprintf(stderr, "creelctl: there is no agent `%s`\n", name);
+		(void)fprintf(stderr, "creelctl: there is no agent `%s`: see creelctl agent list\n", name);
 		return EXIT_FAILURE;
 	}
 	if (agent.has_user && !agent_removable(&agent))

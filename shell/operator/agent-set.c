@@ -94,11 +94,9 @@ static int set(const char *name, int argc, char **argv, Before *ret_before, Reas
 	_cleanup_free_ char *text = NULL;
 	int r;
 
-	r = agent_find(name, &agent, ret_reason);
+	r = agent_require(name, &agent, ret_reason);
 	if (r < 0)
 		return r;
-	if (!agent.has_file || !agent_uid_valid(&agent))
-		return reason_set(ret_reason, -ENOENT, "there is no agent `%s`", agent.name);
 	r = file_read_at(AT_FDCWD, agent.file, 0, POLICY_TEXT_MAX, &text, NULL);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", agent.file, strerror(-r));

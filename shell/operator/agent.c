@@ -91,6 +91,17 @@ int agent_find(const char *name, Agent *ret, Reason *ret_reason)
 	return 0;
 }
 
+int agent_require(const char *name, Agent *ret, Reason *ret_reason)
+{
+	int r = agent_find(name, ret, ret_reason);
+
+	if (r < 0)
+		return r;
+	if (!ret->has_file || !agent_uid_valid(ret))
+		return reason_set(ret_reason, -ENOENT, "there is no agent `%s`: see creelctl agent list", name);
+	return 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);

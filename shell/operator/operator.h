@@ -57,7 +57,7 @@ typedef struct WordOption {
 
 /*
  * Options and at most one other word, in any order; behind `--` nothing is an option. `ret_name` is that word
- * or NULL; a NULL `ret_name` means that there may be none. Returns 0, -EINVAL (wrong usage) or -ENOMEM.
+ * or NULL; a NULL `ret_name` means that there may be none. Returns 0, -EINVAL (wrong usage, after it said which word) or -ENOMEM.
  */
 _must_check_ int words_parse(int argc, char **argv, const WordOption *options, const char **ret_name);
 
@@ -92,6 +92,9 @@ typedef struct Agent {
  */
 _must_check_ int agent_find(const char *name, Agent *ret, Reason *ret_reason);
 void agent_done(Agent *agent);
+
+/* The same; -ENOENT unless it is an agent now: it has a policy file, and a user with an agent's uid. `ret` is filled all the same. */
+_must_check_ int agent_require(const char *name, Agent *ret, Reason *ret_reason);
 
 /* The user exists and its uid is in the agents' range (1000 to 59999). */
 bool agent_uid_valid(const Agent *agent);

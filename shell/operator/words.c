@@ -11,6 +11,14 @@ static const WordOption *option_find(const WordOption *options, const char *word
 	return NULL;
 }
 
+static int refuse(const char *word, const char *why)
+{
+	char shown[96];
+
+	(void)fprintf(stderr, "creelctl: `%s`: %s\n", str_quote(word, strlen(word), shown, sizeof(shown)), why);
+	return -EINVAL;
+}
+
 int words_parse(int argc, char **argv, const WordOption *options, const char **ret_name)
 {
 	const char *name = NULL;
@@ -23,15 +31,17 @@ int words_parse(int argc, char **argv, const WordOption *options, const char **r
 			*option->flag = true;
 		} else if (option) {
 			if (++i >= argc)
-				return -EINVAL;
+				return refuse(option->name, "its value is missing");
 			if (option->value)
 				*option->value = argv[i];
 			else if (strlist_add(option->list, argv[i]) < 0)
 				return -ENOMEM;
 		} else if (!plain && strcmp(argv[i], "--") == 0) {
 			plain = true;
-		} else if ((!plain && argv[i][0] == '-') || name || !ret_name) {
-			return -EINVAL;
+		} else if (!plain && argv[i][0] == '-') {
+			return refuse(argv[i], "there is no such option here");
+		} else if (name || !ret_name) {
+			return refuse(argv[i], "this word is one too many");
 		} else {
 			name = argv[i];
 		}

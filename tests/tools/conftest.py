@@ -5,12 +5,14 @@ The keeper's socket has one path for each user. So that tests run beside each ot
 this process and its children see a /run/creel of their own; that takes root.
 """
 
+import contextlib
 import ctypes
 import json
 import os
 import pathlib
 import resource
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -50,6 +52,31 @@ def own_sockets():
 
 
 WHY_NOT = own_sockets()
+
+
+@contextlib.contextmanager
+def agents_of_our_own(folder):
+    """The agent zed, the user may who is none, and an empty /etc/creel, of this process's mount namespace. `folder`: for files."""
+    if WHY_NOT:
+        pytest.skip(WHY_NOT)
+    etc = pathlib.Path("/etc/creel")
+    with contextlib.ExitStack() as stack:
+        def mount(*words):
+            subprocess.run(["mount", *map(str, words)], check=True)
+            stack.callback(subprocess.run, ["umount", "--lazy", str(words[-1])], check=True)
+        home = SOCKETS / "zed"
+        home.mkdir()
+        os.chown(home, 1990, 1990)
+        stack.callback(shutil.rmtree, home)
+        users = (folder / "passwd", f"zed:x:1990:1990::{home}:/bin/sh\nmay:x:1991:1991::/tmp:/bin/sh\n")
+        groups = (folder / "group", "zed:x:1990:\nmay:x:1991:\ncreel-agents:x:2990:zed\n")
+        for path, more in (users, groups):
+            path.write_text(pathlib.Path("/etc", path.name).read_text() + more)
+            mount("--bind", path, f"/etc/{path.name}")
+        etc.mkdir(exist_ok=True)
+        mount("-t", "tmpfs", "-o", "mode=755", "creel", etc)
+        (etc / "agents").mkdir()
+        yield
 
 # as the unit has it; a login has less
 most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a fleet asks of one machine: lines for known_hosts, and certificates of a CA at OpenSSH's door, with the shipped configuration."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -12,31 +11,17 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, PATIENCE, ROOT, WHY_NOT, wait_until
+from conftest import BUILD, PATIENCE, ROOT, agents_of_our_own, wait_until
 
 CREELCTL, SSHD = BUILD / "creelctl", "/usr/sbin/sshd"
-UID, OTHER = 1990, 1991
 ETC = pathlib.Path("/etc/creel")
 
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
     """Users, /etc/creel and OpenSSH of this process's mount namespace."""
-    if WHY_NOT:
-        pytest.skip(WHY_NOT)
     folder = tmp_path_factory.mktemp("fleet")
-    with contextlib.ExitStack() as stack:
-        def mount(*words):
-            subprocess.run(["mount", *map(str, words)], check=True)
-            stack.callback(subprocess.run, ["umount", "--lazy", str(words[-1])], check=True)
-        users = (folder / "passwd", f"zed:x:{UID}:{UID}::/tmp:/bin/sh\nmay:x:{OTHER}:{OTHER}::/tmp:/bin/sh\n")
-        groups = (folder / "group", f"zed:x:{UID}:\nmay:x:{OTHER}:\ncreel-agents:x:{UID + 1000}:zed\n")
-        for path, more in (users, groups):
-            path.write_text(pathlib.Path("/etc", path.name).read_text() + more)
-            mount("--bind", path, f"/etc/{path.name}")
-        ETC.mkdir(exist_ok=True)
-        mount("-t", "tmpfs", "-o", "mode=755", "creel", ETC)
-        (ETC / "agents").mkdir()
+    with agents_of_our_own(folder):
         for name in ("ca", "peoples-ca", "host", "key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", folder / name], check=True)
         shutil.copy(folder / "host", ETC / "ssh_host_ed25519_key")

@@ -228,3 +228,15 @@ def test_the_record_on_another_machine(machine):
     # what was on its way when the sender ended may come twice, nothing is missing
     assert set(sessions) == {"0123456789abcdef", "fedcba9876543210"} and len(sessions) <= 4
     assert {one["_UID"] for one in arrived() if "CREEL_KIND" in one} == {"0"}
+
+
+def test_watch_of_a_session(machine):
+    number = entries()
+    for kind in ("login", "command-start", "logout"):
+        write(kind, session="00112233445566aa")
+    there(number + 3)
+    done = subprocess.run([CREELCTL, "session", "watch", "00112233445566aa"], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["login", "command-start", "logout"]
+    for word in ("00112233445566ab", "nosuch"):  # which would be waited for without an end
+        done = subprocess.run([CREELCTL, "session", "watch", word], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 1 and not done.stdout and word in done.stderr and "creelctl session list" in done.stderr
