@@ -102,6 +102,27 @@ bool record_kind_known(const char *kind)
 	return false;
 }
 
+const char *record_kinds(char buffer[static RECORD_KINDS_SIZE])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(kinds) && n < RECORD_KINDS_SIZE; i++)
+		n += (size_t)snprintf(buffer + n, RECORD_KINDS_SIZE - n, "%s%s",
+			i == 0                       ? ""
+			: i + 1 == ELEMENTSOF(kinds) ? " or "
+						     : ", ",
+			kinds[i]);
+	return buffer;
+}
+
+uint64_t record_number(const RecordView *view, RecordField field)
+{
+	uint64_t value;
+
+	/* sums of them are made: a field that says more than any real one is none */
+	return view->values[field] && str_to_u64(view->values[field], UINT64_MAX / 1024, &value) == 0 ? value : 0;
+}
+
 static void journal_closep(sd_journal **journal)
 {
 	sd_journal_close(*journal);

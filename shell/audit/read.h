@@ -85,6 +85,13 @@ typedef struct RecordView {
 /* What may stand in CREEL_KIND. */
 bool record_kind_known(const char *kind);
 
+/* All of them as words for a message: "login, logout, ... or keeper". Returns `buffer`. */
+#define RECORD_KINDS_SIZE 256
+const char *record_kinds(char buffer[static RECORD_KINDS_SIZE]);
+
+/* A field that is a number; 0 where it is none. */
+uint64_t record_number(const RecordView *view, RecordField field);
+
 /*
  * Calls `show` for the chosen entries, oldest first, until it returns a number other than 0, which is returned. Only entries whose
  * sender the journal vouches for are looked at (_UID= is set by journald from the sender's credentials). Else returns 0, or a negative

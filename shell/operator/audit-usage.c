@@ -39,13 +39,6 @@ static Account *account_of(Accounts *accounts, const char *agent)
 	return more[accounts->n].agent ? &more[accounts->n++] : NULL;
 }
 
-static uint64_t number_of(const RecordView *view, RecordField field)
-{
-	uint64_t value;
-
-	return view->values[field] && str_to_u64(view->values[field], UINT64_MAX / 1024, &value) == 0 ? value : 0;
-}
-
 static void add(uint64_t *sum, uint64_t value)
 {
 	if (__builtin_add_overflow(*sum, value, sum))
@@ -58,7 +51,7 @@ static int count(const RecordView *view, void *data)
 	const char *agent = view->values[RECORD_AGENT];
 	Accounts *accounts = data;
 	Account *account = account_of(accounts, agent ? agent : "-");
-	uint64_t peak = number_of(view, RECORD_MEMORY_PEAK);
+	uint64_t peak = record_number(view, RECORD_MEMORY_PEAK);
 	bool unit = str_equal(kind, "job") || str_equal(kind, "service") || str_equal(kind, "cron");
 	bool ends = unit || str_equal(kind, "command") || str_equal(kind, "run");
 
@@ -75,11 +68,11 @@ static int count(const RecordView *view, void *data)
 	account->refusals += str_equal(kind, "refusal") || str_equal(result, "refused");
 	account->failures += ends && !str_equal(result, "refused") && !str_equal(result, "completed") &&
 			     !(str_equal(result, "exit") && str_equal(view->values[RECORD_EXIT], "0"));
-	add(&account->lost, number_of(view, RECORD_LOST));
-	add(&account->lost, number_of(view, RECORD_SUPPRESSED));
+	add(&account->lost, record_number(view, RECORD_LOST));
+	add(&account->lost, record_number(view, RECORD_SUPPRESSED));
 	if (ends) {
-		add(&account->time_usec, number_of(view, RECORD_DURATION));
-		add(&account->cpu_usec, number_of(view, RECORD_CPU));
+		add(&account->time_usec, record_number(view, RECORD_DURATION));
+		add(&account->cpu_usec, record_number(view, RECORD_CPU));
 	}
 	if (peak > account->memory_peak)
 		account->memory_peak = peak;

@@ -46,16 +46,14 @@ int audit_filter(const AuditWords *words, RecordFilter *ret)
 		.front_uid = front ? front->pw_uid : (uid_t)-1,
 		.uid = (uid_t)-1,
 	};
+	char kinds[RECORD_KINDS_SIZE];
 
 	if (filter.agent && !policy_name_valid(filter.agent))
 		return complain("--agent", filter.agent, "a name of an agent, as creelctl agent list shows");
 	if (filter.session && !is_word(filter.session))
-		return complain("--session", filter.session, "an id of a session, as creelctl session list shows");
+		return complain("session", filter.session, "an id of a session, as creelctl session list shows");
 	if (filter.kind && !record_kind_known(filter.kind))
-		return complain("--kind", filter.kind,
-			"login, logout, command-start, command, exec, run-start, run, job-start, job, service-start, "
-			"service, "
-			"cron-start, cron, forward, refusal, policy, operator, lost or keeper");
+		return complain("--kind", filter.kind, record_kinds(kinds));
 	if (filter.result && !is_word(filter.result))
 		return complain(
 			"--result", filter.result, "ok, failed, or a result as it was recorded, such as refused");
@@ -152,21 +150,43 @@ static int watch_line(const RecordView *view, void *data)
 	return r ? r : str_equal(view->values[RECORD_KIND], "logout");
 }
 
+static int note_one(const RecordView *view, void *data)
+{
+	*(bool *)data = true;
+	return 1;
+}
+
+/* To wait for one that never was would be for ever. */
+static int watch(const RecordFilter *filter, bool json)
+{
+	RecordFilter look = *filter;
+	bool found = false;
+	int r;
+
+	look.count = 1;
+	r = record_read(&look, note_one, &found);
+	if (r >= 0 && !found) {
+		(void)fprintf(stderr, "creelctl: nothing of session `%s` is in the record: see creelctl session list\n",
+			filter->session);
+		return EXIT_FAILURE;
+	}
+	look.count = filter->count;
+	look.follow = true;
+	if (r >= 0)
+		r = record_read(&look, watch_line, &json);
+	return r < 0 ? audit_failed(r) : EXIT_SUCCESS;
+}
+
 int session_watch_main(int argc, char **argv)
 {
 	AuditWords words = { .count = "all" };
 	bool json = false;
 	const WordOption options[] = { { "--json", .flag = &json }, { NULL } };
 	RecordFilter filter;
-	int r;
 
 	if (words_parse(argc, argv, options, &words.session) < 0 || !words.session)
 		return EXIT_USAGE;
-	if (audit_filter(&words, &filter) < 0)
-		return EXIT_FAILURE;
-	filter.follow = true;
-	r = record_read(&filter, watch_line, &json);
-	return r < 0 ? audit_failed(r) : EXIT_SUCCESS;
+	return audit_filter(&words, &filter) < 0 ? EXIT_FAILURE : watch(&filter, json);
 }
 
 int audit_export_main(int argc, char **argv)

@@ -72,13 +72,6 @@ int metrics_begin(SeriesTable *table, const char *agent)
 	return r;
 }
 
-static uint64_t number_of(const RecordView *view, RecordField field)
-{
-	uint64_t value;
-
-	return view->values[field] && str_to_u64(view->values[field], UINT64_MAX / 1024, &value) == 0 ? value : 0;
-}
-
 static const char *label_of(const RecordView *view, RecordField field, char buffer[static SERIES_LABEL_SIZE])
 {
 	return series_label(view->values[field] ? view->values[field] : "", buffer);
@@ -100,7 +93,7 @@ static int count_end(SeriesTable *table, const RecordView *view, const char *age
 		return r;
 	(void)snprintf(labels, sizeof(labels), "agent=\"%s\"", agent);
 	return series_observe(table, run ? "creel_run_duration_seconds" : "creel_command_duration_seconds", labels,
-		number_of(view, RECORD_DURATION));
+		record_number(view, RECORD_DURATION));
 }
 
 static int count_kind(SeriesTable *table, const RecordView *view, const char *agent, const char *kind)
@@ -127,7 +120,7 @@ static int count_kind(SeriesTable *table, const RecordView *view, const char *ag
 int metrics_count(SeriesTable *table, const RecordView *view, const StrList *known)
 {
 	const char *agent = view->values[RECORD_AGENT], *kind = view->values[RECORD_KIND];
-	uint64_t lost = number_of(view, RECORD_LOST) + number_of(view, RECORD_SUPPRESSED);
+	uint64_t lost = record_number(view, RECORD_LOST) + record_number(view, RECORD_SUPPRESSED);
 	int r;
 
 	if (!kind || !record_kind_known(kind))
