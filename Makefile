@@ -100,7 +100,7 @@ confine_src := shell/confine/calls.c shell/confine/commands.c shell/confine/conf
 run_src := shell/run/birth.c shell/run/frame.c shell/run/hangup.c shell/run/language.c shell/run/leaf.c \
 	   shell/run/listening.c shell/run/reaper.c
 audit_src := shell/audit/record.c shell/audit/redact.c
-audit_read_src := shell/audit/read.c shell/audit/show.c
+audit_read_src := shell/audit/kinds.c shell/audit/read.c shell/audit/show.c
 recordings_src := shell/audit/recordings.c
 cast_src := shell/audit/cast.c shell/audit/redact.c
 bus_client_src := shell/bus/client.c shell/bus/limit.c shell/bus/secret.c
@@ -173,7 +173,7 @@ creel-sshd_ldlibs := $(foreach f,EVP_DigestSign EVP_DigestVerify EVP_PKEY_get_ra
 			EVP_PKEY_new_raw_private_key gss_indicate_mechs ssh_string_new ssh_string_free RAND_bytes,-Wl,--export-dynamic-symbol=$(f))
 creel-sshd_dir := $(libexecdir)
 
-creel-keeper_src := shell/creel-keeper.c $(keeper_src) $(recordings_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
+creel-keeper_src := shell/creel-keeper.c $(keeper_src) shell/audit/kinds.c $(recordings_src) $(session_src) $(confine_src) $(run_src) $(audit_src) \
 		    $(bus_src) $(policy_src) $(base_src)
 creel-keeper_libs := libsystemd inih
 # libsystemd must find it in the program (shell/bus/received.c)
@@ -508,7 +508,7 @@ $(foreach t,$(fuzz_tests),$(eval $(call test_rules,fuzz_$(t),tests/fuzz/fuzz_$(t
 fake-keeper_src := tests/bench/fake-forward.c shell/session/terminal.c shell/session/identity.c $(bus_src) $(base_src)
 $(eval $(call test_rules,fake-keeper,tests/bench/fake-keeper.c,libsystemd))
 # a keeper of runs alone, for tests on this machine
-run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) $(recordings_src) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
+run-keeper_src := $(filter-out shell/keeper/enforced.c,$(keeper_src)) shell/audit/kinds.c $(recordings_src) $(session_src) $(confine_src) $(run_src) $(audit_src) $(bus_src) \
 		  $(policy_src) $(base_src)
 run-keeper_libs := inih
 run-keeper_ldlibs := -lpam $(watch_ldlibs)

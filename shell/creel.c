@@ -66,12 +66,6 @@ static const struct {
 		      "  reset    ends one; LANGUAGE is python where none is named\n" },
 	{ "limits", "usage: creel limits [--json]\n"
 		    "  --json   an array of objects: name, unit, limit, used, origin\n" },
-	{ "history", "usage: creel history [-n N|all] [--kind KIND] [--session ID] [--since 15m|2h|7d] [--json]\n"
-		     "  -n         the last N records, 50 without; all of them\n"
-		     "  --kind     of one kind: login, command, run, refusal, ...\n"
-		     "  --session  of one login\n"
-		     "  --since    not older than that\n"
-		     "  --json     one object a line\n" },
 	{ "exec-server", "usage: creel exec-server\n"
 			 "creel-exec-server(7) has its messages\n" },
 	{ "render", "usage: creel render --channel discord|telegram|slack|whatsapp|plain [OPTIONS] [FILE|-]\n"

@@ -5,6 +5,7 @@
  * record would be a lie.
  */
 #include "shell/audit/read.h"
+#include "shell/audit/kinds.h"
 #include "shell/audit/record.h"
 #include "shell/base/str.h"
 
@@ -65,54 +66,10 @@ static const FieldRow rows[RECORD_FIELDS] = {
 	[RECORD_MESSAGE] = { "MESSAGE", "message" },
 };
 
-static const char *const kinds[] = {
-	"login",
-	"logout",
-	"command-start",
-	"command",
-	"exec",
-	"run-start",
-	"run",
-	"job-start",
-	"job",
-	"service-start",
-	"service",
-	"cron-start",
-	"cron",
-	"forward",
-	"refusal",
-	"secret",
-	"policy",
-	"operator",
-	"lost",
-	"keeper",
-};
-
 const char *record_field_key(RecordField field, bool *ret_number)
 {
 	*ret_number = rows[field].number;
 	return rows[field].key;
-}
-
-bool record_kind_known(const char *kind)
-{
-	for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-		if (strcmp(kind, kinds[i]) == 0)
-			return true;
-	return false;
-}
-
-const char *record_kinds(char buffer[static RECORD_KINDS_SIZE])
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < ELEMENTSOF(kinds) && n < RECORD_KINDS_SIZE; i++)
-		n += (size_t)snprintf(buffer + n, RECORD_KINDS_SIZE - n, "%s%s",
-			i == 0                       ? ""
-			: i + 1 == ELEMENTSOF(kinds) ? " or "
-						     : ", ",
-			kinds[i]);
-	return buffer;
 }
 
 uint64_t record_number(const RecordView *view, RecordField field)
@@ -214,8 +171,8 @@ static int add_matches(sd_journal *journal, const RecordFilter *filter)
 	r = add_match(journal, "_UID=0");
 	if (r >= 0 && filter->front_uid != (uid_t)-1)
 		r = add_match(journal, "_UID=%u", filter->front_uid);
-	for (size_t i = 0; i < ELEMENTSOF(kinds) && !filter->kind && r >= 0; i++)
-		r = add_match(journal, "CREEL_KIND=%s", kinds[i]);
+	for (size_t i = 0; record_kind(i) && !filter->kind && r >= 0; i++)
+		r = add_match(journal, "CREEL_KIND=%s", record_kind(i));
 	if (r >= 0 && filter->kind)
 		r = add_match(journal, "CREEL_KIND=%s", filter->kind);
 	if (r >= 0 && filter->agent)

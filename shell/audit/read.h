@@ -82,13 +82,6 @@ typedef struct RecordView {
 	const char *values[RECORD_FIELDS];
 } RecordView;
 
-/* What may stand in CREEL_KIND. */
-bool record_kind_known(const char *kind);
-
-/* All of them as words for a message: "login, logout, ... or keeper". Returns `buffer`. */
-#define RECORD_KINDS_SIZE 256
-const char *record_kinds(char buffer[static RECORD_KINDS_SIZE]);
-
 /* A field that is a number; 0 where it is none. */
 uint64_t record_number(const RecordView *view, RecordField field);
 

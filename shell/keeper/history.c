@@ -4,6 +4,7 @@
  * take long; one at a time. A uid comes back after its agent was removed, and so may a name: what was recorded before this agent
  * was made is not shown to it.
  */
+#include "shell/audit/kinds.h"
 #include "shell/keeper/helper.h"
 #include "shell/keeper/keeper.h"
 #include "shell/base/log.h"
@@ -35,16 +36,16 @@ static uint64_t made_usec(const Keeper *keeper)
 	return stat(path, &st) == 0 ? (uint64_t)st.st_mtim.tv_sec * 1000000U : 0;
 }
 
-/* Letters, digits and `-`, or empty. */
-static bool is_word(const char *text)
+/* Letters and digits, or empty. */
+static bool is_id(const char *text)
 {
-	return strlen(text) <= 32 && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-")];
+	return strlen(text) <= 32 && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789")];
 }
 
 int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
 	_cleanup_close_ int read_fd = -EBADF, write_fd = -EBADF;
-	char uid[16], from[24], most[24];
+	char uid[16], from[24], most[24], kinds[RECORD_KINDS_SIZE];
 	Keeper *keeper = userdata;
 	const char *kind = "", *session = "";
 	uint64_t since = 0, count = 0, made;
@@ -54,9 +55,12 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	r = sd_bus_message_read(message, "bttss", &json, &since, &count, &kind, &session);
 	if (r < 0)
 		return r;
-	if (!is_word(kind) || !is_word(session) || *kind == '-' || *session == '-')
+	if (*kind && !record_kind_known(kind))
+		return sd_bus_error_setf(
+			error, SD_BUS_ERROR_INVALID_ARGS, "no kind of record: there are %s", record_kinds(kinds));
+	if (!is_id(session))
 		return sd_bus_error_set(
-			error, SD_BUS_ERROR_INVALID_ARGS, "not a kind of record, or not the id of a session");
+			error, SD_BUS_ERROR_INVALID_ARGS, "no id of a session: creel history --kind login has them");
 	if (keeper->history_source || !rate_take(&keeper->looks, NULL))
 		return sd_bus_error_set(
 			error, KEEPER_ERROR_FULL, "the record is being read already: try again in a moment");

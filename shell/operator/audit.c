@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* creelctl audit list, show, follow, export: the record's entries, for people and as JSON lines. */
 #include "shell/operator/audit.h"
+#include "shell/audit/kinds.h"
 #include "shell/audit/show.h"
 #include "shell/base/rate.h"
 #include "shell/bus/bus.h"

@@ -3,6 +3,7 @@
  * Metrics that are counted from the record. Labels are few: an agent's name, and words of ours; what agents chose - names of jobs,
  * commands, hosts - is none, so that nobody makes series without end.
  */
+#include "shell/audit/kinds.h"
 #include "shell/operator/metrics.h"
 
 #include <string.h>

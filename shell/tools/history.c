@@ -18,11 +18,25 @@ typedef struct Asked {
 	bool json;
 } Asked;
 
-static int usage(void)
+static int usage(FILE *file)
 {
-	(void)fprintf(
-		stderr, "usage: creel history [-n N|all] [--kind KIND] [--session ID] [--since 15m|2h|7d] [--json]\n");
-	return EXIT_USAGE;
+	(void)fprintf(file,
+		"usage: creel history [-n N|all] [--kind KIND] [--session ID] [--since 15m|2h|7d] [--json]\n"
+		"  -n         the last N records, 50 without; all of them\n"
+		"  --kind     of one kind: login, command, run, refusal, ...\n"
+		"  --session  of one login\n"
+		"  --since    not older than that\n"
+		"  --json     one object a line\n");
+	return file == stdout ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
+/* Returns -EINVAL. */
+static int refuse(const char *word, const char *why)
+{
+	char shown[96];
+
+	(void)fprintf(stderr, "creel: history: %s: %s\n", str_quote(word, strlen(word), shown, sizeof(shown)), why);
+	return -EINVAL;
 }
 
 static int read_count(const char *text, uint64_t *ret)
@@ -43,27 +57,40 @@ static int read_since(const char *text, uint64_t *ret)
 	return 0;
 }
 
+/* One option with its value. */
+static int read_option(const char *option, const char *value, Asked *asked)
+{
+	const bool count = strcmp(option, "-n") == 0, since = strcmp(option, "--since") == 0;
+
+	if (strcmp(option, "--kind") != 0 && strcmp(option, "--session") != 0 && !count && !since)
+		return refuse(option, "there is no such option");
+	if (!value)
+		return refuse(option, "its value is missing");
+	if (count && read_count(value, &asked->count) < 0)
+		return refuse(value, "-n takes a number up to 1000000, or all");
+	if (since && read_since(value, &asked->since_usec) < 0)
+		return refuse(value, "--since takes how long ago, as in 15m, 2h, 7d");
+	if (strcmp(option, "--kind") == 0)
+		asked->kind = value;
+	else if (strcmp(option, "--session") == 0)
+		asked->session = value;
+	return 0;
+}
+
 static int read_words(int argc, char **argv, Asked *ret)
 {
 	Asked asked = { .kind = "", .session = "", .count = COUNT_DEFAULT };
+	int r;
 
 	for (int i = 0; i < argc; i++) {
-		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
-
 		if (strcmp(argv[i], "--json") == 0) {
 			asked.json = true;
 			continue;
 		}
-		if (!next)
-			return -EINVAL;
+		r = read_option(argv[i], i + 1 < argc ? argv[i + 1] : NULL, &asked);
+		if (r < 0)
+			return r;
 		i++;
-		if (strcmp(argv[i - 1], "--kind") == 0)
-			asked.kind = next;
-		else if (strcmp(argv[i - 1], "--session") == 0)
-			asked.session = next;
-		else if ((strcmp(argv[i - 1], "-n") != 0 || read_count(next, &asked.count) < 0) &&
-			 (strcmp(argv[i - 1], "--since") != 0 || read_since(next, &asked.since_usec) < 0))
-			return -EINVAL;
 	}
 	*ret = asked;
 	return 0;
@@ -102,8 +129,10 @@ int history_main(int argc, char **argv)
 	char why[512];
 	int r, fd;
 
+	if (argc == 1 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0))
+		return usage(stdout);
 	if (read_words(argc, argv, &asked) < 0)
-		return usage();
+		return usage(stderr);
 	r = keeper_connect(getuid(), &bus);
 	if (r >= 0)
 		r = sd_bus_call_method(bus, NULL, KEEPER_OBJECT, KEEPER_INTERFACE, "History", &error, &reply, "bttss",

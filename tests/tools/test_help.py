@@ -117,3 +117,11 @@ def test_commands_with_verbs_of_their_own(command):
     for verb in re.findall(rf"^  creel {command} ([a-z]+)", asked.stdout, re.M):
         done = creel(command, verb, "--help")
         assert done.returncode == 0 and done.stdout.startswith("usage:") and not done.stderr, done
+
+
+@pytest.mark.parametrize("words, what", [
+    (["--nix"], "--nix: there is no such option"), (["-n"], "-n: its value is missing"), (["-n", "x"], "x: -n takes a number"),
+    (["--since", "yesterday"], "yesterday: --since takes how long ago"), (["--json", "--kind"], "--kind: its value is missing")])
+def test_history_names_the_word_that_is_wrong(words, what):
+    done = creel("history", *words)
+    assert done.returncode == 2 and not done.stdout and done.stderr.startswith(f"creel: history: {what}"), done
