@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/audit/show.h"
 #include "shell/base/json.h"
+#include "shell/base/moment.h"
 #include "shell/base/str.h"
 
 #include <string.h>
-#include <time.h>
 
 /* How a field stands in a line. */
 typedef enum Form { FORM_TEXT, FORM_SECONDS, FORM_SIZE } Form;
@@ -87,17 +87,6 @@ static void put_value(FILE *file, Form form, const char *value)
 		put_text(file, value);
 }
 
-static void put_time(FILE *file, uint64_t usec)
-{
-	time_t seconds = (time_t)(usec / 1000000);
-	char text[40];
-	struct tm tm;
-
-	if (!localtime_r(&seconds, &tm) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &tm))
-		(void)snprintf(text, sizeof(text), "?");
-	(void)fputs(text, file);
-}
-
 static bool said_by_message(const char *kind)
 {
 	/* of the other kinds the message only repeats the fields */
@@ -107,9 +96,10 @@ static bool said_by_message(const char *kind)
 void record_show_line(FILE *file, const RecordView *view)
 {
 	const char *const *values = view->values;
+	char when[MOMENT_SIZE];
 
-	put_time(file, view->realtime_usec);
-	(void)fprintf(file, " %-13s ", values[RECORD_KIND] ? values[RECORD_KIND] : "?");
+	(void)fprintf(file, "%s %-13s ", moment_local(view->realtime_usec, when),
+		values[RECORD_KIND] ? values[RECORD_KIND] : "?");
 	put_text(file, values[RECORD_AGENT] ? values[RECORD_AGENT] : "-");
 	for (size_t i = 0; i < ELEMENTSOF(parts); i++)
 		if (values[parts[i].field]) {
@@ -145,11 +135,11 @@ static void put_lines(FILE *file, const char *text)
 
 void record_show_whole(FILE *file, const RecordView *view)
 {
+	char when[MOMENT_SIZE];
 	bool number;
 
-	(void)fputs("time: ", file);
-	put_time(file, view->realtime_usec);
-	(void)fprintf(file, "\nby: %s\n", view->trusted ? "keeper" : "front");
+	(void)fprintf(file, "time: %s\nby: %s\n", moment_local(view->realtime_usec, when),
+		view->trusted ? "keeper" : "front");
 	for (RecordField i = 0; i < RECORD_FIELDS; i++) {
 		if (!view->values[i])
 			continue;

@@ -38,6 +38,7 @@ bool execution_is_ours(const char *program)
 char *execution_line(const char *arguments, size_t n, void (*decode)(char *word))
 {
 	char *line = NULL;
+	bool whole = true;
 	size_t size;
 	FILE *file = open_memstream(&line, &size);
 
@@ -47,15 +48,18 @@ char *execution_line(const char *arguments, size_t n, void (*decode)(char *word)
 		size_t length = strnlen(arguments + at, n - at);
 		_cleanup_free_ char *word = strndup(arguments + at, length);
 
+		/* a line without one of its words would be another's */
+		whole = word != NULL;
+		if (!word)
+			break;
 		if (at)
 			(void)fputc(' ', file);
-		if (word && decode)
+		if (decode)
 			decode(word);
-		if (word)
-			put_word(file, word);
+		put_word(file, word);
 		at += length + 1;
 	}
-	if (fclose(file) == 0)
+	if (fclose(file) == 0 && whole)
 		return line;
 	free(line);
 	return NULL;

@@ -8,7 +8,8 @@
  * killed outright, `agent remove` finds the file and finishes the removal. Signals stay blocked and are
  * looked at between the steps.
  */
-#include "shell/operator/keytext.h"
+#include "shell/operator/agent-home.h"
+#include "shell/operator/keyfile.h"
 #include "shell/operator/operator.h"
 #include "shell/operator/retention.h"
 #include "shell/base/file.h"
@@ -16,13 +17,10 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -119,25 +117,6 @@ static int check_setting(const char *setting, Reason *ret_reason)
 	return 0;
 }
 
-static int judge_keys(Add *add, Reason *ret_reason)
-{
-	_cleanup_free_ char *data = NULL;
-	Reason inner = { "" };
-	size_t n = 0;
-	int r;
-
-	if (strcmp(add->key_file, "-") == 0)
-		r = file_read_fd(STDIN_FILENO, KEYTEXT_MAX, &data, &n);
-	else
-		r = file_read_at(AT_FDCWD, add->key_file, 0, KEYTEXT_MAX, &data, &n);
-	if (r < 0)
-		return reason_set(ret_reason, r, "--key %s: %s", add->key_file, strerror(-r));
-	r = keytext_check(data, n, &add->key_text, &inner);
-	if (r < 0)
-		return reason_set(ret_reason, r, "--key %s: %s", add->key_file, inner.text);
-	return 0;
-}
-
 static int judge_policy(Add *add, Reason *ret_reason)
 {
 	PolicyText text = { .label = add->agent.file };
@@ -191,7 +170,7 @@ static int judge(Add *add, const char *name, Reason *ret_reason)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (lstat(add->home, &st) == 0)
 		return reason_set(ret_reason, -EEXIST, "%s is there already, and may be somebody's", add->home);
-	r = judge_keys(add, ret_reason);
+	r = keys_given(add->key_file, &add->key_text, ret_reason);
 	return r < 0 ? r : judge_policy(add, ret_reason);
 }
 
@@ -218,15 +197,10 @@ static bool key_goes_to_policy(const Add *add)
 	return !(add->policy->keys & KEYS_HOME);
 }
 
-static char *policy_keys_path(const Add *add)
-{
-	return str_format(POLICY_DIR "/agents/%s.keys", add->agent.name);
-}
-
 /* A file of keys that is there already is an earlier agent's or the operator's own work: neither is overwritten. */
 static int write_policy_keys(Add *add, Reason *ret_reason)
 {
-	_cleanup_free_ char *path = policy_keys_path(add);
+	_cleanup_free_ char *path = keyfile_path(&add->agent, false);
 	_cleanup_close_ int fd = -EBADF;
 	size_t n = strlen(add->key_text);
 
@@ -245,7 +219,7 @@ static int write_policy_keys(Add *add, Reason *ret_reason)
 
 static int remove_policy_keys(Add *add, Reason *ret_reason)
 {
-	_cleanup_free_ char *path = policy_keys_path(add);
+	_cleanup_free_ char *path = keyfile_path(&add->agent, false);
 
 	if (!add->keys_written || (path && unlink(path) == 0) || (path && errno == ENOENT))
 		return 0;
@@ -328,80 +302,16 @@ static int remove_user(Add *add, Reason *ret_reason)
 	return r && getpwnam(add->agent.name) ? r : 0;
 }
 
-/* What agents redirect into and write to without making it first. */
-static const char *const home_folders[] = { "data", "logs", "output", "pids", "scripts" };
-
-/* git commits nothing for a user without a name and an address. What /etc/skel brought stays. */
-static int write_gitconfig(const Add *add, int home_fd)
-{
-	_cleanup_close_ int fd = -EBADF;
-	char host[HOST_NAME_MAX + 1] = "";
-
-	if (gethostname(host, sizeof(host)) < 0)
-		return errno;
-	fd = openat(home_fd, ".gitconfig", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return errno == EEXIST ? 0 : errno;
-	return dprintf(fd, "[user]\n\tname = %s\n\temail = %s@%s\n", add->agent.name, add->agent.name, host) < 0 ? errno
-														 : 0;
-}
-
-/* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights.
- */
-static int write_home(const Add *add)
-{
-	_cleanup_close_ int home_fd = -EBADF, ssh_fd = -EBADF, key_fd = -EBADF;
-	size_t n = strlen(add->key_text);
-
-	home_fd = open(add->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (home_fd < 0)
-		return errno;
-	if (mkdirat(home_fd, ".ssh", 0700) < 0 && errno != EEXIST)
-		return errno;
-	ssh_fd = openat(home_fd, ".ssh", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (ssh_fd < 0)
-		return errno;
-	if (!key_goes_to_policy(add)) {
-		key_fd = openat(ssh_fd, "authorized_keys", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (key_fd < 0)
-			return errno;
-		if (write(key_fd, add->key_text, n) != (ssize_t)n || fsync(key_fd) < 0)
-			return errno ? errno : EIO;
-	}
-	/* a workspace elsewhere is the operator's to make */
-	if (add->policy->workspace[0] != '/' && !strchr(add->policy->workspace, '/') &&
-		mkdirat(home_fd, add->policy->workspace, 0755) < 0 && errno != EEXIST)
-		return errno;
-	for (size_t i = 0; i < ELEMENTSOF(home_folders); i++)
-		if (mkdirat(home_fd, home_folders[i], 0755) < 0 && errno != EEXIST)
-			return errno;
-	return write_gitconfig(add, home_fd);
-}
-
 static int fill_home(Add *add, Reason *ret_reason)
 {
-	int status = 0;
-	pid_t pid = fork();
+	const AgentHome home = {
+		.agent = &add->agent,
+		.path = add->home,
+		.workspace = add->policy->workspace,
+		.key_text = key_goes_to_policy(add) ? NULL : add->key_text,
+	};
 
-	if (pid < 0)
-		return reason_set(ret_reason, -errno, "fork: %s", strerror(errno));
-	if (pid == 0) {
-		if (setgroups(0, NULL) < 0 || setresgid(add->agent.gid, add->agent.gid, add->agent.gid) < 0 ||
-			setresuid(add->agent.uid, add->agent.uid, add->agent.uid) < 0 ||
-			prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-			_exit(errno);
-		(void)umask(077);
-		errno = 0;
-		_exit(write_home(add));
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return reason_set(ret_reason, -errno, "waitpid: %s", strerror(errno));
-	if (!WIFEXITED(status))
-		return reason_set(ret_reason, -EPROTO, "the writer was ended by signal %d", WTERMSIG(status));
-	if (WEXITSTATUS(status))
-		return reason_set(ret_reason, -WEXITSTATUS(status), "%s: %s", add->home, strerror(WEXITSTATUS(status)));
-	return 0;
+	return agent_home_fill(&home, ret_reason);
 }
 
 /* Before anything runs as this user, and before the units are written, which depend on what can be enforced. */

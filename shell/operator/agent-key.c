@@ -4,11 +4,8 @@
  * a removed key opened go on until they are ended.
  */
 #include "shell/operator/keyfile.h"
-#include "shell/operator/keytext.h"
-#include "shell/base/file.h"
 #include "shell/base/json.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 typedef struct Keys {
@@ -157,21 +154,6 @@ static void add_line(const char *line, size_t n, const KeyLine *key, void *data)
 	(void)fprintf(adding->told, "%s\n", key->fingerprint);
 }
 
-static int read_new_keys(const char *file, char **ret, Reason *ret_reason)
-{
-	_cleanup_free_ char *data = NULL;
-	Reason inner = { "" };
-	size_t n = 0;
-	int r;
-
-	r = strcmp(file, "-") == 0 ? file_read_fd(STDIN_FILENO, KEYTEXT_MAX, &data, &n)
-				   : file_read_at(AT_FDCWD, file, 0, KEYTEXT_MAX, &data, &n);
-	if (r < 0)
-		return reason_set(ret_reason, r, "--key %s: %s", file, strerror(-r));
-	r = keytext_check(data, n, ret, &inner);
-	return r < 0 ? reason_set(ret_reason, r, "--key %s: %s", file, inner.text) : 0;
-}
-
 /* NULL is a stream that could not be opened. */
 static int close_all(FILE *one, FILE *other, Reason *ret_reason)
 {
@@ -193,7 +175,7 @@ static int key_add(Keys *keys, const char *file, Reason *ret_reason)
 	size_t n, told_n;
 	int r;
 
-	r = read_new_keys(file, &more, ret_reason);
+	r = keys_given(file, &more, ret_reason);
 	if (r >= 0)
 		r = keyfile_read(&keys->agent, home, &text, ret_reason);
 	if (r < 0)

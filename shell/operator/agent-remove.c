@@ -8,6 +8,7 @@
  * could be read or owned by uid alone - files in shared folders, spools, the user's own journal - goes as
  * well, and a home that is kept becomes root's.
  */
+#include "shell/operator/keyfile.h"
 #include "shell/operator/leftovers.h"
 #include "shell/operator/operator.h"
 #include "shell/operator/packages.h"
@@ -168,7 +169,7 @@ static int unlink_quietly(const char *path, Reason *ret_reason)
 
 static int remove_files(const Agent *agent, Reason *ret_reason)
 {
-	_cleanup_free_ char *keys = str_format("%s/agents/%s.keys", POLICY_DIR, agent->name);
+	_cleanup_free_ char *keys = keyfile_path(agent, false);
 	_cleanup_free_ char *principals = str_format("%s/agents/%s.principals", POLICY_DIR, agent->name);
 	int r;
 

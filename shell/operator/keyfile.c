@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/operator/keyfile.h"
+#include "shell/operator/keytext.h"
 #include "shell/base/base64.h"
 #include "shell/base/file.h"
 #include "shell/base/key-type.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <openssl/sha.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #define FILE_MAX (256U * 1024) /* bytes, as the keeper reads (KEYS_FILE_MAX) */
 #define FILE_NAME "authorized_keys"
@@ -73,54 +71,37 @@ int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason)
 	return 0;
 }
 
-/* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights. */
-static int write_as_agent(const Agent *agent, const char *text)
+typedef struct Writing {
+	const Agent *agent;
+	const char *text;
+} Writing;
+
+/* As the agent: nothing that it could have put in the way can be followed with root's rights. */
+static int write_home(const void *data)
 {
+	const Writing *writing = data;
 	_cleanup_close_ int home_fd = -EBADF, folder_fd = -EBADF, fd = -EBADF;
-	size_t n = strlen(text);
 	int r;
 
-	home_fd = open(agent->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	home_fd = open(writing->agent->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (home_fd < 0)
-		return errno;
+		return -errno;
 	if (mkdirat(home_fd, ".ssh", 0700) < 0 && errno != EEXIST)
-		return errno;
-	r = open_folder(agent, &folder_fd);
+		return -errno;
+	r = open_folder(writing->agent, &folder_fd);
 	if (r < 0)
-		return -r;
+		return r;
 	if (unlinkat(folder_fd, NEW_NAME, 0) < 0 && errno != ENOENT)
-		return errno;
+		return -errno;
 	fd = openat(folder_fd, NEW_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return errno;
-	errno = 0;
-	if (write(fd, text, n) != (ssize_t)n || fsync(fd) < 0 ||
-		renameat(folder_fd, NEW_NAME, folder_fd, FILE_NAME) < 0) {
-		r = errno ? errno : ENOSPC;
-		(void)unlinkat(folder_fd, NEW_NAME, 0);
-		return r;
-	}
-	return 0;
-}
-
-static int write_home(const Agent *agent, const char *text)
-{
-	int status = 0;
-	pid_t pid = fork();
-
-	if (pid < 0)
 		return -errno;
-	if (pid == 0) {
-		if (setgroups(0, NULL) < 0 || setresgid(agent->gid, agent->gid, agent->gid) < 0 ||
-			setresuid(agent->uid, agent->uid, agent->uid) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-			_exit(errno);
-		(void)umask(077);
-		_exit(write_as_agent(agent, text));
-	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPROTO;
+	r = file_write_all(fd, writing->text, strlen(writing->text));
+	if (r == 0 && (fsync(fd) < 0 || renameat(folder_fd, NEW_NAME, folder_fd, FILE_NAME) < 0))
+		r = -errno;
+	if (r < 0)
+		(void)unlinkat(folder_fd, NEW_NAME, 0);
+	return r;
 }
 
 int keyfile_write(const Agent *agent, bool home, const char *text, Reason *ret_reason)
@@ -130,8 +111,24 @@ int keyfile_write(const Agent *agent, bool home, const char *text, Reason *ret_r
 
 	if (!path)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	r = home ? write_home(agent, text) : file_replace_at(AT_FDCWD, path, text, strlen(text), 0644);
+	r = home ? agent_act(agent, write_home, &(Writing){ agent, text })
+		 : file_replace_at(AT_FDCWD, path, text, strlen(text), 0644);
 	return r < 0 ? reason_set(ret_reason, r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+int keys_given(const char *file, char **ret, Reason *ret_reason)
+{
+	_cleanup_free_ char *data = NULL;
+	Reason inner = { "" };
+	size_t n = 0;
+	int r;
+
+	r = strcmp(file, "-") == 0 ? file_read_fd(STDIN_FILENO, KEYTEXT_MAX, &data, &n)
+				   : file_read_at(AT_FDCWD, file, 0, KEYTEXT_MAX, &data, &n);
+	if (r < 0)
+		return reason_set(ret_reason, r, "--key %s: %s", file, strerror(-r));
+	r = keytext_check(data, n, ret, &inner);
+	return r < 0 ? reason_set(ret_reason, r, "--key %s: %s", file, inner.text) : 0;
 }
 
 /* A word ends at a blank that is not between double quotes (sshd(8), AUTHORIZED_KEYS FILE FORMAT). */

@@ -16,6 +16,9 @@ _must_check_ int keyfile_read(const Agent *agent, bool home, char **ret, Reason 
 /* Replaces it: whoever reads meanwhile has the old one or the new one. Returns 0 or a negative errno. */
 _must_check_ int keyfile_write(const Agent *agent, bool home, const char *text, Reason *ret_reason);
 
+/* What an operator gives by --key: the text of a file, or of stdin for "-", judged as keytext_check() does. New memory; 0 or a negative errno. */
+_must_check_ int keys_given(const char *file, char **ret, Reason *ret_reason);
+
 /* One line that has a key. All point into the line. */
 typedef struct KeyLine {
 	const char *options, *type, *data, *comment; /* not terminated; `options` and `comment` may be empty */

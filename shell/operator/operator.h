@@ -120,6 +120,14 @@ _must_check_ int agent_unmark(const Agent *agent, Reason *ret_reason);
 /* One creelctl changes agents at a time: waits for the lock, which the returned descriptor holds. */
 _must_check_ int agents_lock(int *ret_fd, Reason *ret_reason);
 
+/* ---- as-agent.c ---- */
+
+/*
+ * Calls `act` in a child that is the agent, without other groups and with umask 077: nothing that it put in its home can be followed
+ * with root's rights. Returns what `act` does, 0 or a negative errno; -EPROTO when a signal ended it.
+ */
+_must_check_ int agent_act(const Agent *agent, int (*act)(const void *data), const void *data);
+
 /* ---- command.c: other programs ---- */
 
 /*

@@ -3,11 +3,11 @@
 #include "shell/audit/recordings.h"
 #include "shell/base/file.h"
 #include "shell/base/json.h"
+#include "shell/base/moment.h"
 #include "shell/operator/operator.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct Found {
 	bool json, first;
@@ -18,11 +18,9 @@ typedef struct Found {
 
 static void put_row(const Found *found, const char *agent, const Recording *recording)
 {
-	time_t seconds = (time_t)(recording->changed_usec / 1000000);
 	unsigned int channel = 0;
-	char session[17] = "?", when[40] = "?", size[24];
+	char session[17] = "?", when[MOMENT_SIZE], size[24];
 	bool first = true;
-	struct tm tm;
 
 	(void)sscanf(recording->name, "%16[0-9a-f]-%u", session, &channel);
 	if (found->json) {
@@ -39,10 +37,9 @@ static void put_row(const Found *found, const char *agent, const Recording *reco
 	if (found->first)
 		(void)printf(
 			"%-16s %-16s %7s %-24s %8s %s\n", "AGENT", "SESSION", "CHANNEL", "WRITTEN", "SIZE", "FILE");
-	if (localtime_r(&seconds, &tm))
-		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S%z", &tm);
-	(void)printf("%-16s %-16s %7u %-24s %8s %s\n", agent, session, channel, when,
-		str_size(recording->bytes, size, sizeof(size)), found->path);
+	(void)printf("%-16s %-16s %7u %-24s %8s %s\n", agent, session, channel,
+		moment_local(recording->changed_usec, when), str_size(recording->bytes, size, sizeof(size)),
+		found->path);
 }
 
 static bool is_wanted(const Found *found, const Recording *recording)

@@ -5,6 +5,7 @@
  */
 #include "shell/operator/operator.h"
 #include "shell/base/json.h"
+#include "shell/base/moment.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
 
@@ -30,17 +31,6 @@ typedef struct Row {
 	uint32_t pid, running;
 } Row;
 
-static void put_time(FILE *file, uint64_t usec)
-{
-	time_t seconds = (time_t)(usec / 1000000);
-	char text[40] = "?";
-	struct tm tm;
-
-	if (localtime_r(&seconds, &tm))
-		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &tm);
-	(void)fprintf(file, "%-24s", text);
-}
-
 static void show_json(Shown *shown, const Row *row)
 {
 	bool first = true;
@@ -62,15 +52,14 @@ static void show_json(Shown *shown, const Row *row)
 
 static void show_line(Shown *shown, const Row *row)
 {
-	char peer[80], command[120];
+	char peer[80], command[120], since[MOMENT_SIZE];
 
 	if (shown->first)
 		(void)fprintf(shown->file, "%-16s %-16s %-8s %-24s %-24s %4s %s\n", "AGENT", "SESSION", "DOOR", "SINCE",
 			"FROM", "RUNS", "COMMAND");
 	(void)str_quote(row->peer, strcspn(row->peer, " "), peer, sizeof(peer));
-	(void)fprintf(shown->file, "%-16s %-16s %-8s ", shown->agent, row->id, row->door);
-	put_time(shown->file, row->since_usec);
-	(void)fprintf(shown->file, " %-24s %4u %s\n", peer, row->running,
+	(void)fprintf(shown->file, "%-16s %-16s %-8s %-24s %-24s %4u %s\n", shown->agent, row->id, row->door,
+		moment_local(row->since_usec, since), peer, row->running,
 		row->over ? "(closed; something that it left lives on)"
 		: row->command && *row->command
 			? str_quote(row->command, strlen(row->command), command, sizeof(command))
@@ -155,6 +144,9 @@ static int list_agent(const char *name, Shown *shown, Reason *ret_reason)
 		return r;
 	if (!agent_uid_valid(&agent))
 		return reason_set(ret_reason, -ENOENT, "there is no agent `%s`: see creelctl agent list", name);
+	/* its keeper is not there, nor is a session */
+	if (units_are_stopped(agent.uid))
+		return 0;
 	r = ask(&agent, &bus, &reply, ret_reason);
 	if (r < 0)
 		return r;
@@ -223,7 +215,7 @@ static int kill_of_agent(const char *name, const char *id, Reason *ret_reason)
 	r = agent_find(name, &agent, ret_reason);
 	if (r < 0)
 		return r;
-	if (!agent_uid_valid(&agent))
+	if (!agent_uid_valid(&agent) || units_are_stopped(agent.uid))
 		return -ENOENT;
 	r = ask(&agent, &bus, &reply, ret_reason);
 	if (r < 0)

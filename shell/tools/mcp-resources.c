@@ -6,12 +6,12 @@
 #include "shell/tools/mcp-files.h"
 #include "shell/tools/mcp-tools.h"
 #include "shell/base/base64.h"
+#include "shell/base/moment.h"
 #include "shell/base/str.h"
 #include "shell/base/utf8.h"
 
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define SCHEME "creel://"
 #define LINKS_MAX 100U          /* of one result */
@@ -260,15 +260,6 @@ void resource_links(const Mcp *mcp, json_t *content, const json_t *files)
 	}
 }
 
-static const char *time_text(time_t time, char buffer[static 32])
-{
-	struct tm parts;
-
-	if (!gmtime_r(&time, &parts) || !strftime(buffer, 32, "%Y-%m-%dT%H:%M:%SZ", &parts))
-		buffer[0] = '\0';
-	return buffer;
-}
-
 json_t *tool_list(McpRequest *request, const McpTool *tool, const ToolInput *input)
 {
 	const McpFolders *folders = &request->mcp->folders;
@@ -276,7 +267,7 @@ json_t *tool_list(McpRequest *request, const McpTool *tool, const ToolInput *inp
 	_cleanup_(file_list_done) FileList list = { .recursive = input->recursive };
 	_cleanup_json_ json_t *entries = NULL;
 	const char *below = "", *top;
-	char why[512], modified[32];
+	char why[512], modified[MOMENT_SIZE];
 	int r = 0;
 
 	if (input->path)
@@ -298,7 +289,7 @@ json_t *tool_list(McpRequest *request, const McpTool *tool, const ToolInput *inp
 		if (json_array_append_new(entries,
 			    json_pack("{s:o, s:s, s:I, s:s}", "name", jsontext_string(entry->name, strlen(entry->name)),
 				    "type", entry->type, "bytes", (json_int_t)entry->bytes, "modified",
-				    time_text(entry->modified, modified))) < 0)
+				    moment_utc((uint64_t)entry->modified * 1000000, modified))) < 0)
 			return NULL;
 	}
 	return tool_result(request->version,

@@ -6,6 +6,7 @@
 #include "shell/bus/secret.h"
 #include "shell/base/file.h"
 #include "shell/base/json.h"
+#include "shell/base/moment.h"
 #include "shell/base/rate.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
@@ -16,7 +17,6 @@
 #include <poll.h>
 #include <string.h>
 #include <termios.h>
-#include <time.h>
 
 #define EXIT_NO_PROGRAM 127
 #define EXIT_NOT_EXECUTED 126
@@ -227,13 +227,10 @@ static int set_main(int argc, char **argv)
 
 static void show_row(bool json, bool first, const char *name, uint64_t set_usec)
 {
-	time_t seconds = (time_t)(set_usec / 1000000);
-	char text[32] = "";
+	char text[MOMENT_SIZE];
 	bool first_key = true;
-	struct tm parts;
 
-	if (gmtime_r(&seconds, &parts))
-		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+	(void)moment_utc(set_usec, text);
 	if (!json) {
 		(void)printf("%-32s %s\n", name, text);
 		return;

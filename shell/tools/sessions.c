@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/tools/sessions.h"
+#include "shell/base/moment.h"
 #include "shell/base/str.h"
 #include "shell/bus/bus.h"
 #include "shell/bus/client.h"
@@ -7,7 +8,6 @@
 #include "shell/tools/language.h"
 
 #include <string.h>
-#include <time.h>
 
 typedef struct Session {
 	const char *name, *language, *state;
@@ -21,31 +21,20 @@ static int session_read(sd_bus_message *reply, Session *ret)
 		&ret->idle_usec, &ret->bytes);
 }
 
-static const char *time_text(uint64_t usec, char *buffer, size_t size)
-{
-	time_t seconds = (time_t)(usec / 1000000);
-	struct tm parts;
-
-	if (!gmtime_r(&seconds, &parts) || !strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &parts))
-		buffer[0] = '\0';
-	return buffer;
-}
-
 int sessions_json(sd_bus_message *reply, json_t **ret)
 {
 	_cleanup_json_ json_t *all = json_array();
 	Session session;
-	char since[32];
+	char since[MOMENT_SIZE];
 	int r;
 
 	if (!all)
 		return -ENOMEM;
 	r = sd_bus_message_enter_container(reply, 'a', "(sssttt)");
 	while (r >= 0 && (r = session_read(reply, &session)) > 0) {
-		json_t *one =
-			json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", session.name, "language", session.language,
-				"state", session.state, "since", time_text(session.since_usec, since, sizeof(since)),
-				"idle_ms", (json_int_t)(session.idle_usec / 1000), "memory", (json_int_t)session.bytes);
+		json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", session.name, "language",
+			session.language, "state", session.state, "since", moment_utc(session.since_usec, since),
+			"idle_ms", (json_int_t)(session.idle_usec / 1000), "memory", (json_int_t)session.bytes);
 
 		if (json_array_append_new(all, one) < 0)
 			return -ENOMEM;
@@ -58,7 +47,7 @@ int sessions_json(sd_bus_message *reply, json_t **ret)
 
 static int sessions_show(sd_bus_message *reply)
 {
-	char since[32], size[32];
+	char since[MOMENT_SIZE], size[32];
 	Session session;
 	int r;
 
@@ -66,8 +55,8 @@ static int sessions_show(sd_bus_message *reply)
 	r = sd_bus_message_enter_container(reply, 'a', "(sssttt)");
 	while (r >= 0 && (r = session_read(reply, &session)) > 0)
 		(void)printf("%-20s %-12s %-8s %-20s %7llus %8s\n", session.name, session.language, session.state,
-			time_text(session.since_usec, since, sizeof(since)),
-			(unsigned long long)(session.idle_usec / 1000000), str_size(session.bytes, size, sizeof(size)));
+			moment_utc(session.since_usec, since), (unsigned long long)(session.idle_usec / 1000000),
+			str_size(session.bytes, size, sizeof(size)));
 	return r;
 }
 

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -65,6 +66,20 @@ def test_who_is_no_agent(machine):
 def test_kinds_of_the_record(machine):
     line = refused("audit", "list", "--kind", "nix")
     assert "`nix` is none: login, logout, " in line and ", secret, " in line and line.endswith(", lost or keeper")
+
+
+def test_sessions_of_who_has_no_keeper(machine):
+    (ETC / "agents" / "zed.conf").touch()
+    broken = creelctl("session", "list", "--json")
+    assert broken.returncode == 1 and broken.stdout == "[]\n" and broken.stderr.startswith("creelctl: agent zed: its keeper: ")
+    stopped = SOCKETS / "stopped"
+    stopped.mkdir()
+    (stopped / "1990").touch()  # by creelctl agent stop
+    done = creelctl("session", "list", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+    assert "there is no session" in refused("session", "kill", "0123456789abcdef")
+    shutil.rmtree(stopped)
+    (ETC / "agents" / "zed.conf").unlink()
 
 
 # ---- keys ---------------------------------------------------------------------------------------------------------------

@@ -3,10 +3,14 @@
  * programs. */
 #include "tests/unit/unit.h"
 
+#include "shell/base/file.h"
 #include "shell/base/json.h"
+#include "shell/operator/agent-home.h"
 #include "shell/operator/operator.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define WORDS(...)                \
 	(char *[])                \
@@ -142,6 +146,44 @@ static void test_command_output(void **state)
 	assert_int_equal(strlen(much), 65536);
 }
 
+/* As root alone: of a home that is nobody's (65534). */
+static void test_home(void **state)
+{
+	char folder[] = "/tmp/creel-home-XXXXXX";
+	const Agent agent = { .name = (char *)"zed", .uid = 65534, .gid = 65534, .home = folder };
+	AgentHome home = { .agent = &agent, .path = folder, .workspace = "workspace", .key_text = "a key\n" };
+	const char *const clear[] = { "/bin/rm", "-rf", folder, NULL };
+	_cleanup_close_ int fd = -EBADF;
+	char key[16] = "", name[64] = "";
+	Reason reason = { "" };
+	struct stat st;
+
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(agent_home_fill(&home, &reason), -EACCES);
+	assert_non_null(strstr(reason.text, folder));
+	assert_int_equal(chown(folder, 65534, 65534), 0);
+	assert_int_equal(agent_home_fill(&home, &reason), 0);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(file_get_at(fd, ".ssh/authorized_keys", key, sizeof(key)), 0);
+	assert_string_equal(key, "a key");
+	assert_int_equal(file_get_at(fd, ".gitconfig", name, sizeof(name)), 0);
+	assert_non_null(strstr(name, "name = zed"));
+	for (size_t i = 0; i < 4; i++) {
+		const char *const made[] = { ".ssh", ".ssh/authorized_keys", "workspace", "logs" };
+
+		assert_int_equal(fstatat(fd, made[i], &st, AT_SYMLINK_NOFOLLOW), 0);
+		assert_int_equal(st.st_uid, 65534);
+		assert_int_equal(st.st_mode & 077, 0);
+	}
+	/* a key that is there is nobody's to replace; without one, all else is as it was */
+	assert_int_equal(agent_home_fill(&home, &reason), -EEXIST);
+	home.key_text = NULL;
+	assert_int_equal(agent_home_fill(&home, &reason), 0);
+	assert_int_equal(command_run(clear, &reason), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_command_output),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_home),
 	};
 
 	return cmocka_run_group_tests_name("operator", tests, NULL, NULL);
