@@ -459,7 +459,7 @@ int agent_add_main(int argc, char **argv)
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
 	if (run_steps(&add, &stop) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	retention_apply_or_warn();
+	retention_apply();
 	(void)printf("agent %s added: uid %u, home %s, policy %s, key in %s%s%s\n", name, add.agent.uid, add.home,
 		add.agent.file, key_goes_to_policy(&add) ? POLICY_DIR "/agents/" : "~/.ssh/authorized_keys",
 		key_goes_to_policy(&add) ? name : "", key_goes_to_policy(&add) ? ".keys" : "");

@@ -289,7 +289,7 @@ int agent_remove_main(int argc, char **argv)
 			reason.text);
 		return EXIT_FAILURE;
 	}
-	retention_apply_or_warn();
+	retention_apply();
 	(void)printf("agent %s removed%s%s\n", name, keep && agent.home ? "; its home stays, as root's: " : "",
 		keep && agent.home ? agent.home : "");
 	return EXIT_SUCCESS;

@@ -94,7 +94,7 @@ int policy_apply_begin(Reason *ret_reason)
 {
 	int r = enforce_run(ret_reason);
 
-	retention_apply_or_warn();
+	retention_apply();
 	/* what it could not do is said of each agent later; an agent's units follow what it could do */
 	return r < 0 ? r : units_reload(ret_reason);
 }

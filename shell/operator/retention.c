@@ -96,7 +96,7 @@ static int restart_journal(Reason *ret_reason)
 	return r > 0 ? -EPROTO : r;
 }
 
-int retention_apply(Reason *ret_reason)
+static int apply(Reason *ret_reason)
 {
 	_cleanup_free_ char *is = NULL, *wanted = NULL;
 	RecordKept kept;
@@ -126,10 +126,10 @@ int retention_apply(Reason *ret_reason)
 	return restart_journal(ret_reason);
 }
 
-void retention_apply_or_warn(void)
+void retention_apply(void)
 {
 	Reason reason = { "" };
 
-	if (retention_apply(&reason) < 0)
+	if (apply(&reason) < 0)
 		(void)fprintf(stderr, "creelctl: how long the record is kept did not change: %s\n", reason.text);
 }

@@ -29,10 +29,7 @@ bool record_kept_as_shipped(const RecordKept *kept);
 char *record_kept_text(const RecordKept *kept);
 
 /*
- * Writes or removes RETENTION_FILE, and lets journald read it where it changed: what comes meanwhile waits in the socket. Returns 0 or a
- * negative errno.
+ * Writes or removes RETENTION_FILE, and lets journald read it where it changed: what comes meanwhile waits in the socket. What failed is
+ * told on stderr, and keeps nothing else from being done.
  */
-_must_check_ int retention_apply(Reason *ret_reason);
-
-/* The same; what failed is told on stderr, and keeps nothing else from being done. */
-void retention_apply_or_warn(void);
+void retention_apply(void);

@@ -15,7 +15,9 @@
 #include "shell/tools/commands.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 
 #define EXIT_NO_PROGRAM 127
@@ -124,23 +126,45 @@ static int read_outcome(sd_bus_message *reply, char **ret, size_t *ret_n, char *
 
 /* ---- set ---- */
 
-static int read_hidden(char *value, size_t size, size_t *ret_n)
+/* One line; -EINTR where a signal came first, which is left pending. */
+static ssize_t read_line(int signal_fd, char *value, size_t size)
 {
-	struct termios before, silent;
+	struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN } };
 	ssize_t n;
 
-	if (tcgetattr(STDIN_FILENO, &before) < 0)
+	if (poll(fds, ELEMENTSOF(fds), -1) < 0)
+		return -errno;
+	if (fds[1].revents)
+		return -EINTR;
+	n = read(STDIN_FILENO, value, size);
+	return n < 0 ? -errno : n;
+}
+
+/* Whatever ends this, the terminal shows again what is typed: signals have their effect behind that. */
+static int read_hidden(char *value, size_t size, size_t *ret_n)
+{
+	static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP };
+	_cleanup_close_ int signal_fd = -EBADF;
+	struct termios before, silent;
+	sigset_t wanted, mask;
+	ssize_t n;
+
+	(void)sigemptyset(&wanted);
+	for (size_t i = 0; i < ELEMENTSOF(ends); i++)
+		(void)sigaddset(&wanted, ends[i]);
+	signal_fd = signalfd(-1, &wanted, SFD_CLOEXEC);
+	if (signal_fd < 0 || tcgetattr(STDIN_FILENO, &before) < 0)
 		return -errno;
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
 	(void)fputs("value (it is not shown): ", stderr);
-	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) < 0)
-		return -errno;
-	n = read(STDIN_FILENO, value, size);
+	(void)sigprocmask(SIG_BLOCK, &wanted, &mask);
+	n = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) < 0 ? -errno : read_line(signal_fd, value, size);
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 	(void)fputc('\n', stderr);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	*ret_n = (size_t)n;
 	return 0;
 }

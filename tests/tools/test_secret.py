@@ -8,6 +8,7 @@ import os
 import pathlib
 import pty
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -298,3 +299,20 @@ def test_terminal_without_echo(agent):
     shown += os.read(leader, 1000)
     assert b"typed-value" not in shown
     assert agent.creel("secret", "run", "TYPED", "--", "sh", "-c", "echo $TYPED").stdout == b"typed-value\n"
+
+
+@pytest.mark.parametrize("ends, byte", [(signal.SIGINT, b"\x03"), (signal.SIGTERM, None)])
+def test_a_terminal_shows_again_what_is_typed(ends, byte):
+    """Also when the question is not answered: no keeper is asked until then."""
+    leader, follower = pty.openpty()
+    asking = subprocess.Popen([BUILD / "creel", "secret", "set", "TOKEN"], stdin=follower, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
+
+    def shows():
+        return bool(termios.tcgetattr(follower)[3] & termios.ECHO)
+
+    wait_until(lambda: not shows(), "the question")
+    os.write(leader, byte) if byte else asking.send_signal(ends)
+    assert asking.wait(PATIENCE) == -ends and shows()
+    os.close(leader)
+    os.close(follower)
