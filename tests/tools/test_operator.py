@@ -4,12 +4,13 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
 import pytest
 
-from conftest import BUILD, PATIENCE, SOCKETS, agents_of_our_own
+from conftest import BUILD, PATIENCE, ROOT, SOCKETS, agents_of_our_own
 
 ETC, HOME = pathlib.Path("/etc/creel"), SOCKETS / "zed"
 
@@ -53,6 +54,16 @@ def test_help_of_a_noun(machine):
     assert whole.returncode == of_agent.returncode == 0 and not of_agent.stderr
     assert "  creelctl session kill ID\n" in whole.stdout and "session" not in of_agent.stdout
     assert creelctl("agent", "--help").stdout == of_agent.stdout
+
+
+def test_help_and_manual_agree(machine):
+    page = (ROOT / "docs" / "man" / "creelctl.8").read_text()
+    uses = re.findall(r"^  creelctl (.*)$", creelctl("help").stdout, re.M)
+    named = {m[0].strip() for use in uses if (m := re.match(r"[a-z]+( [a-z]+)?(?= |$)", use)) and not use.startswith("help")}
+    listed = {words for line in re.findall(r"^\.It (Cm .*)$", page, re.M) for words in re.findall(r"Cm ([a-z]+(?: [a-z]+)?)", line)}
+    assert len(named) > 25 and named - {"audit"} <= listed, named - listed
+    options = {option for use in uses for option in re.findall(r"--([a-z-]+)", use)} - {"version"}
+    assert options <= set(re.findall(r"Fl -([a-z-]+)", page)), options
 
 
 def test_who_is_no_agent(machine):
