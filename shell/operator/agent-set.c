@@ -15,6 +15,24 @@
 
 #define POLICY_TEXT_MAX (64U * 1024)
 
+/* What a policy may have; true where nobody can say, as creel.conf is bad. */
+static bool key_known(const char *section, const char *key)
+{
+	_cleanup_(policy_freep) Policy *defaults = NULL;
+	const char *row_section, *row_key, *origin;
+	bool found = false, enforced;
+	PolicyError error;
+	char *value;
+
+	if (policy_load("", NULL, &defaults, &error) < 0)
+		return true;
+	for (size_t i = 0; !found && policy_row(defaults, i, &row_section, &row_key, &value, &origin, &enforced); i++) {
+		free(value);
+		found = strcmp(row_section, section) == 0 && strcmp(row_key, key) == 0;
+	}
+	return found;
+}
+
 /* "SECTION.KEY=VALUE", or "SECTION.KEY" to take it out. */
 static int change(char **text, const char *word, bool unset, Reason *ret_reason)
 {
@@ -39,6 +57,10 @@ static int change(char **text, const char *word, bool unset, Reason *ret_reason)
 	r = settext_change(*text, copy, dot + 1, unset ? NULL : equals + 1, &changed);
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s", strerror(-r));
+	/* one that is in the file can be taken out, whatever it is */
+	if (unset && strcmp(changed, *text) == 0 && !key_known(copy, dot + 1))
+		return reason_set(ret_reason, -ENOENT, "--unset %s: there is no such key: see creelctl policy show",
+			str_quote(word, strlen(word), shown, sizeof(shown)));
 	free(*text);
 	*text = TAKE_PTR(changed);
 	return 0;

@@ -74,6 +74,16 @@ def test_who_is_no_agent(machine):
         assert "is not a name for an agent" in refused("agent", verb, "../x", *(["limits.tasks=9"] if verb == "set" else []))
 
 
+def test_keys_of_policies_that_are_none(machine):
+    path = ETC / "agents" / "zed.conf"
+    path.write_text("[limits]\ntasks = 90\n")
+    for words, what in ((["--unset", "limits.task"], "--unset limits.task: there is no such key"), (["limits.task=9"], "[limits] task"),
+                        (["--unset", "limits"], "limits: not of the form"), (["limits.tasks=9", "--unset", "nix.x"], "--unset nix.x: ")):
+        assert what in refused("agent", "set", "zed", *words)
+        assert path.read_text() == "[limits]\ntasks = 90\n"
+    path.unlink()
+
+
 def test_kinds_of_the_record(machine):
     line = refused("audit", "list", "--kind", "nix")
     assert "`nix` is none: login, logout, " in line and ", secret, " in line and line.endswith(", lost or keeper")
