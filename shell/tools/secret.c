@@ -146,12 +146,15 @@ static int read_hidden(char *value, size_t size, size_t *ret_n)
 	static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP };
 	_cleanup_close_ int signal_fd = -EBADF;
 	struct termios before, silent;
+	struct sigaction action;
 	sigset_t wanted, mask;
 	ssize_t n;
 
 	(void)sigemptyset(&wanted);
 	for (size_t i = 0; i < ELEMENTSOF(ends); i++)
-		(void)sigaddset(&wanted, ends[i]);
+		/* nohup(1) and the like: such a one ends nothing */
+		if (sigaction(ends[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			(void)sigaddset(&wanted, ends[i]);
 	signal_fd = signalfd(-1, &wanted, SFD_CLOEXEC);
 	if (signal_fd < 0 || tcgetattr(STDIN_FILENO, &before) < 0)
 		return -errno;

@@ -306,7 +306,7 @@ def test_a_terminal_shows_again_what_is_typed(ends, byte):
     """Also when the question is not answered: no keeper is asked until then."""
     leader, follower = pty.openpty()
     asking = subprocess.Popen([BUILD / "creel", "secret", "set", "TOKEN"], stdin=follower, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
+                              preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0), signal.signal(ends, signal.SIG_DFL)))
 
     def shows():
         return bool(termios.tcgetattr(follower)[3] & termios.ECHO)
