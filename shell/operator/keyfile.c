@@ -8,7 +8,7 @@
 #include <grp.h>
 #include <openssl/sha.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -73,7 +73,7 @@ int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason)
 	return 0;
 }
 
-/* In the child, as the agent: nothing that it could have put in the way can be followed with root's rights. */
+/* In the child, with the agent's file system uid: nothing that it could have put in the way can be followed with root's rights. */
 static int write_as_agent(const Agent *agent, const char *text)
 {
 	_cleanup_close_ int home_fd = -EBADF, folder_fd = -EBADF, fd = -EBADF;
@@ -103,6 +103,17 @@ static int write_as_agent(const Agent *agent, const char *text)
 	return 0;
 }
 
+/* Its other uids stay root's: a process of the agent's could be stopped by the agent, and with it creelctl, which holds a lock. */
+static bool borrow(const Agent *agent)
+{
+	if (setgroups(0, NULL) < 0)
+		return false;
+	(void)setfsgid(agent->gid);
+	(void)setfsuid(agent->uid);
+	/* neither reports a failure; an id that is not valid changes nothing and tells the present one (setfsuid(2)) */
+	return setfsgid((gid_t)-1) == (int)agent->gid && setfsuid((uid_t)-1) == (int)agent->uid;
+}
+
 static int write_home(const Agent *agent, const char *text)
 {
 	int status = 0;
@@ -111,9 +122,8 @@ static int write_home(const Agent *agent, const char *text)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		if (setgroups(0, NULL) < 0 || setresgid(agent->gid, agent->gid, agent->gid) < 0 ||
-			setresuid(agent->uid, agent->uid, agent->uid) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-			_exit(errno);
+		if (!borrow(agent))
+			_exit(EPERM);
 		(void)umask(077);
 		_exit(write_as_agent(agent, text));
 	}
