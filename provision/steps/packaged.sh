@@ -9,6 +9,7 @@
 packaged_here=/usr/share/creel/provision
 packaged_before=/var/lib/creel/removed # what ran before a removal: a line a thing
 packaged_stopped=/run/creel/stopped
+packaged_wanted='creel-metrics.timer creel-upload.service' # only where the operator enables them
 # what make install puts below /usr/local, where a package has no files: a line a link
 packaged_links='/usr/local/bin/crontab ../../bin/creel
 /usr/local/share/bash-completion/completions/crontab /usr/share/bash-completion/completions/creel'
@@ -64,13 +65,17 @@ packaged_unlink()
 	done <<<"$packaged_links"
 }
 
-# Agents that a removal stopped: those that the operator had stopped before stay so.
+# Agents that a removal stopped: those that the operator had stopped before stay so. And what the operator had enabled.
 packaged_agents()
 {
 	local word name
 
 	[ -f "$packaged_before" ] && [ -z "$offline$dry_run" ] || return 0
 	while read -r word name; do
+		if [ "$word" = unit ]; then
+			systemctl enable -q --now "$name" || note "$name: see journalctl -u $name"
+			continue
+		fi
 		[ "$word" = agent ] && getent passwd "$name" >/dev/null || continue
 		loginctl enable-linger "$name" && /usr/sbin/creelctl agent start "$name" >/dev/null ||
 			note "agent $name: see creelctl doctor --agent $name"
@@ -115,12 +120,17 @@ packaged_front()
 # Before the files go: nothing of an agent's may run without them, and nobody may wait for them.
 packaged_unconfigure()
 {
-	local mark name
+	local mark name unit
 
 	[ -d /run/systemd/system ] || offline=1
 	: >"$packaged_before"
 	! front_enabled || echo front >>"$packaged_before"
 	systemctl disable -q creel-sshd.socket creel-sshd.service creel-enforce.service creel-quota.service creel-count.timer 2>/dev/null || :
+	for unit in $packaged_wanted; do
+		systemctl -q is-enabled "$unit" 2>/dev/null || continue
+		echo "unit $unit" >>"$packaged_before"
+		systemctl disable -q "$unit" || :
+	done
 	[ -n "$offline" ] || packaged_doors
 	for mark in /etc/creel/provisioned/*; do
 		[ -f "$mark" ] || continue
@@ -144,7 +154,7 @@ packaged_unconfigure()
 # Connections that stand have processes of their own, which a stop of the service leaves alone.
 packaged_doors()
 {
-	systemctl stop creel-sshd.socket creel-count.timer || :
+	systemctl stop creel-sshd.socket creel-count.timer creel-metrics.timer || :
 	systemctl kill --kill-whom=all creel-sshd.service 2>/dev/null || :
 	systemctl stop creel-sshd.service || :
 }
