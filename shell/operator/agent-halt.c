@@ -15,7 +15,8 @@ static int find(const char *name, Agent *ret, Reason *ret_reason)
 
 	if (r < 0)
 		return r;
-	if (!ret->has_file || !agent_uid_valid(ret))
+	/* without its policy nobody logs in as it; what runs, runs on */
+	if ((!ret->has_file && !ret->uid_marked) || !agent_uid_valid(ret))
 		return reason_set(ret_reason, -ENOENT, "there is no agent `%s`: see creelctl agent list", name);
 	return 0;
 }

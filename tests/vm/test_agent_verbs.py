@@ -118,8 +118,10 @@ def test_stop_and_start(vm):
         assert vm.agent.sh("echo in") == "in"
         vm.root.sh("creelctl agent start carol", timeout=240)
         assert state(vm, "carol") == "ok" and vm.agent.sh("id -un", options=carol) == "carol"
-        # and what was frozen can be stopped, and removed
-        vm.root.sh("creelctl agent freeze carol; creelctl agent stop carol", timeout=240)
+        # and what was frozen can be stopped, and removed; also where somebody took its policy away
+        vm.root.sh(f"mv {policy_file('carol')} /root/carol.conf && creelctl agent freeze carol && creelctl agent stop carol", timeout=240)
+        assert vm.root(f"pgrep -u {uid}").text == ""
+        vm.root.sh(f"mv /root/carol.conf {policy_file('carol')}")
         vm.root.sh("creelctl agent start carol", timeout=240)
         assert vm.agent.sh("echo in", options=carol) == "in"
     assert vm.root(f"test -e /run/creel/stopped/{uid}").rc == 1
