@@ -41,15 +41,17 @@ static int open_keys(const char *name, Keys *keys, Reason *ret_reason)
 }
 
 /* Calls for each line; NULL where it has no key. */
-static void each_line(
-	const char *text, void (*line_do)(const char *line, size_t n, const KeyLine *key, void *data), void *data)
+static void each_line(const char *text, size_t all,
+	void (*line_do)(const char *line, size_t n, const KeyLine *key, void *data), void *data)
 {
-	while (text && *text) {
-		size_t n = strcspn(text, "\n");
+	while (all) {
+		const char *end = memchr(text, '\n', all);
+		size_t n = end ? (size_t)(end - text) : all, whole = n + (end != NULL);
 		KeyLine key;
 
 		line_do(text, n, key_line_parse(text, n, &key) ? &key : NULL, data);
-		text += n + (text[n] == '\n');
+		text += whole;
+		all -= whole;
 	}
 }
 
@@ -69,7 +71,6 @@ static void list_line(const char *line, size_t n, const KeyLine *key, void *data
 {
 	const Listing *listing = data;
 	Keys *keys = listing->keys;
-	_cleanup_free_ char *options = NULL, *type = NULL, *comment = NULL;
 	char options_text[80], comment_text[80];
 	bool first = true;
 
@@ -83,15 +84,15 @@ static void list_line(const char *line, size_t n, const KeyLine *key, void *data
 			shown(key->options, key->options_n, options_text, sizeof(options_text)));
 		return;
 	}
-	options = strndup(key->options, key->options_n);
-	type = strndup(key->type, key->type_n);
-	comment = strndup(key->comment, key->comment_n);
 	(void)fputs(keys->first ? "{" : ",\n{", stdout);
 	keys->first = false;
 	json_text(stdout, &first, "fingerprint", key->fingerprint);
-	json_text(stdout, &first, "type", type);
-	json_text(stdout, &first, "comment", comment);
-	json_text(stdout, &first, "options", options);
+	json_key(stdout, &first, "type");
+	json_quote(stdout, key->type, key->type_n);
+	json_key(stdout, &first, "comment");
+	json_quote(stdout, key->comment, key->comment_n);
+	json_key(stdout, &first, "options");
+	json_quote(stdout, key->options, key->options_n);
 	json_text(stdout, &first, "file", listing->path);
 	(void)fputc('}', stdout);
 }
@@ -99,14 +100,15 @@ static void list_line(const char *line, size_t n, const KeyLine *key, void *data
 static int list_file(Keys *keys, bool home, Reason *ret_reason)
 {
 	_cleanup_free_ char *text = NULL, *path = keyfile_path(&keys->agent, home);
+	size_t n;
 	int r;
 
 	if (!path)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	r = keyfile_read(&keys->agent, home, &text, ret_reason);
+	r = keyfile_read(&keys->agent, home, &text, &n, ret_reason);
 	if (r < 0)
 		return r;
-	each_line(text, list_line, &(Listing){ keys, path });
+	each_line(text, n, list_line, &(Listing){ keys, path });
 	return 0;
 }
 
@@ -142,7 +144,8 @@ static void look_line(const char *line, size_t n, const KeyLine *key, void *data
 
 typedef struct Adding {
 	const char *text; /* of the file */
-	FILE *file;       /* the new one */
+	size_t n;
+	FILE *file; /* the new one */
 	unsigned int added, there;
 } Adding;
 
@@ -154,7 +157,7 @@ static void add_line(const char *line, size_t n, const KeyLine *key, void *data)
 	if (!key)
 		return;
 	looking.fingerprint = key->fingerprint;
-	each_line(adding->text, look_line, &looking);
+	each_line(adding->text, adding->n, look_line, &looking);
 	adding->there += looking.found;
 	if (looking.found)
 		return;
@@ -184,28 +187,29 @@ static int key_add(Keys *keys, const char *file, Reason *ret_reason)
 	/* where `agent add` puts them */
 	bool home = keys->policy->keys & KEYS_HOME;
 	Adding adding = { 0 };
-	size_t n;
+	size_t n, made_n;
 	int r;
 
 	r = read_new_keys(file, &more, ret_reason);
 	if (r >= 0)
-		r = keyfile_read(&keys->agent, home, &text, ret_reason);
+		r = keyfile_read(&keys->agent, home, &text, &n, ret_reason);
 	if (r < 0)
 		return r;
 	adding.text = text;
-	adding.file = open_memstream(&made, &n);
+	adding.n = n;
+	adding.file = open_memstream(&made, &made_n);
 	if (!adding.file)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	(void)fputs(text, adding.file);
-	if (*text && text[strlen(text) - 1] != '\n')
+	(void)fwrite(text, 1, n, adding.file);
+	if (n && text[n - 1] != '\n')
 		(void)fputc('\n', adding.file);
-	each_line(more, add_line, &adding);
+	each_line(more, strlen(more), add_line, &adding);
 	if (fclose(adding.file) != 0)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (adding.there)
 		(void)fprintf(stderr, "creelctl: %u of the keys %s there already\n", adding.there,
 			adding.there == 1 ? "was" : "were");
-	return adding.added ? keyfile_write(&keys->agent, home, made, ret_reason) : 0;
+	return adding.added ? keyfile_write(&keys->agent, home, made, made_n, ret_reason) : 0;
 }
 
 /* ---- remove ---- */
@@ -222,28 +226,28 @@ static void remove_line(const char *line, size_t n, const KeyLine *key, void *da
 
 	if (key && strcmp(key->fingerprint, removing->fingerprint) == 0)
 		removing->removed++;
-	else
-		(void)fprintf(removing->file, "%.*s\n", (int)n, line);
+	else if (fwrite(line, 1, n, removing->file) == n)
+		(void)fputc('\n', removing->file);
 }
 
 static int remove_from(Keys *keys, bool home, Reason *ret_reason)
 {
 	_cleanup_free_ char *text = NULL, *made = NULL;
 	Removing removing = { .fingerprint = keys->wanted };
-	size_t n;
+	size_t n, made_n;
 	int r;
 
-	r = keyfile_read(&keys->agent, home, &text, ret_reason);
+	r = keyfile_read(&keys->agent, home, &text, &n, ret_reason);
 	if (r < 0)
 		return r;
-	removing.file = open_memstream(&made, &n);
+	removing.file = open_memstream(&made, &made_n);
 	if (!removing.file)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	each_line(text, remove_line, &removing);
+	each_line(text, n, remove_line, &removing);
 	if (fclose(removing.file) != 0)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	keys->n += removing.removed;
-	return removing.removed ? keyfile_write(&keys->agent, home, made, ret_reason) : 0;
+	return removing.removed ? keyfile_write(&keys->agent, home, made, made_n, ret_reason) : 0;
 }
 
 /* From both files, whichever the policy looks at now: it may look at the other one tomorrow. */

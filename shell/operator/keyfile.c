@@ -37,7 +37,7 @@ static int open_folder(const Agent *agent, int *ret_fd)
 	return 0;
 }
 
-static int read_home(const Agent *agent, char **ret)
+static int read_home(const Agent *agent, char **ret, size_t *ret_n)
 {
 	_cleanup_close_ int folder_fd = -EBADF, fd = -EBADF;
 	struct stat st;
@@ -51,18 +51,19 @@ static int read_home(const Agent *agent, char **ret)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || (st.st_uid != agent->uid && st.st_uid != 0))
 		return -EPERM;
-	return file_read_fd(fd, FILE_MAX, ret, NULL);
+	return file_read_fd(fd, FILE_MAX, ret, ret_n);
 }
 
-int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason)
+int keyfile_read(const Agent *agent, bool home, char **ret, size_t *ret_n, Reason *ret_reason)
 {
 	_cleanup_free_ char *path = keyfile_path(agent, home);
 	char *text = NULL;
+	size_t n = 0;
 	int r;
 
 	if (!path)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	r = home ? read_home(agent, &text) : file_read_at(AT_FDCWD, path, O_NOFOLLOW, FILE_MAX, &text, NULL);
+	r = home ? read_home(agent, &text, &n) : file_read_at(AT_FDCWD, path, O_NOFOLLOW, FILE_MAX, &text, &n);
 	if (r == -ENOENT) {
 		text = strdup("");
 		r = text ? 0 : -ENOMEM;
@@ -70,14 +71,14 @@ int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason)
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", path, strerror(-r));
 	*ret = text;
+	*ret_n = n;
 	return 0;
 }
 
 /* In the child, with the agent's file system uid: nothing that it could have put in the way can be followed with root's rights. */
-static int write_as_agent(const Agent *agent, const char *text)
+static int write_as_agent(const Agent *agent, const char *text, size_t n)
 {
 	_cleanup_close_ int home_fd = -EBADF, folder_fd = -EBADF, fd = -EBADF;
-	size_t n = strlen(text);
 	int r;
 
 	home_fd = open(agent->home, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -114,7 +115,7 @@ static bool borrow(const Agent *agent)
 	return setfsgid((gid_t)-1) == (int)agent->gid && setfsuid((uid_t)-1) == (int)agent->uid;
 }
 
-static int write_home(const Agent *agent, const char *text)
+static int write_home(const Agent *agent, const char *text, size_t n)
 {
 	int status = 0;
 	pid_t pid = fork();
@@ -125,7 +126,7 @@ static int write_home(const Agent *agent, const char *text)
 		if (!borrow(agent))
 			_exit(EPERM);
 		(void)umask(077);
-		_exit(write_as_agent(agent, text));
+		_exit(write_as_agent(agent, text, n));
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
@@ -133,24 +134,39 @@ static int write_home(const Agent *agent, const char *text)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPROTO;
 }
 
-int keyfile_write(const Agent *agent, bool home, const char *text, Reason *ret_reason)
+int keyfile_write(const Agent *agent, bool home, const char *text, size_t n, Reason *ret_reason)
 {
 	_cleanup_free_ char *path = keyfile_path(agent, home);
 	int r;
 
 	if (!path)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	r = home ? write_home(agent, text) : file_replace_at(AT_FDCWD, path, text, strlen(text), 0644);
+	r = home ? write_home(agent, text, n) : file_replace_at(AT_FDCWD, path, text, n, 0644);
 	return r < 0 ? reason_set(ret_reason, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
-/* A word ends at a blank that is not between double quotes (sshd(8), AUTHORIZED_KEYS FILE FORMAT). */
+/* A carriage return to the keeper (shell/session/keys.c), NUL to OpenSSH, for which a line ends there. */
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\0';
+}
+
 static size_t word_length(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && !is_blank(s[i]))
+		i++;
+	return i;
+}
+
+/* Options are one word in which blanks may stand between double quotes (sshd(8), AUTHORIZED_KEYS FILE FORMAT). */
+static size_t options_length(const char *s, size_t n)
 {
 	bool quoted = false;
 	size_t i = 0;
 
-	for (; i < n && (quoted || (s[i] != ' ' && s[i] != '\t')); i++) {
+	for (; i < n && (quoted || !is_blank(s[i])); i++) {
 		if (s[i] == '\\' && i + 1 < n && s[i + 1] == '"')
 			i++;
 		else if (s[i] == '"')
@@ -163,7 +179,7 @@ static size_t blanks(const char *s, size_t n)
 {
 	size_t i = 0;
 
-	while (i < n && (s[i] == ' ' || s[i] == '\t'))
+	while (i < n && is_blank(s[i]))
 		i++;
 	return i;
 }
@@ -191,7 +207,7 @@ bool key_line_parse(const char *line, size_t n, KeyLine *ret)
 	KeyLine key = { 0 };
 	size_t at;
 
-	while (n && strchr(" \t\r", line[n - 1]))
+	while (n && is_blank(line[n - 1]))
 		n--;
 	at = blanks(line, n);
 	line += at;
@@ -202,8 +218,8 @@ bool key_line_parse(const char *line, size_t n, KeyLine *ret)
 	key.type = line;
 	key.type_n = word_length(line, n);
 	if (!key_type_is_known(key.type, key.type_n)) {
-		key.options_n = key.type_n;
-		at = key.type_n + blanks(line + key.type_n, n - key.type_n);
+		key.options_n = options_length(line, n);
+		at = key.options_n + blanks(line + key.options_n, n - key.options_n);
 		key.type = line + at;
 		key.type_n = word_length(line + at, n - at);
 		if (!key_type_is_known(key.type, key.type_n))
