@@ -129,7 +129,7 @@ operator_src := shell/operator/agent.c shell/operator/as-agent.c shell/operator/
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/metrics.c shell/operator/metrics-record.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/secrets.c shell/operator/series.c shell/operator/settext.c \
 		shell/operator/units.c shell/operator/recording.c shell/operator/session-recordings.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
-keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
+keeper_src := shell/keeper/adopt.c shell/keeper/answer.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/renewal.c shell/keeper/rescue.c shell/keeper/room.c \
 	      shell/keeper/repl.c shell/keeper/repl-call.c shell/keeper/repls.c \
@@ -243,7 +243,10 @@ test_policy_libs := inih
 unit_tests += test_cron test_package test_shelf test_jobs test_screens test_service test_ps test_redact test_when test_execution_line test_record_room test_cast
 test_cron_src := $(cron_text_src) $(base_src)
 test_record_room_src := $(audit_src) $(base_src)
-unit_tests += test_metrics
+unit_tests += test_metrics test_keyfile
+test_keyfile_src := $(session_src) $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
+test_keyfile_libs := libsystemd inih libcrypto
+test_keyfile_ldlibs := -lpam
 test_metrics_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_metrics_libs := libsystemd inih libcrypto
 test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
@@ -368,7 +371,7 @@ silent_src := $(filter-out shell/base/log.c,$(base_src))
 fuzz_target_src := shell/keeper/target.c $(session_src) $(policy_src) $(base_src)
 fuzz_target_libs := inih
 fuzz_target_ldlibs := -lpam
-fuzz_bus_keeper_src := $(audit_src) shell/keeper/budget.c shell/keeper/methods.c shell/keeper/secrets.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
+fuzz_bus_keeper_src := $(audit_src) shell/keeper/answer.c shell/keeper/budget.c shell/keeper/methods.c shell/keeper/secrets.c shell/keeper/run-methods.c shell/keeper/target.c shell/session/key-options.c $(bus_src) $(policy_src) $(silent_src)
 fuzz_bus_keeper_libs := inih
 fuzz_bus_keeper_ldlibs := $(watch_ldlibs)
 fuzz_bus_monitor_src := sshd-sub/monitor-channel.c sshd-sub/monitor-forward.c sshd-sub/monitor-keeper.c \

@@ -38,7 +38,7 @@ static void keeper_done(Keeper *keeper)
 	server_free(keeper->server);
 	sd_event_source_disable_unref(keeper->attach_timer);
 	sd_event_source_disable_unref(keeper->record_timer);
-	sd_event_source_disable_unref(keeper->history_source);
+	answer_done(&keeper->history_answer);
 	secrets_done(keeper);
 	record_free(keeper->record);
 	account_free(keeper->account);

@@ -9,6 +9,8 @@
 packaged_here=/usr/share/creel/provision
 packaged_before=/var/lib/creel/removed # what ran before a removal: a line a thing
 packaged_stopped=/run/creel/stopped
+packaged_marks=/etc/creel/provisioned
+packaged_wanted='creel-metrics.timer creel-upload.service' # only where the operator enables them
 # what make install puts below /usr/local, where a package has no files: a line a link
 packaged_links='/usr/local/bin/crontab ../../bin/creel
 /usr/local/share/bash-completion/completions/crontab /usr/share/bash-completion/completions/creel'
@@ -64,13 +66,17 @@ packaged_unlink()
 	done <<<"$packaged_links"
 }
 
-# Agents that a removal stopped: those that the operator had stopped before stay so.
+# Agents that a removal stopped: those that the operator had stopped before stay so. And what the operator had enabled.
 packaged_agents()
 {
 	local word name
 
 	[ -f "$packaged_before" ] && [ -z "$offline$dry_run" ] || return 0
 	while read -r word name; do
+		if [ "$word" = unit ]; then
+			systemctl enable -q --now "$name" || note "$name: see journalctl -u $name"
+			continue
+		fi
 		[ "$word" = agent ] && getent passwd "$name" >/dev/null || continue
 		loginctl enable-linger "$name" && /usr/sbin/creelctl agent start "$name" >/dev/null ||
 			note "agent $name: see creelctl doctor --agent $name"
@@ -115,14 +121,33 @@ packaged_front()
 # Before the files go: nothing of an agent's may run without them, and nobody may wait for them.
 packaged_unconfigure()
 {
-	local mark name
+	local unit left=''
 
 	[ -d /run/systemd/system ] || offline=1
 	: >"$packaged_before"
 	! front_enabled || echo front >>"$packaged_before"
 	systemctl disable -q creel-sshd.socket creel-sshd.service creel-enforce.service creel-quota.service creel-count.timer 2>/dev/null || :
+	for unit in $packaged_wanted; do
+		systemctl -q is-enabled "$unit" 2>/dev/null || continue
+		echo "unit $unit" >>"$packaged_before"
+		systemctl disable -q "$unit" || :
+	done
 	[ -n "$offline" ] || packaged_doors
-	for mark in /etc/creel/provisioned/*; do
+	packaged_agents_stop || left=1
+	DEBIAN_FRONTEND=noninteractive pam-auth-update --package --remove creel || note "PAM: the line of pam_creel.so is still there"
+	remove-shell "$agent_shell" || :
+	packaged_unlink
+	[ -n "$offline" ] || packaged_kernel "$left"
+	# what is installed next must take effect
+	rm -f "$files_list"
+}
+
+# Fails where something of an agent's may still run.
+packaged_agents_stop()
+{
+	local mark name left=''
+
+	for mark in "$packaged_marks"/*; do
 		[ -f "$mark" ] || continue
 		name=$(getent passwd "${mark##*/}" | cut -d: -f1)
 		[ -n "$name" ] || continue
@@ -130,26 +155,25 @@ packaged_unconfigure()
 			[ -f "$packaged_stopped/${mark##*/}" ] || echo "agent $name" >>"$packaged_before"
 			rm -f "/var/lib/systemd/linger/$name"
 		fi
-		[ -n "$offline" ] || /usr/sbin/creelctl agent stop "$name" || note "agent $name: not all that it runs could be ended"
-		say "agent $name is stopped; its account and its home stay"
+		if [ -n "$offline" ] || /usr/sbin/creelctl agent stop "$name"; then
+			say "agent $name is stopped; its account and its home stay"
+		else
+			note "agent $name: not all that it runs could be ended"
+			left=1
+		fi
 	done
-	DEBIAN_FRONTEND=noninteractive pam-auth-update --package --remove creel || note "PAM: the line of pam_creel.so is still there"
-	remove-shell "$agent_shell" || :
-	packaged_unlink
-	[ -n "$offline" ] || packaged_kernel
-	# what is installed next must take effect
-	rm -f "$files_list"
+	[ -z "$left" ]
 }
 
 # Connections that stand have processes of their own, which a stop of the service leaves alone.
 packaged_doors()
 {
-	systemctl stop creel-sshd.socket creel-count.timer || :
+	systemctl stop creel-sshd.socket creel-count.timer creel-metrics.timer || :
 	systemctl kill --kill-whom=all creel-sshd.service 2>/dev/null || :
 	systemctl stop creel-sshd.service || :
 }
 
-# What creel-enforce left.
+# packaged_kernel LEFT: what creel-enforce left. It stays for what is left of an agent's processes.
 packaged_kernel()
 {
 	local table
@@ -157,6 +181,10 @@ packaged_kernel()
 	systemctl stop 'creel-*.service' 'creel-keeper@*.socket' creel-enforce.service creel-quota.service || :
 	systemctl reset-failed 'creel-*' 2>/dev/null || :
 	systemctl stop creel.slice || :
+	if [ -n "$1" ]; then
+		note "kernel: the firewall's tables and programs that hold for agents stay until the next boot"
+		return
+	fi
 	for table in creel creel_network; do
 		! nft list table inet $table >/dev/null 2>&1 || nft delete table inet $table || :
 	done

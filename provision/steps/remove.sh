@@ -42,7 +42,8 @@ remove_each_agent()
 # Who is started is asked by name: patterns match loaded units alone, and so nothing where creel is gone.
 remove_units()
 {
-	local unit units=(creel-sshd.socket creel-sshd.service creel-count.timer creel-enforce.service creel-quota.service) gone=''
+	local unit units=(creel-sshd.socket creel-sshd.service creel-count.timer creel-enforce.service creel-quota.service
+		creel-metrics.timer creel-upload.service) gone=''
 
 	for unit in "${units[@]}"; do
 		systemctl -q is-enabled "$unit" 2>/dev/null || systemctl -q is-active "$unit" || continue
@@ -50,7 +51,7 @@ remove_units()
 		apply quietly systemctl disable -q --now "$unit"
 	done
 	live systemctl -q stop 'creel-keeper@*' 'creel-resolver@*' 'creel-packages@*' 'creel-leaves@*' 'creel-rescue@*' \
-		creel-count.service run-screen.mount 2>/dev/null || :
+		creel-count.service creel-metrics.service run-screen.mount 2>/dev/null || :
 	[ -z "$gone" ] || changed "units: stopped and disabled:$gone"
 }
 
@@ -220,18 +221,20 @@ remove_state()
 	live systemctl -q stop 'systemd-journald@creel.service' 'systemd-journald@creel.socket' \
 		'systemd-journald-varlink@creel.socket' 2>/dev/null || :
 	if [ -n "$purge" ]; then
-		for folder in /etc/creel /var/lib/creel /var/log/journal/*.creel /run/log/journal/*.creel; do
+		for folder in /etc/creel /var/lib/creel /var/lib/private/creel-upload /var/log/creel /var/log/journal/*.creel /run/log/journal/*.creel; do
 			[ -d "$folder" ] || continue
 			apply rm -rf "$folder"
 			changed "$folder: gone"
 		done
+		# systemd's name for a folder of a user that it makes for its time
+		[ ! -L /var/lib/creel-upload ] || apply rm -f /var/lib/creel-upload
 		return
 	fi
 	[ -z "$(before_values journal)" ] || note "/var/log/journal stays: the journal is kept over reboots"
 	apply rm -f "$files_list" "$pending_list" "$before_list" /var/lib/creel/quota-files
 	[ -n "$dry_run" ] || rmdir --ignore-fail-on-non-empty /etc/creel/agents /etc/creel/provisioned /etc/creel \
-		/var/lib/creel/packages /var/lib/creel 2>/dev/null || :
-	for folder in /etc/creel /var/lib/creel /var/log/journal/*.creel; do
+		/var/lib/creel/packages /var/lib/creel /var/log/creel/terminals /var/log/creel 2>/dev/null || :
+	for folder in /etc/creel /var/lib/creel /var/log/creel /var/log/journal/*.creel; do
 		[ ! -d "$folder" ] || note "$folder stays; --remove --purge takes it as well"
 	done
 }

@@ -48,6 +48,7 @@ struct Record {
 	RecordBudget budget;
 	uint64_t room, room_usec; /* bytes that may be written, as of then (CLOCK_MONOTONIC) */
 	Rate important, others;   /* beyond that */
+	Rate strangers;           /* beside that */
 };
 
 int record_new(const char *identifier, Record **ret)
@@ -60,6 +61,8 @@ int record_new(const char *identifier, Record **ret)
 	record->last = &record->first;
 	record->important = (Rate){ .interval_usec = 1000000, .burst = 600 };
 	record->others = (Rate){ .interval_usec = 10000000, .burst = 100 };
+	/* about as many bytes a day as an agent may write */
+	record->strangers = (Rate){ .interval_usec = 4000000, .burst = 1000 };
 	record->identifier = strdup(identifier);
 	if (!record->identifier)
 		return -ENOMEM;
@@ -274,12 +277,19 @@ void record_begin(Record *record, RecordEntry *entry, bool important)
 		entry->most = RECORD_SHORT;
 }
 
+void record_begin_of_strangers(RecordEntry *entry)
+{
+	entry->important = entry->of_strangers = true;
+}
+
 static bool may_write(Record *record, const RecordEntry *entry)
 {
 	uint64_t cost = entry->n + ENTRY_COST;
 
 	if (!record->bounded)
 		return true;
+	if (entry->of_strangers)
+		return rate_take(&record->strangers, NULL);
 	if (record->room >= cost && !entry->most) {
 		record->room -= cost;
 		return true;

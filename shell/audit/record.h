@@ -60,7 +60,7 @@ typedef struct RecordEntry {
 	size_t n, room;
 	int error;   /* the first failure; the entry is then not sent */
 	size_t most; /* bytes of a value; 0: any */
-	bool important;
+	bool important, of_strangers;
 	unsigned int redacted, cut;
 } RecordEntry;
 
@@ -85,6 +85,9 @@ void record_name(Record *record, const char *agent, uid_t uid);
 
 /* Before the first field of an entry that is bounded. `important`: see above. */
 void record_begin(Record *record, RecordEntry *entry, bool important);
+
+/* Instead, for an entry that anybody may cause who reaches the machine: these are bounded by themselves, and use up nothing of the agent's. */
+void record_begin_of_strangers(RecordEntry *entry);
 
 /*
  * Sends and empties the entry. Never blocks: while the journal does not take it, it waits in memory, RECORD_WAITING_MAX bytes of

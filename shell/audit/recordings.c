@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+
+#define RESERVED_LEAST (64U * 1024) /* bytes on disk beyond a file's own that are worth a look */
 
 static bool is_recording(const char *name)
 {
@@ -69,6 +72,25 @@ int recordings_list(int dir_fd, Recording **ret, size_t *ret_n)
 	return 0;
 }
 
+/* One that a recorder which was killed left with all that it had reserved. Returns bytes that it takes now. */
+static uint64_t give_back(int dir_fd, const Recording *recording)
+{
+	_cleanup_close_ int fd = -EBADF;
+	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = (time_t)(recording->changed_usec / 1000000),
+			.tv_nsec = (long)(recording->changed_usec % 1000000 * 1000) } };
+	struct stat st;
+
+	if (recording->disk_bytes < recording->bytes + RESERVED_LEAST)
+		return recording->disk_bytes;
+	fd = openat(dir_fd, recording->name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	/* whoever still writes to it has the lock; then it is as long as it was, and as old */
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || ftruncate(fd, st.st_size) < 0 ||
+		futimens(fd, times) < 0 || fstat(fd, &st) < 0)
+		return recording->disk_bytes;
+	return (uint64_t)st.st_blocks * 512;
+}
+
 int recordings_prune(int dir_fd, uint64_t before_usec, uint64_t *ret_used)
 {
 	_cleanup_free_ Recording *found = NULL;
@@ -81,7 +103,7 @@ int recordings_prune(int dir_fd, uint64_t before_usec, uint64_t *ret_used)
 		return r;
 	for (size_t i = 0; i < n; i++) {
 		if (found[i].changed_usec >= before_usec || unlinkat(dir_fd, found[i].name, 0) < 0)
-			used += found[i].disk_bytes;
+			used += give_back(dir_fd, &found[i]);
 	}
 	*ret_used = used;
 	return 0;

@@ -23,5 +23,8 @@ typedef struct Recording {
 /* All in the folder, the oldest first, into `ret`, which the caller frees. Returns 0 or a negative errno. */
 _must_check_ int recordings_list(int dir_fd, Recording **ret, size_t *ret_n);
 
-/* Removes those that nobody wrote to since then. `ret_used`: bytes that the others take. Returns 0 or a negative errno. */
+/*
+ * Removes those that nobody wrote to since then. Room that is reserved for others comes back, unless somebody has them locked (flock(2)),
+ * as whoever records does. `ret_used`: bytes that they take. Returns 0 or a negative errno.
+ */
 _must_check_ int recordings_prune(int dir_fd, uint64_t before_usec, uint64_t *ret_used);

@@ -5,26 +5,14 @@
  * was made is not shown to it.
  */
 #include "shell/audit/kinds.h"
-#include "shell/keeper/helper.h"
 #include "shell/keeper/keeper.h"
-#include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/policy/agents.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define PROGRAM CREEL_LIBEXECDIR "/creel-history"
-
-static int on_ended(sd_event_source *source, const siginfo_t *info, void *userdata)
-{
-	Keeper *keeper = userdata;
-
-	keeper->history_source = sd_event_source_disable_unref(keeper->history_source);
-	return 0;
-}
 
 /* When the agent was made; 0: nobody remembers. */
 static uint64_t made_usec(const Keeper *keeper)
@@ -44,13 +32,12 @@ static bool is_id(const char *text)
 
 int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_error *error)
 {
-	_cleanup_close_ int read_fd = -EBADF, write_fd = -EBADF;
+	_cleanup_close_ int read_fd = -EBADF;
 	char uid[16], from[24], most[24], kinds[RECORD_KINDS_SIZE];
 	Keeper *keeper = userdata;
 	const char *kind = "", *session = "";
 	uint64_t since = 0, count = 0, made;
-	int json = 0, fds[2], r;
-	pid_t pid = 0;
+	int json = 0, r;
 
 	r = sd_bus_message_read(message, "bttss", &json, &since, &count, &kind, &session);
 	if (r < 0)
@@ -61,29 +48,19 @@ int method_history(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 	if (!is_id(session))
 		return sd_bus_error_set(
 			error, SD_BUS_ERROR_INVALID_ARGS, "no id of a session: creel history --kind login has them");
-	if (keeper->history_source || !rate_take(&keeper->looks, NULL))
-		return sd_bus_error_set(
-			error, KEEPER_ERROR_FULL, "the record is being read already: try again in a moment");
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	read_fd = fds[0];
-	write_fd = fds[1];
+	if (!answer_is_free(&keeper->history_answer) || !rate_take(&keeper->looks, NULL))
+		return sd_bus_error_set(error, KEEPER_ERROR_FULL,
+			"the record is being read already, or its answer waits to be read: try again in a moment");
 	made = made_usec(keeper);
 	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)keeper->uid);
 	(void)snprintf(from, sizeof(from), "%llu", (unsigned long long)(since > made ? since : made));
 	(void)snprintf(most, sizeof(most), "%llu", (unsigned long long)count);
-	r = helper_start((char *const[]){ (char *)PROGRAM, uid, keeper->identity->name, from, most,
-				 (char *)(json ? "json" : "lines"), (char *)(*kind ? kind : "-"),
-				 (char *)(*session ? session : "-"), NULL },
-		(const int[]){ -EBADF, write_fd, STDERR_FILENO, -EBADF }, &pid);
+	r = answer_start(keeper->event, &keeper->history_answer,
+		(char *const[]){ (char *)PROGRAM, uid, keeper->identity->name, from, most,
+			(char *)(json ? "json" : "lines"), (char *)(*kind ? kind : "-"),
+			(char *)(*session ? session : "-"), NULL },
+		-EBADF, 0, &read_fd);
 	if (r < 0)
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, PROGRAM ": %s", strerror(-r));
-	r = sd_event_add_child(keeper->event, &keeper->history_source, pid, WEXITED, on_ended, keeper);
-	if (r < 0) {
-		log_error("cannot watch " PROGRAM ": %s", strerror(-r));
-		if (pid > 0)
-			(void)kill(pid, SIGKILL);
-		return r;
-	}
 	return sd_bus_reply_method_return(message, "h", read_fd);
 }

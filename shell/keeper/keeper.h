@@ -16,6 +16,7 @@
 #include "shell/base/rate.h"
 #include "shell/bus/server.h"
 #include "shell/confine/confine.h"
+#include "shell/keeper/answer.h"
 #include "shell/keeper/budget.h"
 #include "shell/policy/policy.h"
 #include "shell/run/leaf.h"
@@ -53,14 +54,14 @@ typedef struct Keeper {
 	sd_event_source *record_timer;     /* while records wait for the journal */
 	sd_event_source *recordings_timer; /* terminal-recording.c */
 	bool recordings_watched;
-	sd_event_source *history_source;    /* while the record is read for the agent */
-	sd_event_source *secret_sources[2]; /* while secrets are looked at */
-	Rate secrets;                       /* what is asked about them, by the agent itself */
-	Executions *executions;             /* executions.h; NULL: not told */
-	Rate record_failures;               /* log lines about them */
-	Rate refusals;                      /* records of refused logins, which strangers cause */
-	Rate forwards;                      /* records of forwardings, of which a client can make very many */
-	Rate looks;                         /* at limits, by the agent itself */
+	Answer history_answer; /* the record, read for the agent */
+	Answer secret_answers[2];
+	Rate secrets;           /* what is asked about them, by the agent itself */
+	Executions *executions; /* executions.h; NULL: not told */
+	Rate record_failures;   /* log lines about them */
+	Rate refusals;          /* records of refused logins, which strangers cause */
+	Rate forwards;          /* records of forwardings, of which a client can make very many */
+	Rate looks;             /* at limits, by the agent itself */
 	KeyReason key_reason; /* why a key that a file names was not accepted, of the last such peer: for its record */
 	char key_peer[128];
 	Server *server;

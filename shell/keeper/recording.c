@@ -32,7 +32,11 @@ bool keeper_records(const Keeper *keeper)
 
 void keeper_entry_begin(const Keeper *keeper, RecordEntry *entry, const char *kind, int priority)
 {
-	record_begin(keeper->record, entry, is_important(kind));
+	/* whoever knocks at a door must not use up what the agent's own acts are written with */
+	if (strcmp(kind, "refusal") == 0)
+		record_begin_of_strangers(entry);
+	else
+		record_begin(keeper->record, entry, is_important(kind));
 	entry_number(entry, "PRIORITY", (uint64_t)priority);
 	entry_text(entry, "CREEL_KIND", kind);
 	entry_text(entry, "CREEL_AGENT", keeper->identity->name);

@@ -27,7 +27,7 @@ static bool session_is_busy(const Session *session)
 /* Prepared interpreters are nobody's yet, and the next keeper's are as good. */
 static bool keeper_is_busy(const Keeper *keeper)
 {
-	if (keeper->runs || keeper->repls || keeper->history_source || server_has_agent(keeper->server))
+	if (keeper->runs || keeper->repls || keeper->history_answer.writer || server_has_agent(keeper->server))
 		return true;
 	for (const Session *session = keeper->sessions; session; session = session->next)
 		if (session_is_busy(session))

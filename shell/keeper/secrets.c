@@ -7,15 +7,12 @@
  * and closed to everybody else, so that names in it are what the child made them.
  */
 #include "shell/bus/secret.h"
-#include "shell/base/log.h"
 #include "shell/bus/bus.h"
 #include "shell/keeper/entry.h"
-#include "shell/keeper/helper.h"
 #include "shell/keeper/place.h"
 #include "shell/policy/agents.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -70,53 +67,27 @@ static int check_name(const char *name, sd_bus_error *error)
 
 /* ---- the child ---- */
 
-static int on_ended(sd_event_source *source, const siginfo_t *info, void *userdata)
-{
-	sd_event_source **slot = userdata;
-
-	*slot = sd_event_source_disable_unref(*slot);
-	return 0;
-}
-
-static sd_event_source **free_slot(Keeper *keeper)
-{
-	for (size_t i = 0; i < ELEMENTSOF(keeper->secret_sources); i++)
-		if (!keeper->secret_sources[i])
-			return &keeper->secret_sources[i];
-	return NULL;
-}
-
 /* Starts the child, and answers with its pipe. */
 static int hand_over(
 	Keeper *keeper, sd_bus_message *message, const char *verb, const char *name, int value_fd, sd_bus_error *error)
 {
-	_cleanup_close_ int read_fd = -EBADF, write_fd = -EBADF;
-	sd_event_source **slot = free_slot(keeper);
-	int fds[2], r;
+	_cleanup_close_ int read_fd = -EBADF;
+	Answer *answer = NULL;
 	char uid[16];
-	pid_t pid = 0;
+	int r;
 
-	if (!slot)
-		return sd_bus_error_set(
-			error, KEEPER_ERROR_FULL, "other secrets are being looked at: try again in a moment");
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	read_fd = fds[0];
-	write_fd = fds[1];
-	if (fcntl(write_fd, F_SETPIPE_SZ, PIPE_BYTES) < PIPE_BYTES)
-		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, "no room for a pipe: %s", strerror(errno));
+	for (size_t i = 0; i < ELEMENTSOF(keeper->secret_answers) && !answer; i++)
+		if (answer_is_free(&keeper->secret_answers[i]))
+			answer = &keeper->secret_answers[i];
+	if (!answer)
+		return sd_bus_error_set(error, KEEPER_ERROR_FULL,
+			"other secrets are being looked at, or wait to be read: try again in a moment");
 	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)keeper->uid);
-	r = helper_start((char *const[]){ (char *)PROGRAM, (char *)verb, uid, (char *)name, NULL },
-		(const int[]){ value_fd, write_fd, STDERR_FILENO, -EBADF }, &pid);
+	r = answer_start(keeper->event, answer,
+		(char *const[]){ (char *)PROGRAM, (char *)verb, uid, (char *)name, NULL }, value_fd, PIPE_BYTES,
+		&read_fd);
 	if (r < 0)
 		return sd_bus_error_setf(error, KEEPER_ERROR_FAILED, PROGRAM ": %s", strerror(-r));
-	r = sd_event_add_child(keeper->event, slot, pid, WEXITED, on_ended, slot);
-	if (r < 0) {
-		log_error("cannot watch " PROGRAM ": %s", strerror(-r));
-		if (pid > 0)
-			(void)kill(pid, SIGKILL);
-		return r;
-	}
 	return sd_bus_reply_method_return(message, "h", read_fd);
 }
 
@@ -250,6 +221,6 @@ int method_secrets(void *userdata, Peer *peer, sd_bus_message *message, sd_bus_e
 
 void secrets_done(Keeper *keeper)
 {
-	for (size_t i = 0; i < ELEMENTSOF(keeper->secret_sources); i++)
-		keeper->secret_sources[i] = sd_event_source_disable_unref(keeper->secret_sources[i]);
+	for (size_t i = 0; i < ELEMENTSOF(keeper->secret_answers); i++)
+		answer_done(&keeper->secret_answers[i]);
 }

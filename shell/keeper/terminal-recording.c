@@ -20,6 +20,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -178,7 +179,9 @@ static int file_make(int dir_fd, const char *name, uint64_t most, int *ret_fd)
 
 	if (fd < 0)
 		return -errno;
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)most) < 0 && errno != EOPNOTSUPP) {
+	/* as long as the recorder lives, which has the same open file: what is locked is not given back (recordings_prune()) */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 ||
+		(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)most) < 0 && errno != EOPNOTSUPP)) {
 		int r = -errno;
 
 		(void)unlinkat(dir_fd, name, 0);

@@ -9,6 +9,18 @@
 #include <fcntl.h>
 #include <string.h>
 
+static int find(const char *name, Agent *ret, Reason *ret_reason)
+{
+	int r = agent_find(name, ret, ret_reason);
+
+	if (r < 0)
+		return r;
+	/* without its policy nobody logs in as it; what runs, runs on */
+	if ((!ret->has_file && !ret->uid_marked) || !agent_uid_valid(ret))
+		return reason_set(ret_reason, -ENOENT, "there is no agent `%s`: see creelctl agent list", name);
+	return 0;
+}
+
 static int stop(const Agent *agent, Reason *ret_reason)
 {
 	int r = units_stopped_set(agent->uid, true, ret_reason);
@@ -88,7 +100,7 @@ static int act(int argc, char **argv, int (*what)(const Agent *agent, Reason *re
 
 	if (words_parse(argc, argv, options, &name) < 0 || !name)
 		return EXIT_USAGE;
-	if (agents_lock(&lock_fd, &reason) < 0 || agent_require(name, &agent, &reason) < 0 || what(&agent, &reason)) {
+	if (agents_lock(&lock_fd, &reason) < 0 || find(name, &agent, &reason) < 0 || what(&agent, &reason)) {
 		(void)fprintf(stderr, "creelctl: %s\n", reason.text);
 		return EXIT_FAILURE;
 	}

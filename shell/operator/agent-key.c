@@ -36,15 +36,17 @@ static int open_keys(const char *name, Keys *keys, Reason *ret_reason)
 }
 
 /* Calls for each line; NULL where it has no key. */
-static void each_line(
-	const char *text, void (*line_do)(const char *line, size_t n, const KeyLine *key, void *data), void *data)
+static void each_line(const char *text, size_t all,
+	void (*line_do)(const char *line, size_t n, const KeyLine *key, void *data), void *data)
 {
-	while (text && *text) {
-		size_t n = strcspn(text, "\n");
+	while (all) {
+		const char *end = memchr(text, '\n', all);
+		size_t n = end ? (size_t)(end - text) : all, whole = n + (end != NULL);
 		KeyLine key;
 
 		line_do(text, n, key_line_parse(text, n, &key) ? &key : NULL, data);
-		text += n + (text[n] == '\n');
+		text += whole;
+		all -= whole;
 	}
 }
 
@@ -59,7 +61,6 @@ static void list_line(const char *line, size_t n, const KeyLine *key, void *data
 {
 	const Listing *listing = data;
 	Keys *keys = listing->keys;
-	_cleanup_free_ char *options = NULL, *type = NULL, *comment = NULL;
 	char options_text[80], comment_text[80];
 	bool first = true;
 
@@ -72,15 +73,15 @@ static void list_line(const char *line, size_t n, const KeyLine *key, void *data
 			str_quote(key->options, key->options_n, options_text, sizeof(options_text)));
 		return;
 	}
-	options = strndup(key->options, key->options_n);
-	type = strndup(key->type, key->type_n);
-	comment = strndup(key->comment, key->comment_n);
 	(void)fputs(keys->first ? "{" : ",\n{", stdout);
 	keys->first = false;
 	json_text(stdout, &first, "fingerprint", key->fingerprint);
-	json_text(stdout, &first, "type", type);
-	json_text(stdout, &first, "comment", comment);
-	json_text(stdout, &first, "options", options);
+	json_key(stdout, &first, "type");
+	json_quote(stdout, key->type, key->type_n);
+	json_key(stdout, &first, "comment");
+	json_quote(stdout, key->comment, key->comment_n);
+	json_key(stdout, &first, "options");
+	json_quote(stdout, key->options, key->options_n);
 	json_text(stdout, &first, "file", listing->path);
 	(void)fputc('}', stdout);
 }
@@ -88,14 +89,15 @@ static void list_line(const char *line, size_t n, const KeyLine *key, void *data
 static int list_file(Keys *keys, bool home, Reason *ret_reason)
 {
 	_cleanup_free_ char *text = NULL, *path = keyfile_path(&keys->agent, home);
+	size_t n;
 	int r;
 
 	if (!path)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	r = keyfile_read(&keys->agent, home, &text, ret_reason);
+	r = keyfile_read(&keys->agent, home, &text, &n, ret_reason);
 	if (r < 0)
 		return r;
-	each_line(text, list_line, &(Listing){ keys, path });
+	each_line(text, n, list_line, &(Listing){ keys, path });
 	return 0;
 }
 
@@ -132,7 +134,8 @@ static void look_line(const char *line, size_t n, const KeyLine *key, void *data
 }
 
 typedef struct Adding {
-	const char *text;  /* of the file */
+	const char *text; /* of the file */
+	size_t n;
 	FILE *file, *told; /* the new one; what is said of it */
 	unsigned int added, there;
 } Adding;
@@ -145,7 +148,7 @@ static void add_line(const char *line, size_t n, const KeyLine *key, void *data)
 	if (!key)
 		return;
 	looking.fingerprint = key->fingerprint;
-	each_line(adding->text, look_line, &looking);
+	each_line(adding->text, adding->n, look_line, &looking);
 	adding->there += looking.found;
 	if (looking.found)
 		return;
@@ -172,26 +175,27 @@ static int key_add(Keys *keys, const char *file, Reason *ret_reason)
 	/* where `agent add` puts them */
 	bool home = keys->policy->keys & KEYS_HOME;
 	Adding adding = { 0 };
-	size_t n, told_n;
+	size_t n, made_n, told_n;
 	int r;
 
 	r = keys_given(file, &more, ret_reason);
 	if (r >= 0)
-		r = keyfile_read(&keys->agent, home, &text, ret_reason);
+		r = keyfile_read(&keys->agent, home, &text, &n, ret_reason);
 	if (r < 0)
 		return r;
 	adding.text = text;
-	adding.file = open_memstream(&made, &n);
+	adding.n = n;
+	adding.file = open_memstream(&made, &made_n);
 	adding.told = open_memstream(&told, &told_n);
 	if (adding.file && adding.told) {
-		(void)fputs(text, adding.file);
-		if (*text && text[strlen(text) - 1] != '\n')
+		(void)fwrite(text, 1, n, adding.file);
+		if (n && text[n - 1] != '\n')
 			(void)fputc('\n', adding.file);
-		each_line(more, add_line, &adding);
+		each_line(more, strlen(more), add_line, &adding);
 	}
 	r = close_all(adding.file, adding.told, ret_reason);
 	if (r == 0 && adding.added)
-		r = keyfile_write(&keys->agent, home, made, ret_reason);
+		r = keyfile_write(&keys->agent, home, made, made_n, ret_reason);
 	if (r < 0)
 		return r;
 	(void)fputs(told, stdout);
@@ -215,29 +219,29 @@ static void remove_line(const char *line, size_t n, const KeyLine *key, void *da
 
 	if (key && strcmp(key->fingerprint, removing->fingerprint) == 0)
 		removing->removed++;
-	else
-		(void)fprintf(removing->file, "%.*s\n", (int)n, line);
+	else if (fwrite(line, 1, n, removing->file) == n)
+		(void)fputc('\n', removing->file);
 }
 
 static int remove_from(Keys *keys, bool home, Reason *ret_reason)
 {
 	_cleanup_free_ char *text = NULL, *made = NULL;
 	Removing removing = { .fingerprint = keys->wanted };
-	size_t n;
+	size_t n, made_n;
 	int r;
 
-	r = keyfile_read(&keys->agent, home, &text, ret_reason);
+	r = keyfile_read(&keys->agent, home, &text, &n, ret_reason);
 	if (r < 0)
 		return r;
-	removing.file = open_memstream(&made, &n);
+	removing.file = open_memstream(&made, &made_n);
 	if (!removing.file)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	each_line(text, remove_line, &removing);
+	each_line(text, n, remove_line, &removing);
 	if (fclose(removing.file) != 0)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (!removing.removed)
 		return 0;
-	r = keyfile_write(&keys->agent, home, made, ret_reason);
+	r = keyfile_write(&keys->agent, home, made, made_n, ret_reason);
 	if (r == 0)
 		keys->n += removing.removed;
 	return r;

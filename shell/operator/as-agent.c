@@ -2,9 +2,20 @@
 #include "shell/operator/operator.h"
 
 #include <grp.h>
-#include <sys/prctl.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+/* Its other uids stay root's: a process of the agent's could be stopped by the agent, and with it creelctl, which holds a lock. */
+static bool borrow(const Agent *agent)
+{
+	if (setgroups(0, NULL) < 0)
+		return false;
+	(void)setfsgid(agent->gid);
+	(void)setfsuid(agent->uid);
+	/* neither reports a failure; an id that is not valid changes nothing and tells the present one (setfsuid(2)) */
+	return setfsgid((gid_t)-1) == (int)agent->gid && setfsuid((uid_t)-1) == (int)agent->uid;
+}
 
 int agent_act(const Agent *agent, int (*act)(const void *data), const void *data)
 {
@@ -14,9 +25,8 @@ int agent_act(const Agent *agent, int (*act)(const void *data), const void *data
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		if (setgroups(0, NULL) < 0 || setresgid(agent->gid, agent->gid, agent->gid) < 0 ||
-			setresuid(agent->uid, agent->uid, agent->uid) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-			_exit(errno);
+		if (!borrow(agent))
+			_exit(EPERM);
 		(void)umask(077);
 		_exit(-act(data));
 	}

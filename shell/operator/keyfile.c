@@ -35,7 +35,7 @@ static int open_folder(const Agent *agent, int *ret_fd)
 	return 0;
 }
 
-static int read_home(const Agent *agent, char **ret)
+static int read_home(const Agent *agent, char **ret, size_t *ret_n)
 {
 	_cleanup_close_ int folder_fd = -EBADF, fd = -EBADF;
 	struct stat st;
@@ -49,18 +49,19 @@ static int read_home(const Agent *agent, char **ret)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || (st.st_uid != agent->uid && st.st_uid != 0))
 		return -EPERM;
-	return file_read_fd(fd, FILE_MAX, ret, NULL);
+	return file_read_fd(fd, FILE_MAX, ret, ret_n);
 }
 
-int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason)
+int keyfile_read(const Agent *agent, bool home, char **ret, size_t *ret_n, Reason *ret_reason)
 {
 	_cleanup_free_ char *path = keyfile_path(agent, home);
 	char *text = NULL;
+	size_t n = 0;
 	int r;
 
 	if (!path)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	r = home ? read_home(agent, &text) : file_read_at(AT_FDCWD, path, O_NOFOLLOW, FILE_MAX, &text, NULL);
+	r = home ? read_home(agent, &text, &n) : file_read_at(AT_FDCWD, path, O_NOFOLLOW, FILE_MAX, &text, &n);
 	if (r == -ENOENT) {
 		text = strdup("");
 		r = text ? 0 : -ENOMEM;
@@ -68,15 +69,17 @@ int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason)
 	if (r < 0)
 		return reason_set(ret_reason, r, "%s: %s", path, strerror(-r));
 	*ret = text;
+	*ret_n = n;
 	return 0;
 }
 
 typedef struct Writing {
 	const Agent *agent;
 	const char *text;
+	size_t n;
 } Writing;
 
-/* As the agent: nothing that it could have put in the way can be followed with root's rights. */
+/* With the agent's file system uid: nothing that it could have put in the way can be followed with root's rights. */
 static int write_home(const void *data)
 {
 	const Writing *writing = data;
@@ -96,7 +99,7 @@ static int write_home(const void *data)
 	fd = openat(folder_fd, NEW_NAME, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = file_write_all(fd, writing->text, strlen(writing->text));
+	r = file_write_all(fd, writing->text, writing->n);
 	if (r == 0 && (fsync(fd) < 0 || renameat(folder_fd, NEW_NAME, folder_fd, FILE_NAME) < 0))
 		r = -errno;
 	if (r < 0)
@@ -104,15 +107,15 @@ static int write_home(const void *data)
 	return r;
 }
 
-int keyfile_write(const Agent *agent, bool home, const char *text, Reason *ret_reason)
+int keyfile_write(const Agent *agent, bool home, const char *text, size_t n, Reason *ret_reason)
 {
 	_cleanup_free_ char *path = keyfile_path(agent, home);
 	int r;
 
 	if (!path)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	r = home ? agent_act(agent, write_home, &(Writing){ agent, text })
-		 : file_replace_at(AT_FDCWD, path, text, strlen(text), 0644);
+	r = home ? agent_act(agent, write_home, &(Writing){ agent, text, n })
+		 : file_replace_at(AT_FDCWD, path, text, n, 0644);
 	return r < 0 ? reason_set(ret_reason, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
@@ -131,13 +134,28 @@ int keys_given(const char *file, char **ret, Reason *ret_reason)
 	return r < 0 ? reason_set(ret_reason, r, "--key %s: %s", file, inner.text) : 0;
 }
 
-/* A word ends at a blank that is not between double quotes (sshd(8), AUTHORIZED_KEYS FILE FORMAT). */
+/* A carriage return to the keeper (shell/session/keys.c), NUL to OpenSSH, for which a line ends there. */
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\0';
+}
+
 static size_t word_length(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && !is_blank(s[i]))
+		i++;
+	return i;
+}
+
+/* Options are one word in which blanks may stand between double quotes (sshd(8), AUTHORIZED_KEYS FILE FORMAT). */
+static size_t options_length(const char *s, size_t n)
 {
 	bool quoted = false;
 	size_t i = 0;
 
-	for (; i < n && (quoted || (s[i] != ' ' && s[i] != '\t')); i++) {
+	for (; i < n && (quoted || !is_blank(s[i])); i++) {
 		if (s[i] == '\\' && i + 1 < n && s[i + 1] == '"')
 			i++;
 		else if (s[i] == '"')
@@ -150,7 +168,7 @@ static size_t blanks(const char *s, size_t n)
 {
 	size_t i = 0;
 
-	while (i < n && (s[i] == ' ' || s[i] == '\t'))
+	while (i < n && is_blank(s[i]))
 		i++;
 	return i;
 }
@@ -178,7 +196,7 @@ bool key_line_parse(const char *line, size_t n, KeyLine *ret)
 	KeyLine key = { 0 };
 	size_t at;
 
-	while (n && strchr(" \t\r", line[n - 1]))
+	while (n && is_blank(line[n - 1]))
 		n--;
 	at = blanks(line, n);
 	line += at;
@@ -189,8 +207,8 @@ bool key_line_parse(const char *line, size_t n, KeyLine *ret)
 	key.type = line;
 	key.type_n = word_length(line, n);
 	if (!key_type_is_known(key.type, key.type_n)) {
-		key.options_n = key.type_n;
-		at = key.type_n + blanks(line + key.type_n, n - key.type_n);
+		key.options_n = options_length(line, n);
+		at = key.options_n + blanks(line + key.options_n, n - key.options_n);
 		key.type = line + at;
 		key.type_n = word_length(line + at, n - at);
 		if (!key_type_is_known(key.type, key.type_n))

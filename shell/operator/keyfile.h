@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The files of keys of one agent: ~/.ssh/authorized_keys, and NAME.keys of the operator's. What lies in the home is read without
- * following links and only if it is the agent's own, and is written by a process of the agent's.
+ * following links and only if it is the agent's own, and is written with its file system uid. Whatever the keeper or OpenSSH takes for a key is
+ * found here: also behind NUL bytes, which end nothing.
  */
 #pragma once
 
@@ -11,10 +12,10 @@
 _must_check_ char *keyfile_path(const Agent *agent, bool home);
 
 /* New memory; a file that is not there is empty. Returns 0 or a negative errno. */
-_must_check_ int keyfile_read(const Agent *agent, bool home, char **ret, Reason *ret_reason);
+_must_check_ int keyfile_read(const Agent *agent, bool home, char **ret, size_t *ret_n, Reason *ret_reason);
 
 /* Replaces it: whoever reads meanwhile has the old one or the new one. Returns 0 or a negative errno. */
-_must_check_ int keyfile_write(const Agent *agent, bool home, const char *text, Reason *ret_reason);
+_must_check_ int keyfile_write(const Agent *agent, bool home, const char *text, size_t n, Reason *ret_reason);
 
 /* What an operator gives by --key: the text of a file, or of stdin for "-", judged as keytext_check() does. New memory; 0 or a negative errno. */
 _must_check_ int keys_given(const char *file, char **ret, Reason *ret_reason);

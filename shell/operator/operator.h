@@ -123,8 +123,8 @@ _must_check_ int agents_lock(int *ret_fd, Reason *ret_reason);
 /* ---- as-agent.c ---- */
 
 /*
- * Calls `act` in a child that is the agent, without other groups and with umask 077: nothing that it put in its home can be followed
- * with root's rights. Returns what `act` does, 0 or a negative errno; -EPROTO when a signal ended it.
+ * Calls `act` in a child that has the agent's file system uid, no other groups and umask 077: nothing that it put in its home can be followed
+ * with root's rights, and it cannot stop the child. Returns what `act` does, 0 or a negative errno; -EPROTO when a signal ended it.
  */
 _must_check_ int agent_act(const Agent *agent, int (*act)(const void *data), const void *data);
 

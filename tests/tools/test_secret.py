@@ -241,10 +241,16 @@ def children(agent):
 
 
 def unread(peer, name):
-    """Asks, and closes no pipe that comes."""
+    """Asks, and returns the pipes that come, which nobody reads yet; none when it was too much for the keeper."""
     peer.serial += 1
     peer.peer.sendall(runs.keeperbus.message("Secret", "s", [name], 0, serial=peer.serial))
-    return peer.next()[0] == 2
+    kind, _, _, fds = peer.next()
+    return fds if kind == 2 else []
+
+
+def close(fds):
+    for fd in fds:
+        os.close(fd)
 
 
 def test_caller_that_goes(agent):
@@ -252,10 +258,37 @@ def test_caller_that_goes(agent):
     keep(agent, "TOKEN", "x" * 65536)
     for _ in range(3):
         peer = client(agent)
-        wait_until(lambda: unread(peer, "TOKEN"), "an answer")
+        fds = wait_until(lambda: unread(peer, "TOKEN"), "an answer")
         wait_until(lambda: not children(agent), "the end of its child")
+        close(fds)
         peer.peer.close()
     assert agent.creel("secret", "list").returncode == 0
+
+
+def test_what_nobody_reads_is_taken_away(agent):
+    """What lies in a pipe is no memory of the agent's: not more than two of them, and not for long."""
+    keep(agent, "TOKEN", "x" * 65536)
+    peer = client(agent)
+    before = len(os.listdir(f"/proc/{agent.keeper.pid}/fd"))
+    held = [wait_until(lambda: unread(peer, "TOKEN"), "an answer")[0] for _ in range(2)]
+    wait_until(lambda: not children(agent), "the end of both children")
+
+    def refusal():
+        with pytest.raises(runs.Refused) as why:
+            peer.call("Secret", "s", ["TOKEN"])
+        return "wait to be read" in why.value.args[1]
+
+    wait_until(refusal, "a refusal, for another reason than that it was asked for often")
+    # who read it makes room, and has it whole
+    assert b"".join(iter(lambda: os.read(held[0], 1 << 20), b"")) == b"+" + b"x" * 65536
+    close(held[:1])
+    held += wait_until(lambda: unread(peer, "TOKEN"), "an answer")
+    wait_until(lambda: all(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)) == bytes(4) for fd in held[1:]), "nothing left in them")
+    assert [os.read(fd, 1) for fd in held[1:]] == [b"", b""]
+    assert len(os.listdir(f"/proc/{agent.keeper.pid}/fd")) <= before
+    close(held[1:])
+    peer.peer.close()
+    assert agent.creel("secret", "run", "TOKEN", "--", "sh", "-c", "printf %s \"$TOKEN\" | wc -c").stdout == b"65536\n"
 
 
 def test_never_in_the_record(agent):

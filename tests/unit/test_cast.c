@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -120,6 +121,43 @@ static void test_kept(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+/* What a recorder reserved and did not need comes back when it is gone, also when it was killed. */
+static void test_reserved(void **state)
+{
+	char folder[] = "/var/tmp/creel-recordings-XXXXXX";
+	_cleanup_free_ Recording *found = NULL;
+	_cleanup_close_ int dir_fd = -EBADF;
+	int fd;
+	uint64_t used = 0;
+	size_t n;
+
+	assert_non_null(mkdtemp(folder));
+	dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	put(dir_fd, "a.cast", 300, 5);
+	fd = openat(dir_fd, "a.cast", O_WRONLY | O_CLOEXEC);
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1 << 20) == 0) {
+		const struct timespec times[] = { { .tv_sec = 300 }, { .tv_sec = 300 } };
+
+		assert_int_equal(futimens(fd, times), 0);
+		/* it is being written */
+		assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+		assert_int_equal(recordings_prune(dir_fd, 200 * SECOND, &used), 0);
+		assert_true(used >= 1 << 20);
+		assert_int_equal(close(fd), 0);
+		assert_int_equal(recordings_prune(dir_fd, 200 * SECOND, &used), 0);
+		assert_true(used < 1 << 20);
+		assert_int_equal(recordings_list(dir_fd, &found, &n), 0);
+		assert_int_equal(n, 1);
+		assert_int_equal(found[0].bytes, 5);
+		/* it does not become younger by that */
+		assert_int_equal(found[0].changed_usec, 300 * SECOND);
+	} else {
+		assert_int_equal(close(fd), 0);
+	}
+	(void)unlinkat(dir_fd, "a.cast", 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_where_nothing_can_be_written),
 		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_reserved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,28 @@ static void test_bound(void **state)
 	assert_int_equal(send_one(record, true, 10), -EDQUOT);
 }
 
+/* However often strangers knock, what the agent does is written down, and whole. */
+static void test_strangers(void **state)
+{
+	_cleanup_(record_freep) Record *record = NULL;
+	_cleanup_(entry_done) RecordEntry entry = { 0 };
+	unsigned int written = 0;
+
+	if (access(RECORD_SOCKET, F_OK) == 0)
+		skip();
+	assert_int_equal(record_new("test", &record), 0);
+	record_bound(record, &(RecordBudget){ .burst = 512 * 1024, .day = 1 });
+	for (unsigned int i = 0; i < 10000; i++) {
+		record_begin_of_strangers(&entry);
+		entry_text(&entry, "CREEL_REASON", "no accepted key");
+		written += record_send(record, &entry) == 0;
+	}
+	assert_in_range(written, 1000, 1010);
+	record_begin(record, &entry, false);
+	assert_int_equal(entry.most, 0);
+	assert_int_equal(send_one(record, false, 100000), 0);
+}
+
 static void test_fields(void **state)
 {
 	_cleanup_(entry_done) RecordEntry entry = { .most = RECORD_SHORT };
@@ -94,7 +116,7 @@ static void test_cut_secret(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_waiting), cmocka_unit_test(test_bound),
-		cmocka_unit_test(test_fields), cmocka_unit_test(test_cut_secret) };
+		cmocka_unit_test(test_strangers), cmocka_unit_test(test_fields), cmocka_unit_test(test_cut_secret) };
 
 	return cmocka_run_group_tests_name("record-room", tests, NULL, NULL);
 }

@@ -31,13 +31,15 @@ def test_key_add_list_remove(vm, key):
     assert vm.agent.sh("echo in", options=options) == "in"
     again = vm.root("creelctl agent key add agent --key -", stdin=line)
     assert again.rc == 0 and "already" in again.errors
+    # a NUL hides none of them from the operator, as it does not from the keeper
+    vm.agent.sh("{ printf '#\\0\\n'; cat ~/.ssh/authorized_keys; } >keys; cat keys >~/.ssh/authorized_keys; rm keys")
     listed = json.loads(vm.root.sh("creelctl agent key list agent --json"))
     assert [row["comment"] for row in listed if row["fingerprint"] == fingerprint] == ["one more"]
     assert fingerprint in vm.root.sh("creelctl agent key list agent")
     assert vm.root.sh("stat -c '%U %a' ~agent/.ssh/authorized_keys") == "agent 600"
     vm.root.sh(f"creelctl agent key remove agent {fingerprint}")
     assert vm.agent("true", options=options).rc != 0
-    assert vm.agent.sh("echo in") == "in"
+    assert vm.agent.sh("sed -i 1d ~/.ssh/authorized_keys; echo in") == "in"
     assert vm.root(f"creelctl agent key remove agent {fingerprint}").rc == 1
 
 
@@ -118,8 +120,10 @@ def test_stop_and_start(vm):
         assert vm.agent.sh("echo in") == "in"
         vm.root.sh("creelctl agent start carol", timeout=240)
         assert state(vm, "carol") == "ok" and vm.agent.sh("id -un", options=carol) == "carol"
-        # and what was frozen can be stopped, and removed
-        vm.root.sh("creelctl agent freeze carol; creelctl agent stop carol", timeout=240)
+        # and what was frozen can be stopped, and removed; also where somebody took its policy away
+        vm.root.sh(f"mv {policy_file('carol')} /root/carol.conf && creelctl agent freeze carol && creelctl agent stop carol", timeout=240)
+        assert vm.root(f"pgrep -u {uid}").text == ""
+        vm.root.sh(f"mv /root/carol.conf {policy_file('carol')}")
         vm.root.sh("creelctl agent start carol", timeout=240)
         assert vm.agent.sh("echo in", options=carol) == "in"
     assert vm.root(f"test -e /run/creel/stopped/{uid}").rc == 1
