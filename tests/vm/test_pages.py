@@ -98,7 +98,7 @@ def openclaw(reader, settings):
     ssh = settings["agents"]["defaults"]["sandbox"]["ssh"]
     user, _, address = ssh["target"].partition("@")
     host, _, port = address.partition(":")
-    lines = {"HostName": host, "Port": port, "User": user, "BatchMode": "yes", "ConnectTimeout": "30", "ServerAliveInterval": "15",
+    lines = {"HostName": host, "Port": port, "User": user, "BatchMode": "yes", "ConnectTimeout": "5", "ServerAliveInterval": "15",
              "ServerAliveCountMax": "3", "StrictHostKeyChecking": "yes" if ssh["strictHostKeyChecking"] else "no",
              "UpdateHostKeys": "yes" if ssh["updateHostKeys"] else "no", "IdentityFile": ssh["identityFile"],
              "IdentitiesOnly": "yes", "UserKnownHostsFile": ssh["knownHostsFile"],
@@ -144,14 +144,11 @@ def test_mcp(vm, reader):
     (reader.home / ".ssh" / "config").write_text(named)
     # provision.sh writes it into creel.conf; the VM of the tests has its Node.js without that
     vm.root.sh("creelctl agent set helper javascript.interpreter=/opt/node/bin/node", timeout=PATIENCE)
+    asked, answer = reader.page[:2]
     server = json.loads(reader.follows("json"))["mcpServers"]["agent-vm"]
     folder = mcpsdk.install(BUILD)
 
-    def client(generation):
-        mcpsdk.check(mcpsdk.session(folder, generation, [server["command"], *server["args"]], env=reader.environment(),
-                                    timeout=250), generation)
-
-    client("1")
+    mcpsdk.check(mcpsdk.session(folder, "1", [server["command"], *server["args"]], env=reader.environment(), timeout=250), "1")
     record, restricted = reader.page[:2]
     assert "run-start" in reader.types(record.text)
     assert reader.types("ssh agent-vm id -un") == "helper\n", "the key opens a shell"
@@ -159,7 +156,7 @@ def test_mcp(vm, reader):
     done = subprocess.run([reader.home / "bin" / "ssh", "agent-vm", "id", "-un"], capture_output=True, check=False,
                           timeout=PATIENCE, stdin=subprocess.DEVNULL, env=reader.environment())
     assert b"helper" not in done.stdout, "no shell any more"
-    client("2")
+    assert seen(answer.text, reader.types(asked.text)), "the server all the same"
     del reader.page[:2]
     reader.follows()
     assert vm.root("getent passwd helper").rc == 2
