@@ -84,7 +84,7 @@ $(BUILD)/flags: FORCE
 .PHONY: FORCE
 
 # ---- sources: one list a folder ---------------------------------------------------------------------------------
-base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
+base_src := shell/base/base64.c shell/base/file.c shell/base/job-words.c shell/base/json.c shell/base/key-type.c shell/base/keyed.c \
 	    shell/base/log.c shell/base/passing.c shell/base/privilege.c shell/base/quantity.c shell/base/rate.c shell/base/spawn.c shell/base/str.c \
 	    shell/base/utf8.c
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/difference.c shell/policy/element.c shell/policy/policy.c \
@@ -117,7 +117,7 @@ cron_text_src := $(foreach f,crontab schedule spec units zone,shell/jobs/cron/$(
 cron_store_src := shell/jobs/cron/store.c shell/jobs/folders.c
 cron_src := $(foreach f,cron-add cron-command cron-list cron-logs cron-run crontab crontab-command edit reload schedule script spec store units zone,shell/jobs/cron/$(f).c)
 jobs_src += $(cron_src)
-jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state job-words joblog screen screens,shell/jobs/$(f).c)
+jobs_src += $(foreach f,job job-end job-inside job-list job-logs job-record job-show job-start job-state joblog screen screens,shell/jobs/$(f).c)
 service_pure_src := $(foreach f,address listeners probe service-spec unit-text unit-words,shell/jobs/$(f).c)
 service_src := $(service_pure_src) $(foreach f,cgroup journal journal-show serve service service-create service-file service-list service-make service-port \
 		service-show service-state service-verbs service-wait service-why,shell/jobs/$(f).c)
@@ -248,7 +248,7 @@ test_metrics_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_
 test_metrics_libs := libsystemd inih libcrypto
 test_when_src := $(operator_src) $(audit_src) $(audit_read_src) $(bus_client_src) $(policy_src) $(base_src)
 test_when_libs := libsystemd inih libcrypto
-test_execution_line_src := shell/keeper/execution-line.c
+test_execution_line_src := shell/keeper/execution-line.c shell/base/job-words.c
 test_redact_src := shell/audit/redact.c $(base_src)
 test_cast_src := $(cast_src) $(recordings_src) $(base_src)
 test_shelf_src := shell/operator/packages-take.c $(base_src)

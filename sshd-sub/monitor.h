@@ -163,8 +163,8 @@ void forward_free_all(Connection *connection);
 
 /* monitor-keeper.c */
 
-/* How long a keeper may take for a call. */
-#define KEEPER_TIMEOUT_USEC (10U * 1000U * 1000U)
+/* How long a keeper may take for a call: a changed list of [commands] makes it read all programs first. */
+#define KEEPER_TIMEOUT_USEC (30U * 1000U * 1000U)
 
 /* The keeper of that uid, connected. Returns 0, -ENOENT (no agent), or another negative errno (its socket refuses). */
 _must_check_ int keeper_find(Monitor *monitor, uid_t uid, KeeperLink **ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the user manager has loaded and is alive or failed, a row each; the entries of the crontab, timer and service in one. */
+#include "shell/base/job-words.h"
 #include "shell/jobs/gather.h"
 #include "shell/base/str.h"
 #include "shell/jobs/cron/units.h"

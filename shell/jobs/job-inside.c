@@ -8,6 +8,7 @@
  * then nothing of the job is left in the home.
  */
 #include "shell/base/file.h"
+#include "shell/base/job-words.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/folders.h"
 #include "shell/jobs/job.h"

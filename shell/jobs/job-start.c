@@ -3,6 +3,7 @@
  * creel job start. What can be wrong with the command is looked for here, where the words for it are; what is left shows when the
  * unit executes it (job-inside.c), and is waited for.
  */
+#include "shell/base/job-words.h"
 #include "shell/base/utf8.h"
 #include "shell/jobs/commands.h"
 #include "shell/jobs/folders.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a job is now (job.h): its unit while there is one, else what its file says. */
+#include "shell/base/job-words.h"
 #include "shell/jobs/folders.h"
 #include "shell/jobs/job.h"
 #include "shell/jobs/pidfile.h"
@@ -8,7 +9,6 @@
 #include <signal.h>
 #include <string.h>
 
-#define PREFIX "creel-job-"
 #define SUFFIX ".service"
 
 static const struct {
@@ -41,7 +41,7 @@ bool job_state_over(JobState state)
 
 const char *job_unit_name(const char *name, char *buffer, size_t size)
 {
-	(void)snprintf(buffer, size, PREFIX "%s" SUFFIX, name);
+	(void)snprintf(buffer, size, JOB_UNIT_PREFIX "%s" SUFFIX, name);
 	return buffer;
 }
 
@@ -174,7 +174,7 @@ int job_names(Manager *manager, StrList *ret, Reason *ret_reason)
 {
 	_cleanup_close_ int folder_fd = folder_open(FOLDER_JOBS, false, ret_reason);
 	_cleanup_closedir_ DIR *dir = folder_fd < 0 ? NULL : fdopendir(folder_fd);
-	static const char *const patterns[] = { PREFIX "*" SUFFIX, NULL };
+	static const char *const patterns[] = { JOB_UNIT_PREFIX "*" SUFFIX, NULL };
 	_cleanup_unit_rows_ UnitRows rows = { 0 };
 	const struct dirent *entry;
 	int r;
@@ -189,7 +189,7 @@ int job_names(Manager *manager, StrList *ret, Reason *ret_reason)
 		return r;
 	for (size_t i = 0; i < rows.n; i++)
 		if (strcmp(rows.items[i].active, "inactive") != 0 && strcmp(rows.items[i].active, "failed") != 0 &&
-			add_name(ret, rows.items[i].name, PREFIX, SUFFIX) < 0)
+			add_name(ret, rows.items[i].name, JOB_UNIT_PREFIX, SUFFIX) < 0)
 			return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
 	if (ret->n)
 		qsort(ret->items, ret->n, sizeof(*ret->items), compare_names);

@@ -104,10 +104,6 @@ int job_rm_main(int argc, char **argv);
 int job_inside_main(int argc, char **argv);
 int job_ended_main(int argc, char **argv);
 
-/* A word of its command as its unit holds it, in new memory (NULL: memory is out), and back again in place. */
-_must_check_ char *job_word_encode(const char *word);
-void job_word_decode(char *word);
-
 /* The verb was called wrongly: says so, and returns EXIT_WRONG_USAGE. */
 int job_usage(const char *why);
 /*

@@ -9,8 +9,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define JOB_UNIT_PREFIX "creel-job-"
-
 /* In the order of the table. */
 typedef enum RowKind {
 	ROW_SESSION, /* a login */

@@ -35,7 +35,7 @@ bool execution_is_ours(const char *program)
 	return strncmp(program, folder, sizeof(folder) - 1) == 0 && !strchr(program + sizeof(folder) - 1, '/');
 }
 
-char *execution_line(const char *arguments, size_t n)
+char *execution_line(const char *arguments, size_t n, void (*decode)(char *word))
 {
 	char *line = NULL;
 	size_t size;
@@ -49,6 +49,8 @@ char *execution_line(const char *arguments, size_t n)
 
 		if (at)
 			(void)fputc(' ', file);
+		if (word && decode)
+			decode(word);
 		if (word)
 			put_word(file, word);
 		at += length + 1;

@@ -7,6 +7,7 @@
  * These records have a bound of their own: an agent that executes without end loses what it executes, and nothing else.
  */
 #include "shell/keeper/executions.h"
+#include "shell/base/job-words.h"
 #include "shell/base/log.h"
 #include "shell/base/privilege.h"
 #include "shell/keeper/entry.h"
@@ -146,7 +147,7 @@ static void write_down(Keeper *keeper, const struct execution *event, size_t n)
 	if (!keeper_records(keeper) || wanted == PROGRAMS_NONE || (wanted == PROGRAMS_INTERACTIVE && !typed) ||
 		execution_is_ours(program))
 		return;
-	line = execution_line(event->arguments, n);
+	line = execution_line(event->arguments, n, NULL);
 	record_begin(keeper->executions->record, &entry, false);
 	entry_number(&entry, "PRIORITY", LOG_INFO);
 	entry_text(&entry, "CREEL_KIND", "exec");
@@ -181,7 +182,8 @@ static void unit_executes(Keeper *keeper, const struct execution *event, size_t 
 
 	for (size_t i = 0; i < BEGUN_MAX; i++)
 		if (begun[i].pid == event->pid) {
-			_cleanup_free_ char *line = execution_line(event->arguments, n);
+			bool job = strncmp(begun[i].unit, JOB_UNIT_PREFIX, strlen(JOB_UNIT_PREFIX)) == 0;
+			_cleanup_free_ char *line = execution_line(event->arguments, n, job ? job_word_decode : NULL);
 
 			keeper_record_unit_start(keeper, &begun[i], event, line);
 			begun[i].pid = 0;

@@ -5,21 +5,21 @@
  * which unit is the name of a folder of the cgroup tree that the manager made: the agent's own word, as all that its manager says.
  */
 #include "shell/keeper/entry.h"
+#include "shell/base/job-words.h"
 #include "shell/base/str.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
-#define JOB "creel-job-"
 #define CRON "creel-cron-"
 
 /* `ret_name`: the unit as creel's own words name it: a job without what creel puts around it. */
 static const char *kind_of(const char *unit, bool start, const char **ret_name)
 {
 	*ret_name = unit;
-	if (strncmp(unit, JOB, strlen(JOB)) == 0) {
-		*ret_name = unit + strlen(JOB);
+	if (strncmp(unit, JOB_UNIT_PREFIX, strlen(JOB_UNIT_PREFIX)) == 0) {
+		*ret_name = unit + strlen(JOB_UNIT_PREFIX);
 		return start ? "job-start" : "job";
 	}
 	if (strncmp(unit, CRON, strlen(CRON)) == 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/unit.h"
 
+#include "shell/base/job-words.h"
 #include "shell/keeper/execution-line.h"
 
 #include <string.h>
@@ -23,11 +24,19 @@ static void test_lines(void **state)
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-		_cleanup_free_ char *line = execution_line(rows[i].arguments, rows[i].n);
+		_cleanup_free_ char *line = execution_line(rows[i].arguments, rows[i].n, NULL);
 
 		assert_non_null(line);
 		assert_string_equal(line, rows[i].line);
 	}
+}
+
+static void test_words_of_a_job(void **state)
+{
+	_cleanup_free_ char *line = execution_line("sh\0-c\0a\2 echo \1x\3\2\0", 19, job_word_decode);
+
+	assert_non_null(line);
+	assert_string_equal(line, "sh -c 'a; echo $x\2'");
 }
 
 static void test_ours(void **state)
@@ -42,7 +51,8 @@ static void test_ours(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_ours) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_lines), cmocka_unit_test(test_words_of_a_job),
+		cmocka_unit_test(test_ours) };
 
 	return cmocka_run_group_tests_name("execution-line", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "shell/base/job-words.h"
 #include "shell/jobs/folders.h"
 #include "shell/jobs/job.h"
 #include "shell/jobs/joblog.h"

@@ -5,8 +5,9 @@
  * would lose its commands, and with them how it ends. And `;` comes back from the file as `\;`. So both travel as control characters; those
  * that stand for them, as two.
  */
-#include "shell/jobs/job.h"
+#include "shell/base/job-words.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DOLLAR '\001'
