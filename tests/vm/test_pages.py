@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""docs/openclaw.md, docs/mcp.md and docs/operator-guide.md, done to the letter: their commands by a shell, their configuration by the
-clients it is for.
+"""docs/openclaw.md and docs/mcp.md, done to the letter: their commands by a shell, their configuration by the clients it is for.
 
 `~` is a folder of the test's, and `vm.example.org` is the VM, port by port, as a filter between both would have it.
 """
 
-import contextlib
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import types
@@ -16,7 +13,7 @@ import uuid
 
 import pytest
 
-from harness import BUILD, ROOT, Host, marker, wait_until
+from harness import BUILD, ROOT, Host, wait_until
 from machine import forwarded
 from pages import DOCS, blocks, seen
 from test_openclaw import HERE, RENAME, STAGE, command
@@ -160,47 +157,3 @@ def test_mcp(vm, reader):
     del reader.page[:2]
     reader.follows()
     assert vm.root("getent passwd helper").rc == 2
-
-
-def test_operator_guide(vm):
-    """Every block, in the guide's order, for an agent that has something to show."""
-    place, busy = "/root/guide", marker()
-    bot = Host(vm, "agent", ["-l", "bot"])
-    text = (DOCS / "operator-guide.md").read_text()
-    lines = [block.text for block in blocks(text) if block.language == "sh"]
-    assert len(lines) == sum(line.strip().startswith("```") for line in text.splitlines()) / 2 > 10
-    names = {"ID": "", "RUN": ""}
-
-    def types(line):
-        known = "".join(f"{name}={value}; " for name, value in names.items())
-        done = vm.root(f"cd {place}; set -e; {known}{line}", timeout=PATIENCE)
-        # doctor's status is its verdict: nothing may be missing
-        assert done.rc in ((0, 1, 4) if line.rstrip().endswith("--brief") else (0,)), f"{line}: {done}"
-        return done.text
-
-    vm.root.sh(f"mkdir -p {place}; ssh-keygen -q -t ed25519 -N '' -f {place}/second")
-    vm.root.sh(f"cat > {place}/bot.pub", pathlib.Path(vm.agent.key() + ".pub").read_text())
-    try:
-        with contextlib.ExitStack() as stack:
-            for line in lines:
-                told = types(line)
-                if line.startswith("creelctl agent add") and not names["ID"]:
-                    stack.enter_context(bot.start(f"sleep {busy}"))
-                    bot.sh("printf value | creel secret set TOKEN", timeout=PATIENCE)
-                    bot.sh("echo 'echo a run' | creel run - --lang bash", timeout=PATIENCE)
-                    bot.sh("echo kept > kept")
-                    names["ID"] = wait_until(lambda: sessions(vm, busy), 60, "the session is listed")
-                    names["RUN"] = json.loads(vm.root.sh("creelctl audit list --agent bot --kind run --json -n 1"))["run"]
-                if 'audit show "$RUN"' in line:
-                    assert "echo a run" in told and f"sleep {busy}" in told, told
-                if line.startswith("creelctl agent remove"):
-                    assert vm.root("getent passwd bot").rc == 2
-        assert bot.sh("cat kept", timeout=PATIENCE) == "kept", "restored"
-        assert "/bot.conf" in vm.root.sh("creelctl policy show bot | grep '^repl.idle = '")
-    finally:
-        vm.root.sh(f"! getent passwd bot || creelctl agent remove bot; rm -rf {place} /var/backups/creel", timeout=PATIENCE)
-
-
-def sessions(vm, busy):
-    rows = json.loads(vm.root.sh("creelctl session list --agent bot --json"))
-    return next((row["session"] for row in rows if busy in (row["command"] or "")), None)
