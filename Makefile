@@ -466,7 +466,7 @@ data_files += provision/data/requirements.txt:$(datadir)/requirements.txt
 script_files += units/packages-fetch:$(libexecdir)/packages-fetch
 # what reads code on descriptor 3 and executes it (shell/run/language.c)
 data_files += $(foreach f,bash-repl.sh figures.py node-repl.cjs node-run.cjs prepared.py python-repl.py python-run.py serve.py,shell/drivers/$(f):$(datadir)/drivers/$(f))
-man_pages := $(foreach p,creel.1 creel-job.1 creel-secret.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-history.8 creel-recorder.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
+man_pages := $(foreach p,creel.1 creel.7 creel-provision.8 creel-job.1 creel-secret.1 creel-screen.1 creel-ps.1 creel-status.1 creel-cron.1 creel-cron-generator.8 creel-service.1 creel.conf.5 creel-exec-server.7 creel-mcp.7 creel-collect.8 creel-history.8 creel-recorder.8 creel-confine.8 creelctl.8 creel-enforce.8 creel-generator.8 creel-keeper.8 creel-sshd.8 \
 	creel-shell.8 pam_creel.8,docs/man/$(p):$(mandir)/man$(patsubst .%,%,$(suffix $(p)))/$(p))
 
 # ---- rules ------------------------------------------------------------------------------------------------------

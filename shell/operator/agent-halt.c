@@ -37,14 +37,19 @@ static int stop(const Agent *agent, Reason *ret_reason)
 
 static int start(const Agent *agent, Reason *ret_reason)
 {
-	int r = units_stopped_set(agent->uid, false, ret_reason);
+	int r;
 
+	/* its user manager asks for the account, too, and would not start */
+	if (agent->locked)
+		return reason_set(ret_reason, -EPERM, "agent %s is locked: creelctl agent unlock %s first", agent->name,
+			agent->name);
+	r = units_stopped_set(agent->uid, false, ret_reason);
 	if (r < 0)
 		return r;
 	r = units_start(agent->uid, ret_reason);
 	if (r)
 		return r;
-	(void)printf("agent %s started%s\n", agent->name, agent->locked ? "; it is locked: logins are refused" : "");
+	(void)printf("agent %s started\n", agent->name);
 	return 0;
 }
 

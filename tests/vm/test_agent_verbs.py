@@ -118,7 +118,10 @@ def test_stop_and_start(vm):
         vm.root(f"systemctl start user@{uid}.service", timeout=120)
         assert vm.root(f"pgrep -u {uid}").text == ""
         assert vm.agent.sh("echo in") == "in"
-        vm.root.sh("creelctl agent start carol", timeout=240)
+        vm.root.sh("creelctl agent lock carol")
+        locked = vm.root("creelctl agent start carol")
+        assert locked.rc == 1 and "creelctl agent unlock carol" in locked.errors and state(vm, "carol") != "ok", locked
+        vm.root.sh("creelctl agent unlock carol; creelctl agent start carol", timeout=240)
         assert state(vm, "carol") == "ok" and vm.agent.sh("id -un", options=carol) == "carol"
         # and what was frozen can be stopped, and removed; also where somebody took its policy away
         vm.root.sh(f"mv {policy_file('carol')} /root/carol.conf && creelctl agent freeze carol && creelctl agent stop carol", timeout=240)
