@@ -21,7 +21,7 @@ ctypes.CDLL(None).adjtimex(clock)
 """
 # what creel or its packages could leave behind; the tests' own apart
 TRACES = (r"find / -xdev \( -path /proc -o -path /var/lib/creel-pool -o -path /root -o -path '/var/lib/cloud*' -o -path /tmp "
-          r"-o -path /var/log -o -path /home \) -prune -o -iname '*creel*' -print")
+          r"-o -path /home \) -prune -o -iname '*creel*' -print")
 
 
 def changes(done):
@@ -133,14 +133,17 @@ class TestInOrder:
         before = state(rented)
         done = provision(rented, "--remove --agents --purge --dry-run")
         lines = done.ok().text.splitlines()
-        for thing in ("agent agent: removed", "OpenSSH: back to port 22", "firewall:", "Node.js", "packages", "accounts", "/etc/creel"):
+        for thing in ("agent agent: stopped; it ran", "agent agent: removed", "OpenSSH: back to port 22", "firewall:", "Node.js", "packages", "accounts", "/etc/creel"):
             assert any(line.split()[:2] == ["would", "do"] and thing in line for line in lines), (thing, lines)
         assert state(rented) == before and rented.agent("id -un").text == "agent"
 
     def test_it_is_given_back(self, rented):
-        """Over the very OpenSSH that moves back; a login stands open meanwhile."""
+        """Over the very OpenSSH that moves back; a login stands open meanwhile, and the agent works."""
         vm = rented
-        vm.agent.sh("echo mine > kept")
+        vm.agent.sh("echo mine > kept; creel job start works -- sleep 100000")
+        # what the operator put to use, and what follows from a policy
+        vm.root.sh("systemctl enable -q --now creel-metrics.timer; printf '[audit]\\nretention = 60d\\n' >>/etc/creel/creel.conf; "
+                   "creelctl policy apply; ls /etc/systemd/journald@creel.conf.d/policy.conf", timeout=180)
         operator = Host(vm, "operator")
         with operator.start("echo open; cat") as witness:
             assert witness.stdout.readline() == b"open\n"
@@ -148,7 +151,7 @@ class TestInOrder:
             witness.stdin.write(b"alive\n")
             witness.stdin.flush()
             assert witness.stdout.readline() == b"alive\n"
-        for thing in ("agent agent: removed", "OpenSSH: back to port 22", "creel-sshd: off port 22", "packages:", "PAM"):
+        for thing in ("agent agent: stopped; it ran", "agent agent: removed", "OpenSSH: back to port 22", "creel-sshd: off port 22", "packages:", "PAM"):
             assert any(thing in line for line in told), (thing, told)
         vm.disconnect()
         vm.root = vm.before
