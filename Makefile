@@ -615,7 +615,7 @@ drivers:
 	$(Q)/usr/bin/python3 -B -m pytest -q -p no:cacheprovider -W ignore -rs tests/drivers
 
 # creel's commands about runs, with a fake keeper; as root, in a mount namespace of its own
-tools: $(BUILD)/creel $(BUILD)/creelctl $(BUILD)/creel-secret $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper $(BUILD)/creel-collect $(BUILD)/units/sshd-agents.conf $(BUILD)/units/creel-upload.service
+tools: all $(BUILD)/tests/fake-runs $(BUILD)/tests/run-keeper
 	$(Q)BUILD='$(abspath $(BUILD))' /usr/bin/python3 -m pytest -q -p no:cacheprovider -W ignore tests/tools
 
 # runs by the keeper's own sources, on a cgroup tree of this machine's; as root

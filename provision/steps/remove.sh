@@ -126,7 +126,7 @@ remove_kernel()
 		[ -n "$dry_run" ] || chattr -i "$folder/aquota.user" 2>/dev/null || :
 		apply rm -f "$folder/aquota.user"
 		changed "quotas: off on $folder ($device)"
-	done < <(findmnt -rnv -t ext4 -o MAJ:MIN,SOURCE,TARGET,OPTIONS)
+	done < <(findmnt -rnv -t ext4 -o MAJ:MIN,SOURCE,TARGET,OPTIONS || :)
 	switches_back
 }
 
@@ -146,6 +146,7 @@ remove_files()
 	for folder in "${!folders[@]}"; do
 		case $folder in
 		*/creel/* | */creel | /usr/lib/systemd/*.d | /etc/systemd/*.d) apply rmdir -p --ignore-fail-on-non-empty "$folder" ;;
+		/usr/local/share/bash-completion/*) apply rmdir --ignore-fail-on-non-empty "$folder" "${folder%/*}" ;;
 		esac
 	done
 	while read -r folder; do
@@ -159,7 +160,6 @@ remove_files()
 	live systemctl -q reset-failed 'creel-*' 2>/dev/null || :
 	live quietly systemctl reload dbus.service
 	live quietly operator_reread
-	remove_made always
 }
 
 # remove_made WHEN
@@ -246,6 +246,7 @@ remove_state()
 
 	live systemctl -q stop 'systemd-journald@creel.service' 'systemd-journald@creel.socket' \
 		'systemd-journald-varlink@creel.socket' 2>/dev/null || :
+	remove_made always
 	if [ -n "$purge" ]; then
 		remove_made purge
 		return
