@@ -25,6 +25,7 @@ for word; do
 	esac
 done
 case ${words[0]} in
+stop) printf '%s\\n' "${words[@]}" | grep -vxFf - /running >/still; mv /still /running ;;
 is-active) grep -qsxF "${words[1]}" /running ;;
 is-enabled | enable | disable) exec /usr/bin/systemctl --root=/ "${words[@]}" ;;
 esac
