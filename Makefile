@@ -90,7 +90,7 @@ base_src := shell/base/base64.c shell/base/file.c shell/base/json.c shell/base/k
 policy_src := shell/policy/agents.c shell/policy/check.c shell/policy/difference.c shell/policy/element.c shell/policy/policy.c \
 	    shell/policy/enforced.c shell/policy/processes.c \
 	      shell/policy/slice.c shell/policy/source.c shell/policy/stamp.c shell/policy/table.c shell/policy/transfer.c shell/policy/value.c
-policy_src += shell/policy/package.c
+policy_src += shell/policy/opening.c shell/policy/package.c
 bus_src := shell/bus/received.c shell/bus/run.c shell/bus/secret.c shell/bus/server.c shell/bus/unread.c
 session_src := shell/session/account.c shell/session/environment.c shell/session/identity.c \
 	       shell/session/key-options.c shell/session/keys.c shell/session/terminal.c
