@@ -8,12 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define OPENING_SOURCE_MAX (INET6_ADDRSTRLEN + 4U)
+
 typedef struct Opening {
 	uint16_t first, last;
 	bool udp; /* else TCP */
 	bool six; /* the source is of IPv6 */
-	char source[INET6_ADDRSTRLEN +
-		    4]; /* an address, as inet_ntop(3) writes it, with its /LENGTH; "": from anywhere */
+	/* an address, as inet_ntop(3) writes it, with its /LENGTH; "": from anywhere */
+	char source[OPENING_SOURCE_MAX];
 } Opening;
 
 /*
