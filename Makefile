@@ -128,7 +128,7 @@ operator_src := shell/operator/agent.c shell/operator/retention.c shell/operator
 		shell/operator/agent-lock.c shell/operator/agent-remove.c shell/operator/agent-set.c shell/operator/audit.c shell/operator/audit-usage.c shell/operator/command.c shell/operator/enforce.c shell/operator/hostkeys.c \
 		shell/operator/keyfile.c shell/operator/keytext.c shell/operator/leftovers.c shell/operator/metrics.c shell/operator/metrics-record.c shell/operator/packages.c shell/operator/packages-take.c shell/operator/policy-apply.c shell/operator/policy-diff.c \
 		shell/operator/policy-verbs.c shell/operator/secrets.c shell/operator/series.c shell/operator/settext.c \
-		shell/operator/units.c shell/operator/recording.c shell/operator/session-recordings.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
+		shell/operator/units.c shell/operator/recording.c shell/operator/reload.c shell/operator/session-recordings.c shell/operator/session-verbs.c shell/operator/usage.c shell/operator/when.c shell/operator/words.c
 keeper_src := shell/keeper/adopt.c shell/keeper/budget.c shell/keeper/channel.c shell/keeper/consumption.c shell/keeper/door.c shell/keeper/enforced.c shell/keeper/execution-line.c shell/keeper/executions.c shell/keeper/forward.c shell/keeper/helper.c shell/keeper/history.c \
 	      shell/keeper/limits.c shell/keeper/methods.c \
 	      shell/keeper/place.c shell/keeper/policy-recording.c shell/keeper/recording.c shell/keeper/renewal.c shell/keeper/rescue.c shell/keeper/room.c \

@@ -160,9 +160,16 @@ _must_check_ int policy_apply_agent(const char *name);
  */
 void operator_record(const char *agent, int argc, char **argv, int status, uint64_t began_usec);
 
+/* ---- reload.c ---- */
+
+/* Units are generated and read again, and the kernel has the limits of slices that run. Returns 0 or what systemctl came to. */
+_must_check_ int units_reload(Reason *ret_reason);
+
+/* Whether a slice below the folder `user_slice`, or this itself, has other limits than its drop-in below `generated` says. */
+bool limits_behind(const char *generated, const char *user_slice);
+
 /* ---- units.c: the agent's units and processes ---- */
 
-_must_check_ int units_reload(Reason *ret_reason);
 _must_check_ int units_start(uid_t uid, Reason *ret_reason);
 
 /*

@@ -84,6 +84,10 @@ class TestInOrder:
         assert wait_until(lambda: vm.agent("id -un").text, 120) == "agent"
         shown = vm.root.sh("creelctl policy show agent")
         assert "limits.memory" in shown and "900M" in shown and "3000-3005" in shown
+        # a change holds at once, not with the next one
+        held = "cat /sys/fs/cgroup/user.slice/user-$(id -u agent).slice/memory.max"
+        for size in (800, 900):
+            assert vm.root.sh(f"creelctl agent set agent limits.memory={size}M >/dev/null; {held}", timeout=180) == str(size << 20)
 
     def test_what_agents_were_told_is_there(self, rented):
         script = (f"for c in {COMMANDS}; do command -v $c >/dev/null || echo command $c; done; "

@@ -67,6 +67,29 @@ static void put_cgroup(
 	put("/cg/io.weight", io, 0644);
 }
 
+/* What a daemon-reload left undone is seen in each slice that runs, and in that of all. */
+static void test_limits_behind(void **state)
+{
+	_cleanup_free_ char *generated = path_of("/gen"), *slices = path_of("/slices");
+
+	put("/gen/user.slice.d/50-creel.conf", "[Slice]\nMemoryMax=1048576\n", 0644);
+	put("/gen/user-1000.slice.d/50-creel.conf", "[Slice]\nMemoryMax=524288\nTasksMax=50\n", 0644);
+	put("/gen/user-1001.slice.d/50-creel.conf", "[Slice]\nMemoryMax=4096\n", 0644); /* does not run */
+	put("/gen/user-0.slice.d/other.conf", "[Slice]\nMemoryMax=4096\n", 0644);
+	put("/slices/memory.max", "1048576\n", 0644);
+	put("/slices/user-0.slice/memory.max", "max\n", 0644);
+	put("/slices/user-1000.slice/memory.max", "524288\n", 0644);
+	put("/slices/user-1000.slice/pids.max", "50\n", 0644);
+	assert_false(limits_behind(generated, slices));
+	put("/slices/user-1000.slice/memory.max", "max\n", 0644);
+	assert_true(limits_behind(generated, slices));
+	put("/slices/user-1000.slice/memory.max", "524288\n", 0644);
+	put("/slices/memory.max", "max\n", 0644);
+	assert_true(limits_behind(generated, slices));
+	assert_false(limits_behind("/nonexistent", slices));
+	assert_false(limits_behind(generated, "/nonexistent"));
+}
+
 static void test_drift_slice(void **state)
 {
 	static const char text[] =
@@ -141,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_drift_units),
+		TEST(test_limits_behind),
 		TEST(test_drift_slice),
 		TEST(test_drift_manager),
 	};
