@@ -104,8 +104,6 @@ manager_reload()
 {
 	needed manager && [ -z "$offline" ] || return 0
 	live systemctl daemon-reload
-	# systemd 257 hands slices that run what it had read before (shell/operator/reload.c)
-	[ "$release" = bookworm ] || live systemctl daemon-reload
 	changed "service manager: reloaded"
 	settled manager
 }

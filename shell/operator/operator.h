@@ -165,8 +165,11 @@ void operator_record(const char *agent, int argc, char **argv, int status, uint6
 /* Units are generated and read again, and the kernel has the limits of slices that run. Returns 0 or what systemctl came to. */
 _must_check_ int units_reload(Reason *ret_reason);
 
-/* Whether a slice below the folder `user_slice`, or this itself, has other limits than its drop-in below `generated` says. */
-bool limits_behind(const char *generated, const char *user_slice);
+/*
+ * Writes to the slices below the folder `user_slice` that run, and to this one, the limits of their drop-ins below `generated` that they
+ * lack. Returns 0 or a negative errno.
+ */
+_must_check_ int limits_hold(const char *generated, const char *user_slice, Reason *ret_reason);
 
 /* ---- units.c: the agent's units and processes ---- */
 
