@@ -72,7 +72,8 @@ def test_what_the_operator_names_answers_whom_it_names(vm, outside):  # noqa: F8
         assert vm.agent("python3 -c 'import socket; socket.create_server((\"\", 2500))'").rc != 0
         refused = vm.root("creelctl agent set agent ports.listen=2500-2600")
         assert refused.rc == 1 and "port 2500 is the operator's ([network] operator_ports" in refused.errors
-        assert ports in vm.root.sh("creelctl policy show agent; creelctl doctor")
+        # a machine that nobody tells the time is degraded anyhow
+        assert ports in vm.root.sh("creelctl policy show agent") and ports in vm.root("creelctl doctor", timeout=180).text
     finally:
         vm.root.sh(f"cp /root/before.conf {conf}; creelctl policy apply")
 
