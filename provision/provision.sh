@@ -8,13 +8,15 @@
 #   --operator-port N    where the operator's OpenSSH goes (default 2222), when /etc/creel/creel.conf is written first
 #   --without-node       Node.js and its libraries are not brought
 #   --remove             gives the machine back: OpenSSH where it was, nothing of creel; /etc/creel and the record stay
-#   --agents             with --remove: agents are removed first, else they are a reason to refuse; their homes stay
+#   --agents             with --remove: agents are stopped and removed first, else they are a reason to refuse; their homes stay
+#   --homes              with --remove --agents: their homes go as well
 #   --purge              with --remove: /etc/creel, the record and creel's state go as well
 #   --dry-run            says what would change, changes nothing
 #   --offline            the tree is not running (an image being built, in a chroot): files only, nothing is started
 #   --help
 #
-# Of a Debian package it is /usr/share/creel/provision/provision.sh, whose files are dpkg's work (steps/packaged.sh).
+# Of a Debian package it is /usr/share/creel/provision/provision.sh, whose files are dpkg's work (steps/packaged.sh): where that package
+# is, another provision.sh does nothing, and who removes is apt.
 #
 # Runs over the very OpenSSH that it moves: connections that stand stay, and the new port answers before port 22
 # changes hands. What can fail comes before the move; behind it only the front starts. Run again, it changes only what
@@ -36,12 +38,15 @@ step=
 without_node=
 removing=
 remove_agents=
+remove_homes=
 purge=
 
 # shellcheck source=steps/lib.sh
 . "$here/steps/lib.sh"
 # shellcheck source=steps/lists.sh
 . "$here/steps/lists.sh"
+# shellcheck source=steps/made.sh
+. "$here/steps/made.sh"
 # shellcheck source=steps/before.sh
 . "$here/steps/before.sh"
 # shellcheck source=steps/pending.sh
@@ -105,6 +110,7 @@ while [ $# -gt 0 ]; do
 	--without-node) without_node=1 ;;
 	--remove) removing=1 ;;
 	--agents) remove_agents=1 ;;
+	--homes) remove_homes=1 ;;
 	--purge) purge=1 ;;
 	*) usage ;;
 	esac
@@ -115,6 +121,7 @@ case $operator_port_wanted in
 esac
 
 [ -n "$removing" ] || [ -z "$remove_agents$purge" ] || usage
+[ -n "$remove_agents" ] || [ -z "$remove_homes" ] || usage
 [ -z "$removing" ] || [ -z "$offline$from$without_node" ] || usage
 
 if [ -n "$step" ]; then
@@ -122,6 +129,7 @@ if [ -n "$step" ]; then
 	exit
 fi
 check_machine
+packaged_refuse
 if [ -n "$removing" ]; then
 	remove_all
 	exit 0

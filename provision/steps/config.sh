@@ -5,16 +5,22 @@
 
 config=/etc/creel/creel.conf
 
-# Value of KEY in [front], or the default.
-config_front()
+# config_value SECTION KEY DEFAULT
+config_value()
 {
 	local value=
 
-	[ ! -f "$config" ] || value=$(awk -F= -v key="$1" '
-		/^[ \t]*\[/ { inside = /^[ \t]*\[front\]/ }
+	[ ! -f "$config" ] || value=$(awk -F= -v section="$1" -v key="$2" '
+		/^[ \t]*\[/ { inside = $0 ~ "^[ \t]*\\[" section "\\]" }
 		inside && $1 ~ "^[ \t]*" key "[ \t]*$" { sub(/[;#].*/, "", $2); gsub(/[ \t]/, "", $2); value = $2 }
 		END { print value }' "$config")
-	echo "${value:-$2}"
+	echo "${value:-$3}"
+}
+
+# Value of KEY in [front], or the default.
+config_front()
+{
+	config_value front "$1" "$2"
 }
 
 config_write()

@@ -37,7 +37,7 @@ enforce_unit()
 	settled "$1"
 }
 
-# What listens for others than this machine and will not answer them: all but SSH, the agents' own and DHCP.
+# What listens for others than this machine and will not answer them: all but SSH, the agents' own, what creel.conf opens and DHCP.
 enforce_closed()
 {
 	local mark agents=''
@@ -45,11 +45,20 @@ enforce_closed()
 	for mark in /etc/creel/provisioned/*; do
 		agents+=" ${mark##*/}"
 	done
-	ss -Hltun --cgroup | awk -v agents="$agents" -v operator="$operator_port" '
+	ss -Hltun --cgroup | awk -v agents="$agents" -v operator="$operator_port" -v opened="$(config_value network operator_ports '')" '
 		BEGIN {
 			count = split(agents, uids, " ")
 			for (i = 1; i <= count; i++)
 				agent[uids[i]] = 1
+			# 9100from192.0.2.7,2600-2610/udp: blanks are gone
+			count = split(opened, openings, ",")
+			for (i = 1; i <= count; i++) {
+				kind = openings[i] ~ /^[0-9-]+\/udp/ ? "udp" : "tcp"
+				sub(/[^0-9-].*/, "", openings[i])
+				last = split(openings[i], ends, "-") > 1 ? ends[2] : ends[1]
+				for (number = ends[1]; number <= last; number++)
+					open[kind, number] = 1
+			}
 		}
 		{
 			port = address = $5
@@ -61,6 +70,7 @@ enforce_closed()
 		address ~ /^127\./ || address ~ /^\[::1\]/ || address ~ /%lo$/ { next }
 		$1 == "tcp" && (port == 22 || port == operator || owner ~ /^\/system\.slice\/sshd?\.service$/) { next }
 		$1 == "udp" && (port == 68 || port == 546) { next }
+		($1, port) in open { next }
 		match(owner, /^\/user\.slice\/user-[0-9]+\.slice/) {
 			uid = substr(owner, 1, RLENGTH)
 			gsub(/[^0-9]/, "", uid)

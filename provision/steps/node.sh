@@ -20,15 +20,20 @@ node_enough()
 # Before anything is changed: where it comes from.
 node_check()
 {
-	local source
-	source=$(dirname "$from")/node
+	local source none
 
 	[ -z "$without_node" ] || return 0
-	if [ -f "$source/node.tar.gz" ] && [ -f "$source/stamp" ]; then
+	source=$(dirname "$from")/node
+	none="none in $source: use a release (make tarball), \`make node\`, or --without-node"
+	if packaged_is; then
+		source=
+		none="creel's Debian package brings none: put one there (/opt/node or /usr/bin/node), or say --without-node"
+	fi
+	if [ -n "$source" ] && [ -f "$source/node.tar.gz" ] && [ -f "$source/stamp" ]; then
 		node_stamp=$(cat "$source/stamp")
 		node_source=$source/node.tar.gz
 	elif [ ! -f "$node_tree/creel-stamp" ] && ! node_enough "$node_tree/bin/node" && ! node_enough /usr/bin/node; then
-		fail "there is no Node.js 22 here and none in $source: use a release (make tarball), \`make node\`, or --without-node"
+		fail "there is no Node.js 22 here, and $none"
 	fi
 }
 

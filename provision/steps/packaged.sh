@@ -10,7 +10,6 @@ packaged_here=/usr/share/creel/provision
 packaged_before=/var/lib/creel/removed # what ran before a removal: a line a thing
 packaged_stopped=/run/creel/stopped
 packaged_marks=/etc/creel/provisioned
-packaged_wanted='creel-metrics.timer creel-upload.service' # only where the operator enables them
 # what make install puts below /usr/local, where a package has no files: a line a link
 packaged_links='/usr/local/bin/crontab ../../bin/creel
 /usr/local/share/bash-completion/completions/crontab /usr/share/bash-completion/completions/creel'
@@ -18,6 +17,27 @@ packaged_links='/usr/local/bin/crontab ../../bin/creel
 packaged_is()
 {
 	[ "$here" = "$packaged_here" ]
+}
+
+# dpkg knows creel: installed, or removed with its configuration left.
+packaged_known()
+{
+	case $(dpkg-query -W -f '${db:Status-Status}' creel 2>/dev/null || :) in
+	'' | not-installed) return 1 ;;
+	esac
+}
+
+# Two owners of the same files would undo each other's work: what dpkg brought, only apt takes away or replaces.
+packaged_refuse()
+{
+	packaged_known || return 0
+	if [ -n "$removing" ]; then
+		fail "creel is here by its Debian package, which apt removes: remove agents first (creelctl agent remove NAME), then" \
+			"\`apt purge creel\`, which gives OpenSSH port 22 back; \`apt remove creel\` keeps configuration and record"
+	fi
+	packaged_is ||
+		fail "creel is here by its Debian package: $packaged_here/provision.sh is this machine's, and apt upgrades it; for a release" \
+			"instead, \`apt purge creel\` first (agents' accounts and homes stay; configuration and record go)"
 }
 
 # Which files are other ones than the last time, and so what must take effect. The list is that of files_install: a machine may go from
@@ -73,10 +93,6 @@ packaged_agents()
 
 	[ -f "$packaged_before" ] && [ -z "$offline$dry_run" ] || return 0
 	while read -r word name; do
-		if [ "$word" = unit ]; then
-			systemctl enable -q --now "$name" || note "$name: see journalctl -u $name"
-			continue
-		fi
 		[ "$word" = agent ] && getent passwd "$name" >/dev/null || continue
 		loginctl enable-linger "$name" && /usr/sbin/creelctl agent start "$name" >/dev/null ||
 			note "agent $name: see creelctl doctor --agent $name"
@@ -104,6 +120,7 @@ packaged_configure()
 	enforce_start
 	doors_close
 	packaged_front
+	packaged_units enable
 	packaged_agents
 	report_end
 }
@@ -118,20 +135,37 @@ packaged_front()
 	fi
 }
 
+# packaged_units disable|enable: those that somebody enabled, which an installation after the removal enables again. The front is
+# packaged_front's.
+packaged_units()
+{
+	local unit
+
+	if [ "$1" = disable ]; then
+		while read -r unit; do
+			case $unit in
+			creel-sshd.*) ;;
+			*) echo "unit $unit" >>"$packaged_before" ;;
+			esac
+			systemctl disable -q "$unit" 2>/dev/null || :
+		done < <(dpkg-query -L creel | made_units socket timer service | made_enabled)
+	else
+		while read -r _ unit; do
+			systemctl enable -q "$unit" && live systemctl start --no-block "$unit" || note "$unit: it was enabled; see systemctl status $unit"
+		done < <(grep -s '^unit ' "$packaged_before" || :)
+	fi
+}
+
 # Before the files go: nothing of an agent's may run without them, and nobody may wait for them.
 packaged_unconfigure()
 {
-	local unit left=''
+	local left=''
 
 	[ -d /run/systemd/system ] || offline=1
 	: >"$packaged_before"
 	! front_enabled || echo front >>"$packaged_before"
-	systemctl disable -q creel-sshd.socket creel-sshd.service creel-enforce.service creel-quota.service creel-count.timer 2>/dev/null || :
-	for unit in $packaged_wanted; do
-		systemctl -q is-enabled "$unit" 2>/dev/null || continue
-		echo "unit $unit" >>"$packaged_before"
-		systemctl disable -q "$unit" || :
-	done
+	packaged_units disable
+	made_metrics
 	[ -n "$offline" ] || packaged_doors
 	packaged_agents_stop || left=1
 	DEBIAN_FRONTEND=noninteractive pam-auth-update --package --remove creel || note "PAM: the line of pam_creel.so is still there"
@@ -168,7 +202,10 @@ packaged_agents_stop()
 # Connections that stand have processes of their own, which a stop of the service leaves alone.
 packaged_doors()
 {
-	systemctl stop creel-sshd.socket creel-count.timer creel-metrics.timer || :
+	local units
+
+	mapfile -t units < <(dpkg-query -L creel | made_units timer)
+	systemctl stop creel-sshd.socket "${units[@]}" || :
 	systemctl kill --kill-whom=all creel-sshd.service 2>/dev/null || :
 	systemctl stop creel-sshd.service || :
 }
@@ -189,4 +226,5 @@ packaged_kernel()
 		! nft list table inet $table >/dev/null 2>&1 || nft delete table inet $table || :
 	done
 	rm -rf /sys/fs/bpf/creel
+	switches_back
 }

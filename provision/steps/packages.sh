@@ -88,7 +88,8 @@ fonts_prepare()
 {
 	local folder=/etc/skel/.cache/matplotlib
 
-	packages_wanted | grep -qx python3-matplotlib || return 0
+	# not grep -q: it would end before the list does, and pipefail take that for a list without it
+	packages_wanted | grep -x python3-matplotlib >/dev/null || return 0
 	if compgen -G "$folder/fontlist-*.json" >/dev/null; then
 		unchanged "fonts: matplotlib's list is in /etc/skel"
 		return

@@ -25,33 +25,52 @@ remove_agents_left()
 
 remove_each_agent()
 {
-	local agents name
+	local agents name running
 
 	agents=$(remove_agents_left)
 	[ -n "$agents" ] || return 0
 	[ -n "$remove_agents" ] ||
 		fail "there are agents: $(paste -sd' ' <<<"$agents"): remove them first (creelctl agent remove NAME), or say --agents:" \
-			"they go, their homes stay and become root's"
+			"they go, their homes stay and become root's (--homes: they go as well)"
 	for name in $agents; do
 		[ -x /usr/sbin/creelctl ] || fail "agent $name: creelctl, which removes agents, is gone: install creel anew, then remove it"
-		apply quietly creelctl agent remove "$name" --keep-home
-		changed "agent $name: removed; its home stays"
+		running=$(pgrep -c -u "$name" 2>/dev/null || :)
+		if [ "${running:-0}" -gt 0 ]; then
+			# nobody comes in meanwhile; one without a policy file cannot be stopped apart, and ends with its removal
+			apply creelctl agent stop "$name" >/dev/null 2>&1 || :
+			changed "agent $name: stopped; it ran $running processes"
+		fi
+		if [ -n "$remove_homes" ]; then
+			apply quietly creelctl agent remove "$name"
+			changed "agent $name: removed with its home"
+		else
+			apply quietly creelctl agent remove "$name" --keep-home
+			changed "agent $name: removed; its home stays"
+		fi
 	done
+}
+
+# paths of files that were installed
+remove_paths()
+{
+	[ ! -f "$files_list" ] || cut -d' ' -f2- "$files_list"
 }
 
 # Who is started is asked by name: patterns match loaded units alone, and so nothing where creel is gone.
 remove_units()
 {
-	local unit units=(creel-sshd.socket creel-sshd.service creel-count.timer creel-enforce.service creel-quota.service
-		creel-metrics.timer creel-upload.service) gone=''
+	local unit units gone=''
 
+	mapfile -t units < <(remove_paths | made_units socket timer service mount slice)
 	for unit in "${units[@]}"; do
-		systemctl -q is-enabled "$unit" 2>/dev/null || systemctl -q is-active "$unit" || continue
+		case $unit in
+		*@* | *.mount | *.slice) continue ;;
+		esac
+		[ -n "$(made_enabled <<<"$unit")" ] || systemctl -q is-active "$unit" || continue
 		gone+=" $unit"
 		apply quietly systemctl disable -q --now "$unit"
 	done
-	live systemctl -q stop 'creel-keeper@*' 'creel-resolver@*' 'creel-packages@*' 'creel-leaves@*' 'creel-rescue@*' \
-		creel-count.service creel-metrics.service run-screen.mount 2>/dev/null || :
+	[ ${#units[@]} = 0 ] || live systemctl -q stop "${units[@]}" 2>/dev/null || :
 	[ -z "$gone" ] || changed "units: stopped and disabled:$gone"
 }
 
@@ -82,7 +101,7 @@ remove_doors()
 # What the kernel holds: programs go with the files that keep them.
 remove_kernel()
 {
-	local table value name number device folder options seen=' '
+	local table number device folder options seen=' '
 
 	for table in creel creel_network; do
 		nft list table inet "$table" >/dev/null 2>&1 || continue
@@ -101,21 +120,14 @@ remove_kernel()
 		esac
 		seen+="$number "
 		# mounted like that by the operator
-		! findmnt -rn --fstab -o OPTIONS "$folder" | grep -q quota || continue
+		! findmnt -rn --fstab -o OPTIONS "$folder" | grep quota >/dev/null || continue
 		live quotaoff -u "$folder" 2>/dev/null || :
 		live mount -o remount,usrjquota= "$folder" 2>/dev/null || note "quotas: $folder keeps its option usrjquota until it is mounted anew"
 		[ -n "$dry_run" ] || chattr -i "$folder/aquota.user" 2>/dev/null || :
 		apply rm -f "$folder/aquota.user"
 		changed "quotas: off on $folder ($device)"
-	done < <(findmnt -rnv -t ext4 -o MAJ:MIN,SOURCE,TARGET,OPTIONS)
-	while read -r name value; do
-		[ "$(sysctl -n "$name" 2>/dev/null | tr '\t' ' ')" != "$(tr '\t' ' ' <<<"$value")" ] || continue
-		if apply sysctl -qw "$name=$value" >/dev/null 2>&1; then
-			changed "kernel: $name = ${value//$'\t'/ }"
-		else
-			note "kernel: $name is as creel set it until the next boot"
-		fi
-	done < <(before_values switch)
+	done < <(findmnt -rnv -t ext4 -o MAJ:MIN,SOURCE,TARGET,OPTIONS || :)
+	switches_back
 }
 
 remove_files()
@@ -134,6 +146,7 @@ remove_files()
 	for folder in "${!folders[@]}"; do
 		case $folder in
 		*/creel/* | */creel | /usr/lib/systemd/*.d | /etc/systemd/*.d) apply rmdir -p --ignore-fail-on-non-empty "$folder" ;;
+		/usr/local/share/bash-completion/*) apply rmdir --ignore-fail-on-non-empty "$folder" "${folder%/*}" ;;
 		esac
 	done
 	while read -r folder; do
@@ -147,7 +160,20 @@ remove_files()
 	live systemctl -q reset-failed 'creel-*' 2>/dev/null || :
 	live quietly systemctl reload dbus.service
 	live quietly operator_reread
-	apply rm -rf /run/creel "$packages_pin" "$upkeep_apt"
+}
+
+# remove_made WHEN
+remove_made()
+{
+	local path
+
+	while read -r path; do
+		apply rm -rf "$path"
+		case $1,$path in
+		purge,*) changed "$path: gone" ;;
+		*/etc/systemd/*) apply rmdir --ignore-fail-on-non-empty "${path%/*}" ;;
+		esac
+	done < <(made_paths "$1")
 }
 
 remove_node()
@@ -181,7 +207,7 @@ remove_packages()
 		autoremove 2>/dev/null | awk '$1 == "Remv" { print $2 }' | sort -u) <(printf '%s\n' "$came"))
 	# shellcheck disable=SC2086
 	if [ -n "$mine" ] && comm -13 <(printf '%s\n' "$came") \
-		<(apt-get -s remove $mine 2>/dev/null | awk '$1 == "Remv" { print $2 }' | sort -u) | grep -q .; then
+		<(apt-get -s remove $mine 2>/dev/null | awk '$1 == "Remv" { print $2 }' | sort -u) | grep . >/dev/null; then
 		note "packages: others need what came with creel; they stay"
 		return
 	fi
@@ -216,27 +242,22 @@ remove_accounts()
 # The record's own journal ends with creel; what is in it stays without --purge.
 remove_state()
 {
-	local folder
+	local path
 
 	live systemctl -q stop 'systemd-journald@creel.service' 'systemd-journald@creel.socket' \
 		'systemd-journald-varlink@creel.socket' 2>/dev/null || :
+	remove_made always
 	if [ -n "$purge" ]; then
-		for folder in /etc/creel /var/lib/creel /var/lib/private/creel-upload /var/log/creel /var/log/journal/*.creel /run/log/journal/*.creel; do
-			[ -d "$folder" ] || continue
-			apply rm -rf "$folder"
-			changed "$folder: gone"
-		done
-		# systemd's name for a folder of a user that it makes for its time
-		[ ! -L /var/lib/creel-upload ] || apply rm -f /var/lib/creel-upload
+		remove_made purge
 		return
 	fi
 	[ -z "$(before_values journal)" ] || note "/var/log/journal stays: the journal is kept over reboots"
 	apply rm -f "$files_list" "$pending_list" "$before_list" /var/lib/creel/quota-files
 	[ -n "$dry_run" ] || rmdir --ignore-fail-on-non-empty /etc/creel/agents /etc/creel/provisioned /etc/creel \
-		/var/lib/creel/packages /var/lib/creel /var/log/creel/terminals /var/log/creel 2>/dev/null || :
-	for folder in /etc/creel /var/lib/creel /var/log/creel /var/log/journal/*.creel; do
-		[ ! -d "$folder" ] || note "$folder stays; --remove --purge takes it as well"
-	done
+		/var/lib/creel/packages /var/lib/creel/secrets /var/lib/creel /var/log/creel 2>/dev/null || :
+	while read -r path; do
+		note "$path stays; --remove --purge takes it as well"
+	done < <(made_paths purge)
 }
 
 remove_all()
@@ -249,6 +270,7 @@ remove_all()
 	remove_units
 	remove_doors
 	remove_kernel
+	made_metrics
 	remove_files
 	remove_node
 	remove_packages

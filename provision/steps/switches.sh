@@ -32,3 +32,18 @@ switches_set()
 	words=$(/usr/lib/systemd/systemd-sysctl 2>&1) || note "kernel switches: not all files of sysctl.d could be applied: $words"
 	settled switches
 }
+
+# What they were before creel's file set them.
+switches_back()
+{
+	local name value
+
+	while read -r name value; do
+		[ "$(sysctl -n "$name" 2>/dev/null | tr '\t' ' ')" != "$(tr '\t' ' ' <<<"$value")" ] || continue
+		if apply sysctl -qw "$name=$value" >/dev/null 2>&1; then
+			changed "kernel: $name = ${value//$'\t'/ }"
+		else
+			note "kernel: $name is as creel set it until the next boot"
+		fi
+	done < <(before_values switch)
+}

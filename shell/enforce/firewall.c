@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From outside, on both IP versions, only these answer: SSH, the operator's SSH, and the ports that agents may listen on.
+ * From outside, on both IP versions, only these answer: SSH, the operator's SSH, the ports that agents may listen on, and those that
+ * [network] operator_ports names.
  *
  * The ports themselves are bound by the port programs (ports.c); this stands besides for what a program cannot judge: sockets
  * on ports that the kernel chose, and services of root's that nobody meant to show. The table is creel's own and
@@ -14,6 +15,7 @@
 #include "shell/enforce/network.h"
 #include "shell/enforce/program.h"
 #include "shell/enforce/tables.h"
+#include "shell/policy/opening.h"
 
 #include <string.h>
 
@@ -41,6 +43,25 @@ static void put_ports(FILE *file, const EnforceAgents *agents, bool whose)
 	}
 	if (*separator == ',')
 		(void)fputs(" }\n", file);
+}
+
+/*
+ * What the operator serves on this machine. Never an agent's socket, whose port the kernel may have chosen; and where nothing listens,
+ * nothing answers.
+ */
+static void put_openings(FILE *file, const Policy *machine)
+{
+	for (size_t i = 0; machine && i < machine->operator_ports.n; i++) {
+		Opening opening;
+
+		if (opening_parse(machine->operator_ports.items[i], &opening))
+			continue; /* the policy would not have been loaded */
+		(void)fputs("\t\t", file);
+		if (*opening.source)
+			(void)fprintf(file, "%s saddr %s ", opening.six ? "ip6" : "ip", opening.source);
+		(void)fprintf(file, "%s dport %u-%u socket mark and 0x%08x != 0x%08x accept\n",
+			opening.udp ? "udp" : "tcp", opening.first, opening.last, NETWORK_MARK_MASK, NETWORK_MARK);
+	}
 }
 
 /*
@@ -79,8 +100,10 @@ static void put_table(FILE *file, const EnforceAgents *agents, const OperatorPor
 		    " parameter-problem, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert,"
 		    " mld-listener-query } accept\n"
 		    "\t\tudp sport 67 udp dport 68 accept\n"
-		    "\t\tip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n"
-		    "\t\tsocket mark . tcp dport @agents accept\n"
+		    "\t\tip6 saddr fe80::/10 udp sport 547 udp dport 546 accept\n",
+		file);
+	put_openings(file, agents->machine);
+	(void)fputs("\t\tsocket mark . tcp dport @agents accept\n"
 		    "\t\tsocket mark . udp dport @agents accept\n"
 		    /* any mark, which only a socket has: where there is none, the kernel says so */
 		    "\t\tsocket mark and 0x0 == 0x0 counter name dropped drop\n"

@@ -186,17 +186,40 @@ static int kernel_weight(const char *text, uint64_t *ret)
 	return str_to_u64(digits, UINT64_MAX - 1, ret);
 }
 
-static const struct {
+static void number_text(uint64_t value, char *ret, size_t size)
+{
+	if (value == UINT64_MAX)
+		(void)snprintf(ret, size, "max");
+	else
+		(void)snprintf(ret, size, "%llu", (unsigned long long)value);
+}
+
+/* Of a tenth of a second, as systemd has it. */
+static void quota_text(uint64_t value, char *ret, size_t size)
+{
+	number_text(value == UINT64_MAX ? value : value / 10, ret, size);
+	(void)snprintf(ret + strlen(ret), size - strlen(ret), " 100000");
+}
+
+static void weight_text(uint64_t value, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, "default %llu", (unsigned long long)value);
+}
+
+typedef struct SliceLimit {
 	const char *key, *file;
 	int (*wanted)(const char *text, uint64_t *ret);
 	int (*kernel)(const char *text, uint64_t *ret);
-} limits[] = {
-	{ "MemoryMax", "memory.max", parse_memory, kernel_number },
-	{ "MemorySwapMax", "memory.swap.max", parse_memory, kernel_number },
-	{ "TasksMax", "pids.max", parse_bytes, kernel_number },
-	{ "CPUQuota", "cpu.max", parse_quota, cpu_max_parse },
-	{ "CPUWeight", "cpu.weight", parse_bytes, kernel_number },
-	{ "IOWeight", "io.weight", parse_bytes, kernel_weight },
+	void (*text)(uint64_t value, char *ret, size_t size);
+} SliceLimit;
+
+static const SliceLimit limits[] = {
+	{ "MemoryMax", "memory.max", parse_memory, kernel_number, number_text },
+	{ "MemorySwapMax", "memory.swap.max", parse_memory, kernel_number, number_text },
+	{ "TasksMax", "pids.max", parse_bytes, kernel_number, number_text },
+	{ "CPUQuota", "cpu.max", parse_quota, cpu_max_parse, quota_text },
+	{ "CPUWeight", "cpu.weight", parse_bytes, kernel_number, number_text },
+	{ "IOWeight", "io.weight", parse_bytes, kernel_weight, weight_text },
 };
 
 /* The last `KEY=value` line holds. False: there is none. */
@@ -215,33 +238,61 @@ static bool find_value(const char *text, const char *key, char *buffer, size_t s
 	return found;
 }
 
+/* What one limit should be and is. Returns 1 with both as texts when they differ, 0, or a negative errno. */
+static int limit_differs(const SliceLimit *limit, const char *drop_in, int cgroup_fd, char text[static 64],
+	uint64_t *ret_wanted, char kernel[static 256])
+{
+	uint64_t wanted = 0, is = 0;
+	int r;
+
+	if (!find_value(drop_in, limit->key, text, 64))
+		return 0;
+	r = limit->wanted(text, &wanted);
+	if (r < 0)
+		return r;
+	*ret_wanted = wanted;
+	r = file_get_at(cgroup_fd, limit->file, kernel, 256);
+	if (r < 0)
+		(void)snprintf(kernel, 256, "%s", r == -ENOENT ? "not there" : strerror(-r));
+	else
+		r = limit->kernel(kernel, &is);
+	return r != 0 || is != wanted;
+}
+
 int drift_slice(const char *drop_in, int cgroup_fd, char *ret, size_t size)
 {
 	size_t used = 0;
 
 	for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
 		char text[64], kernel[256];
-		uint64_t wanted = 0, is = 0;
-		int r;
+		uint64_t wanted;
+		int r = limit_differs(&limits[i], drop_in, cgroup_fd, text, &wanted, kernel);
 
-		if (!find_value(drop_in, limits[i].key, text, sizeof(text)))
-			continue;
-		r = limits[i].wanted(text, &wanted);
 		if (r < 0)
 			return r;
-		r = file_get_at(cgroup_fd, limits[i].file, kernel, sizeof(kernel));
-		if (r < 0)
-			(void)snprintf(kernel, sizeof(kernel), "%s", r == -ENOENT ? "not there" : strerror(-r));
-		else
-			r = limits[i].kernel(kernel, &is);
-		if (r == 0 && is == wanted)
-			continue;
-		if (used < size)
+		if (r > 0 && used < size)
 			used += (size_t)snprintf(ret + used, size - used, "%s%s is %.*s, the policy gives %s",
 				used ? "; " : "", limits[i].file, (int)strcspn(kernel, "\n"), kernel,
 				*text ? text : "no limit");
 	}
 	return used ? 1 : 0;
+}
+
+int drift_mend(const char *drop_in, int cgroup_fd)
+{
+	for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+		char text[64], kernel[256], value[48];
+		uint64_t wanted;
+		int r = limit_differs(&limits[i], drop_in, cgroup_fd, text, &wanted, kernel);
+
+		if (r > 0) {
+			limits[i].text(wanted, value, sizeof(value));
+			r = file_put_at(cgroup_fd, limits[i].file, value);
+		}
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
 }
 
 /* ---- a process' settings ---- */

@@ -47,7 +47,14 @@ static void check_table(const Doctor *doctor, const char *name, const char *fine
 
 static void check_firewall(Doctor *doctor, const DoctorAgent *agent, Finding *ret)
 {
-	check_table(doctor, FIREWALL_TABLE, "what is not let in is dropped", ret);
+	const StrList *opened = doctor->defaults ? &doctor->defaults->operator_ports : NULL;
+	char fine[256] = "what is not let in is dropped";
+	size_t used = strlen(fine);
+
+	for (size_t i = 0; opened && i < opened->n && used < sizeof(fine); i++)
+		used += (size_t)snprintf(fine + used, sizeof(fine) - used, "%s%s",
+			i ? ", " : "; the operator's own are let in: ", opened->items[i]);
+	check_table(doctor, FIREWALL_TABLE, fine, ret);
 }
 
 static void check_network(Doctor *doctor, const DoctorAgent *agent, Finding *ret)

@@ -130,6 +130,9 @@ _must_check_ int drift_units(int fresh_fd, int loaded_fd, uid_t uid, char *ret, 
  */
 _must_check_ int drift_slice(const char *drop_in, int cgroup_fd, char *ret, size_t size);
 
+/* Writes what differs; files that the kernel does not have are none. Returns 0 or a negative errno. */
+_must_check_ int drift_mend(const char *drop_in, int cgroup_fd);
+
 /*
  * Compares what the drop-in of the user manager gives its process with the process itself, whose folder in /proc `proc_fd`
  * is: such settings take effect when it starts. As drift_slice().

@@ -171,9 +171,19 @@ _must_check_ int policy_apply_agent(const char *name);
  */
 void operator_record(const char *agent, int argc, char **argv, int status, uint64_t began_usec);
 
+/* ---- reload.c ---- */
+
+/* Units are generated and read again, and the kernel has the limits of slices that run. Returns 0 or what systemctl came to. */
+_must_check_ int units_reload(Reason *ret_reason);
+
+/*
+ * Writes to the slices below the folder `user_slice` that run, and to this one, the limits of their drop-ins below `generated` that they
+ * lack. Returns 0 or a negative errno.
+ */
+_must_check_ int limits_hold(const char *generated, const char *user_slice, Reason *ret_reason);
+
 /* ---- units.c: the agent's units and processes ---- */
 
-_must_check_ int units_reload(Reason *ret_reason);
 _must_check_ int units_start(uid_t uid, Reason *ret_reason);
 
 /*

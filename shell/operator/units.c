@@ -30,13 +30,6 @@ static const char *unit_name(UnitName *buffer, const char *prefix, uid_t uid, co
 	return buffer->text;
 }
 
-int units_reload(Reason *ret_reason)
-{
-	const char *const argv[] = { SYSTEMCTL, "daemon-reload", NULL };
-
-	return command_run(argv, ret_reason);
-}
-
 /* Lingering starts the user manager in its own time; here it is waited for, so that the first login finds it.
  */
 int units_start(uid_t uid, Reason *ret_reason)

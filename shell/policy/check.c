@@ -5,6 +5,7 @@
  * loosen what another file set.
  */
 #include "shell/policy/check.h"
+#include "shell/policy/opening.h"
 #include "shell/policy/package.h"
 #include "shell/policy/value.h"
 
@@ -156,6 +157,45 @@ static int ports_check(Check *check)
 			policy->operator_port, policy->origins[port]);
 	}
 	return 0;
+}
+
+/* Ports that others may reach are an agent's or the operator's, and nobody's twice. */
+static int opening_check(Check *check, const char *text)
+{
+	const Policy *policy = check->policy;
+	size_t row = row_of("network", "operator_ports"), listen = row_of("ports", "listen");
+	Opening opening;
+
+	if (opening_parse(text, &opening))
+		return -EBADMSG;
+	if (!opening.udp && opening.first <= 22 && opening.last >= 22)
+		return contradiction(check, row, "port 22 is the agents' front, and open");
+	if (!opening.udp && opening.first <= policy->operator_port && opening.last >= policy->operator_port)
+		return contradiction(check, row, "port %u is OpenSSH's, and open ([front] operator_port, %s)",
+			policy->operator_port, policy->origins[row_of("front", "operator_port")]);
+	for (size_t i = 0; i < policy->listen.n; i++) {
+		PortRange agents = policy->listen.ranges[i];
+		unsigned port = agents.first > opening.first ? agents.first : opening.first;
+
+		if (opening.last < agents.first || opening.first > agents.last)
+			continue;
+		if (check->rank[listen] < check->rank[row])
+			return contradiction(check, row, "port %u is in [ports] listen (%s): agents could bind it",
+				port, policy->origins[listen]);
+		return contradiction(check, listen, "port %u is the operator's ([network] operator_ports, %s)", port,
+			policy->origins[row]);
+	}
+	return 0;
+}
+
+static int openings_check(Check *check)
+{
+	const StrList *openings = &check->policy->operator_ports;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < openings->n; i++)
+		r = opening_check(check, openings->items[i]);
+	return r;
 }
 
 static int network_check(Check *check)
@@ -337,6 +377,9 @@ int policy_check(Policy *policy, const unsigned char rank[], PolicyError *ret_er
 	if (r < 0)
 		return r;
 	r = ports_check(&check);
+	if (r < 0)
+		return r;
+	r = openings_check(&check);
 	if (r < 0)
 		return r;
 	r = network_check(&check);

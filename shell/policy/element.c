@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shell/policy/element.h"
 #include "shell/policy/enforced.h"
+#include "shell/policy/opening.h"
 #include "shell/policy/package.h"
 
 #include <arpa/inet.h>
@@ -138,6 +139,7 @@ static bool module_is_valid(const char *text)
 
 const char *element_refusal(ElementKind kind, const char *text)
 {
+	Opening opening;
 	size_t row;
 
 	switch (kind) {
@@ -177,6 +179,8 @@ const char *element_refusal(ElementKind kind, const char *text)
 						: "is not NAME=PROGRAM [ARGUMENT ...], the program an absolute path";
 	case ELEMENT_MECHANISM:
 		return mechanism_find(text, &row) == 0 ? NULL : "is not a mechanism of creel-enforce(8)";
+	case ELEMENT_OPENING:
+		return opening_parse(text, &opening);
 	case ELEMENT_PATTERN:
 		return strchr(text, '/') ? "is not a file name pattern: it has a slash" : NULL;
 	}

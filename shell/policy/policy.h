@@ -75,6 +75,7 @@ typedef struct Policy {
 	NetworkMode network;
 	StrList allowed_hosts;
 	uint64_t max_bandwidth; /* bytes a second */
+	StrList operator_ports; /* only creel.conf may set it: shell/policy/opening.h */
 
 	/* [commands] */
 	StrList commands_allow, commands_deny;

@@ -80,6 +80,9 @@ const PolicyKey policy_keys[] = {
 	{ KEY("network", "max_bandwidth"), SIZE(max_bandwidth, 16 * K, 8 * G, "max"), .unlimited = true,
 		.enforced = true },
 
+	{ KEY("network", "operator_ports"), LIST(operator_ports, ELEMENT_OPENING, ""), .scope = SCOPE_SYSTEM,
+		.enforced = true },
+
 	{ KEY("commands", "allow"), LIST(commands_allow, ELEMENT_COMMAND, ""), .enforced = true },
 	{ KEY("commands", "deny"), LIST(commands_deny, ELEMENT_COMMAND, ""), .enforced = true },
 

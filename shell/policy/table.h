@@ -35,6 +35,7 @@ typedef enum ElementKind {
 	ELEMENT_VARIABLE,  /* an environment variable's name, or its beginning with a * behind it */
 	ELEMENT_SUBSYSTEM, /* NAME=PROGRAM [ARGUMENT ...]: PROGRAM absolute, separated by blanks */
 	ELEMENT_MECHANISM, /* a row of mechanisms[] (shell/policy/enforced.h) */
+	ELEMENT_OPENING,   /* PORT or FIRST-LAST, maybe /udp, maybe ` from ADDRESS` (shell/policy/opening.h) */
 } ElementKind;
 
 typedef enum KeyScope {

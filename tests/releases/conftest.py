@@ -39,6 +39,9 @@ STATE = {
     "switches": "sysctl -n kernel.dmesg_restrict kernel.kptr_restrict kernel.pty.max fs.suid_dumpable",
     "programs": "ls /sys/fs/bpf",
     "enabled": "systemctl list-unit-files --state=enabled --no-legend | awk '{ print $1 }' | sort",
+    # what creel or its packages could leave behind; the tests' own apart
+    "traces": "find / -xdev \\( -path /proc -o -path /var/lib/creel-pool -o -path /root -o -path '/var/lib/cloud*' -o -path /tmp "
+              "-o -path /var/lib/apt -o -path /home \\) -prune -o -iname '*creel*' -print | sort",
     "disk": "findmnt -no OPTIONS / | tr , '\\n' | grep -v ^jqfmt= | sort; ls -A /",
 }
 

@@ -196,8 +196,6 @@ def test_examples_are_what_they_say(machine):
     if promtool := shutil.which("promtool"):
         (machine / "rules.yml").write_text(rules)
         subprocess.run([promtool, "check", "rules", machine / "rules.yml"], check=True, capture_output=True)
-    (config,) = blocks("json")
-    assert json.loads(config)["agents"]["defaults"]["sandbox"]["backend"] == "ssh"
 
 
 def test_the_manual_has_all_metrics_and_there_are_no_others():

@@ -67,6 +67,59 @@ static void put_cgroup(
 	put("/cg/io.weight", io, 0644);
 }
 
+static void assert_file(const char *path, const char *content)
+{
+	_cleanup_free_ char *full = path_of(path), *text = NULL;
+
+	assert_int_equal(file_read_at(AT_FDCWD, full, 0, 256, &text, NULL), 0);
+	if (strncmp(text, content, strlen(content)) != 0)
+		fail_msg("%s is %s, and not %s", path, text, content);
+}
+
+/* What a daemon-reload left undone is written to each slice that runs, and to that of all. */
+static void test_limits_hold(void **state)
+{
+	static const char all[] = "[Slice]\nMemoryMax=524288\nMemorySwapMax=0\nTasksMax=50\nCPUQuota=150.50%"
+				  "\nCPUWeight=50\nIOWeight=20\n";
+	_cleanup_free_ char *generated = path_of("/gen"), *slices = path_of("/slices");
+	Reason reason = { "" };
+
+	put("/gen/user.slice.d/50-creel.conf", "[Slice]\nMemoryMax=1048576\n", 0644);
+	put("/gen/user-1000.slice.d/50-creel.conf", all, 0644);
+	put("/gen/user-1001.slice.d/50-creel.conf", "[Slice]\nMemoryMax=4096\n", 0644); /* does not run */
+	put("/gen/user-1002.slice.d/50-creel.conf", "[Slice]\nMemoryMax=infinity\nTasksMax=infinity\nCPUQuota=\n",
+		0644);
+	put("/gen/user-0.slice.d/other.conf", "[Slice]\nMemoryMax=4096\n", 0644);
+	put("/slices/memory.max", "max\n", 0644);
+	put("/slices/user-0.slice/memory.max", "max\n", 0644);
+	put("/slices/user-1000.slice/memory.max", "max\n", 0644);
+	put("/slices/user-1000.slice/pids.max", "51\n", 0644);
+	put("/slices/user-1000.slice/cpu.max", "max 100000\n", 0644);
+	put("/slices/user-1000.slice/cpu.weight", "100\n", 0644);
+	put("/slices/user-1000.slice/io.weight", "default 100\n", 0644);
+	put("/slices/user-1002.slice/memory.max", "4096\n", 0644);
+	put("/slices/user-1002.slice/pids.max", "50\n", 0644);
+	put("/slices/user-1002.slice/cpu.max", "50000 100000\n", 0644);
+	/* without memory.swap.max, which is not made */
+	assert_int_equal(limits_hold(generated, slices, &reason), 0);
+	assert_file("/slices/memory.max", "1048576");
+	assert_file("/slices/user-0.slice/memory.max", "max");
+	assert_file("/slices/user-1000.slice/memory.max", "524288");
+	assert_file("/slices/user-1000.slice/pids.max", "50");
+	assert_file("/slices/user-1000.slice/cpu.max", "150500 100000");
+	assert_file("/slices/user-1000.slice/cpu.weight", "50");
+	assert_file("/slices/user-1000.slice/io.weight", "default 20");
+	assert_file("/slices/user-1002.slice/memory.max", "max");
+	assert_file("/slices/user-1002.slice/pids.max", "max");
+	assert_file("/slices/user-1002.slice/cpu.max", "max 100000");
+	assert_int_equal(limits_hold("/nonexistent", slices, &reason), 0);
+	assert_int_equal(limits_hold(generated, "/nonexistent", &reason), 0);
+
+	put("/gen/user-1000.slice.d/50-creel.conf", "[Slice]\nMemoryMax=much\n", 0644);
+	assert_true(limits_hold(generated, slices, &reason) < 0);
+	assert_non_null(strstr(reason.text, "limits of user-1000.slice: "));
+}
+
 static void test_drift_slice(void **state)
 {
 	static const char text[] =
@@ -141,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_drift_units),
+		TEST(test_limits_hold),
 		TEST(test_drift_slice),
 		TEST(test_drift_manager),
 	};

@@ -106,6 +106,34 @@ static void test_firewall(void **state)
 	assert_nft_takes(text);
 }
 
+/* Before the rules that drop, for sockets that are no agent's. */
+static void test_firewall_of_the_operators_ports(void **state)
+{
+	const char conf[] =
+		"[network]\noperator_ports = 9100 from 192.0.2.7, 9200-9210/udp from 2001:DB8::1/32, 9300\n";
+	const PolicyText system = { .label = "creel.conf", .text = conf, .n = strlen(conf) };
+	EnforceAgents with = agents;
+	OperatorPorts ports = { .n = 0 };
+	_cleanup_free_ char *text = NULL, *without = firewall_text(&agents, &ports);
+	PolicyError error = { "" };
+	Policy *machine = NULL;
+
+	if (policy_load_text(root, NULL, &system, NULL, &machine, &error) < 0)
+		fail_msg("%s", error.text);
+	with.machine = machine;
+	text = firewall_text(&with, &ports);
+	assert_non_null(text);
+	assert_non_null(without);
+	has(text, "udp dport 546 accept\n"
+		  "\t\tip saddr 192.0.2.7 tcp dport 9100-9100 socket mark and 0xff000000 != 0x43000000 accept\n"
+		  "\t\tip6 saddr 2001:db8::1/32 udp dport 9200-9210 socket mark and 0xff000000 != 0x43000000 accept\n"
+		  "\t\ttcp dport 9300-9300 socket mark and 0xff000000 != 0x43000000 accept\n"
+		  "\t\tsocket mark . tcp dport @agents accept\n");
+	has_not(without, "socket mark and 0xff000000 !=");
+	assert_nft_takes(text);
+	policy_free(machine);
+}
+
 static void test_firewall_of_nobody(void **state)
 {
 	const EnforceAgents nobody = { .n = 0 };
@@ -417,6 +445,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_firewall),
+		cmocka_unit_test(test_firewall_of_the_operators_ports),
 		cmocka_unit_test(test_firewall_of_nobody),
 		cmocka_unit_test(test_operator_ports),
 		cmocka_unit_test(test_rules),

@@ -65,6 +65,69 @@ static void test_layers(void **state)
 	remove_file(POLICY_DIR "/agents/bob.conf");
 }
 
+/* What creel.conf opens for the operator is no agent's, whichever file was written first. */
+static void test_operator_ports(void **state)
+{
+	static const char *const good[] = { "9100", "9100-9110", "9100/tcp", "9100/udp from 192.0.2.0/24",
+		"9100 from 2001:db8::7", "9100 from 192.0.2.7, 9101 from 2001:DB8::/32,\n  2600-2610",
+		"9100  from\t0.0.0.0/0", "22/udp", "65535" };
+	static const struct {
+		const char *value, *why;
+	} bad[] = {
+		{ "22", "port 22 is the agents' front, and open" },
+		{ "20-30", "port 22 is the agents' front, and open" },
+		{ "2222", "port 2222 is OpenSSH's, and open ([front] operator_port, built-in)" },
+		{ "2000-3100", "port 2222 is OpenSSH's, and open ([front] operator_port, built-in)" },
+		{ "2900-3100", "port 3000 is in [ports] listen (built-in): agents could bind it" },
+		{ "8080/udp", "port 8080 is in [ports] listen (built-in): agents could bind it" },
+		{ "9100,", "an element is empty: a comma too many" },
+		{ "9100, 9100", "`9100` is in the list twice" },
+		{ "9110-9100", "`9110-9100` is a range that ends before it starts" },
+		{ "9100 from 192.0.2.0/33", "`9100 from 192.0.2.0/33` has no length behind its /: 0 to 32" },
+		{ "9100 from 2001:db8::/129", "`9100 from 2001:db8::/129` has no length behind its /: 0 to 128" },
+		{ "9100 from mon.example.org", "`9100 from mon.example.org` has no address behind `from`: 192.0.2.7, "
+					       "192.0.2.0/24 or 2001:db8::/64, "
+					       "and no host name" },
+	};
+	static const char *const no[] = { "0", "65536", "x", "-1", "9100-", "-9100", "9100/sctp", "9100 192.0.2.7",
+		"9100 from", "9100/", "9100 fro 192.0.2.7", "9100;accept", "099999", "9100 -9101" };
+	PolicyError error = { "" };
+	Policy *policy = NULL;
+
+	for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+		_cleanup_free_ char *text = str_format("[network]\noperator_ports = %s\n", good[i]);
+
+		write_text(POLICY_DIR "/creel.conf", text);
+		if (policy_load(root, NULL, &policy, &error) < 0)
+			fail_msg("%s: %s", good[i], error.text);
+		policy = policy_free(policy);
+	}
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+		_cleanup_free_ char *text = str_format("[network]\noperator_ports = %s\n", bad[i].value),
+				    *wanted = str_format(
+					    POLICY_DIR "/creel.conf:2: [network] operator_ports: %s", bad[i].why);
+
+		write_text(POLICY_DIR "/creel.conf", text);
+		assert_int_equal(policy_load(root, NULL, &policy, &error), -EBADMSG);
+		assert_string_equal(error.text, wanted);
+	}
+	for (size_t i = 0; i < ELEMENTSOF(no); i++) {
+		_cleanup_free_ char *text = str_format("[network]\noperator_ports = %s\n", no[i]);
+
+		write_text(POLICY_DIR "/creel.conf", text);
+		if (policy_load(root, NULL, &policy, &error) != -EBADMSG)
+			fail_msg("%s was taken", no[i]);
+	}
+	write_text(POLICY_DIR "/creel.conf", "[network]\noperator_ports = 9100 from 192.0.2.7\n");
+	write_text(POLICY_DIR "/agents/bob.conf", "[ports]\nlisten = 9000-9200\n");
+	assert_int_equal(policy_load(root, "bob", &policy, &error), -EBADMSG);
+	assert_string_equal(error.text, POLICY_DIR
+		"/agents/bob.conf:2: [ports] listen: port 9100 is the operator's ([network] operator_ports, " POLICY_DIR
+		"/creel.conf:2)");
+	remove_file(POLICY_DIR "/creel.conf");
+	remove_file(POLICY_DIR "/agents/bob.conf");
+}
+
 static void test_profiles(void **state)
 {
 	static const char *const profiles[] = { "instaclaw", "openclaw", "clawcentral" };
@@ -274,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_layers),
+		cmocka_unit_test(test_operator_ports),
 		cmocka_unit_test(test_profiles),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_names),

@@ -60,6 +60,24 @@ def test_what_root_opened_does_not_answer(vm, outside):  # noqa: F811
             assert reach(vm.root, f"{kind}:127.0.0.1,2500", f"{kind}:::1,2500", f"{kind}:{HERE},2500") == ["ok hello"] * 3
 
 
+def test_what_the_operator_names_answers_whom_it_names(vm, outside):  # noqa: F811
+    """No agent can have such a port, whatever its own policy says."""
+    conf, ports = "/etc/creel/creel.conf", "2500 from 198.18.0.2, 2501 from 198.18.0.99, 2502/udp"
+    vm.root.sh(f"cp {conf} /root/before.conf; printf '[network]\\noperator_ports = {ports}\\n' >>{conf}; creelctl policy apply")
+    try:
+        with serving(vm.root, "tcp", 2500), serving(vm.root, "tcp", 2501):
+            assert outside.reach(f"tcp:{HERE},2500", f"tcp:{HERE6},2500", f"tcp:{HERE},2501") == ["ok hello", "timeout", "timeout"]
+        with serving(vm.root, "udp", 2502):
+            assert outside.reach(f"udp:{HERE},2502", f"udp:{HERE6},2502") == ["ok hello"] * 2
+        assert vm.agent("python3 -c 'import socket; socket.create_server((\"\", 2500))'").rc != 0
+        refused = vm.root("creelctl agent set agent ports.listen=2500-2600")
+        assert refused.rc == 1 and "port 2500 is the operator's ([network] operator_ports" in refused.errors
+        # a machine that nobody tells the time is degraded anyhow
+        assert ports in vm.root.sh("creelctl policy show agent") and ports in vm.root("creelctl doctor", timeout=180).text
+    finally:
+        vm.root.sh(f"cp /root/before.conf {conf}; creelctl policy apply")
+
+
 def test_a_udp_port_that_the_kernel_chose_does_not_answer(vm, outside):  # noqa: F811
     with serving(vm.agent, "udp", 0) as port:
         assert port > 9000

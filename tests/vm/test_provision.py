@@ -118,7 +118,7 @@ class TestInOrder:
         assert done.rc != 0 and b"Debian" in done.err + done.out
 
     def test_it_refuses_unknown_words(self, stock):
-        for words in ("--no-such-option", "--purge", "--agents", "--remove --without-node"):
+        for words in ("--no-such-option", "--purge", "--agents", "--remove --without-node", "--remove --homes"):
             assert provision(stock, words).rc == 2, words
 
     def test_it_refuses_a_release_without_nodejs(self, stock):

@@ -138,10 +138,15 @@ def test_what_only_the_package_calls_is_no_option_elsewhere(vm):
     for word in ("--configure", "--unconfigure"):
         assert vm.root(f"/root/p/provision.sh {word}; s=$?; exit $s").rc == 2
     assert vm.root("/usr/share/creel/provision/provision.sh --from /tmp").rc == 1
+    # two owners of the same files
+    for words in ("/root/p/provision.sh", "/root/p/provision.sh --remove --agents", "/usr/share/creel/provision/provision.sh --remove"):
+        refused = vm.root(words)
+        assert refused.rc == 1 and "`apt purge creel`" in refused.errors, words
     assert vm.agent.sh("echo in") == "in"
 
 
 def test_removed_and_installed_again(vm):
+    vm.root.sh("systemctl enable -q --now creel-metrics.timer")
     with vm.agent.start("echo ready; sleep 1000") as client:
         assert client.stdout.readline() == b"ready\n"
         done = vm.root("dpkg -r creel", timeout=280)
@@ -151,8 +156,9 @@ def test_removed_and_installed_again(vm):
     assert vm.agent("true").rc == 255 and vm.openssh("true").rc != 0, "no door"
     assert vm.root.sh("nft list tables") == "" and vm.root("ls -A /sys/fs/bpf/creel").text == ""
     assert vm.root("grep -rl pam_creel /etc/pam.d; grep creel /etc/shells; ls /usr/local/bin/crontab").text == ""
-    assert vm.root("ls -A /usr/libexec/creel /usr/share/creel").text == ""
+    assert vm.root("ls -A /usr/libexec/creel /usr/share/creel; ls /etc/systemd/system/*/creel*").text == ""
     install(vm, "this")
+    assert vm.root("systemctl is-active creel-metrics.timer").text == "active", "who was enabled is again"
     assert wait_until(lambda: vm.agent("id -un").text, 120) == "agent"
     wait_until(lambda: vm.root("test -e /var/lib/systemd/linger/agent && systemctl is-active user@$(id -u agent)").text == "active", 120)
     all_is_well(vm)
@@ -163,7 +169,7 @@ def test_purged(vm):
     done = vm.root("dpkg -P creel", timeout=280)
     assert done.rc == 0, done.out[-3000:] + done.err[-3000:]
     # the connection that is there already
-    assert vm.root("ls -A /etc/creel /var/lib/creel /run/creel").text == ""
+    assert vm.root("ls -Ad /etc/creel /var/lib/creel /run/creel /var/log/creel /etc/apt/*/*creel /etc/systemd/system/*/creel*").text == ""
     assert vm.root("ls -d /var/log/journal/*.creel; ls /aquota.user; getent passwd creel-sshd; getent group creel-agents").text == ""
     assert vm.root.sh("stat -c %U /home/agent") == "agent"
     listening = vm.root.sh("ss -Hltn | awk '{ print $4 }'").split()
