@@ -15,7 +15,7 @@
  *           where a filter cannot look: libc falls back to clone and openat, whose arguments can be judged.
  *   others  where programs probe for a feature by its proper error: families and protocols of sockets.
  * With [calls] action = kill, what is not named and what is FORBIDden ends the process instead. What programs try and do
- * without - namespaces, devices, bpf, raw sockets, newer calls - stays an error.
+ * without - namespaces, devices, bpf, umount, raw sockets, newer calls - stays an error.
  * 32-bit (int 0x80) and x32 calls are refused whole: their numbers mean other calls, and nothing of Debian needs them.
  */
 #include "shell/confine/calls.h"
@@ -115,6 +115,7 @@ static const FilterRow judged[] = {
 	FILTER_REFUSE(socketpair, EAFNOSUPPORT, "likewise"),
 
 	FILTER_REFUSE(bpf, EPERM, "systemd --user asks whether it may, and does without"),
+	FILTER_REFUSE(umount2, EPERM, "systemd --user tries it for credentials when a service ends"),
 	FILTER_ALLOW(personality, "Linux", FILTER_EQUAL(0, PER_LINUX)),
 	FILTER_ALLOW(personality, "which one is it?", FILTER_EQUAL(0, UINT32_MAX)),
 	FILTER_ALLOW(personality, "gdb: addresses that are the same each time", FILTER_EQUAL(0, ADDR_NO_RANDOMIZE)),

@@ -226,7 +226,7 @@ static const Row rows[] = {
 static bool is_tried(int call)
 {
 	return call == SYS_clone || call == SYS_unshare || call == SYS_socket || call == SYS_mknod ||
-	       call == SYS_mknodat || call == SYS_bpf;
+	       call == SYS_mknodat || call == SYS_bpf || call == SYS_umount2;
 }
 
 static struct seccomp_data data_of(const Row *row)

@@ -78,7 +78,11 @@ def test_kill_mode(vm):
         # what programs only try, and what they need, is no reason to end
         assert vm.agent.sh("python3 -c 'import subprocess; print(subprocess.check_output([\"echo\", \"ok\"]).decode())'") == "ok"
         assert vm.agent("systemctl --user is-system-running").text in ("running", "degraded", "starting")
-        assert vm.agent.sh("systemd-run --user -q --wait --pipe echo unit") == "unit"
+        # more than one: the user manager lives on after the end of a service
+        manager = vm.root.sh(f"systemctl show -P MainPID user@{vm.uid()}.service")
+        for _ in range(2):
+            assert vm.agent.sh("systemd-run --user -q --wait --pipe echo unit") == "unit"
+        assert vm.root.sh(f"systemctl show -P MainPID user@{vm.uid()}.service") == manager != "0"
 
 
 # ---- programs ----
