@@ -303,7 +303,7 @@ int main(int argc, char **argv)
 		log_error("usage: creel-keeper UID (started by systemd; see creel-keeper(8))");
 		return EXIT_FAILURE;
 	}
-	/* a collector, a connector may be gone when it is written to */
+	/* a collector may be gone when it is asked */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (keeper_start(&keeper, argv[1]) < 0)
 		return EXIT_FAILURE;

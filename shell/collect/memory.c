@@ -4,8 +4,9 @@
  * which files came with a folder that was moved here; names do. So both are asked, and the folder can be remembered while the run
  * begins already: what it makes meanwhile is news by its time.
  *
- * Times are compared with the clock that they are taken from: it moves in steps of some milliseconds, and a file of the very
- * step counts as news.
+ * Times are compared with the coarse clock: it moves in steps of some milliseconds, and no change after its reading has an
+ * earlier time. One of the very step counts as news, and from Linux 6.13 on one of the step before it: a file's time may be the
+ * fine clock's there (multigrain timestamps), and the coarse one is up to two steps behind that.
  */
 #include "shell/collect/memory.h"
 #include "shell/collect/walk.h"

@@ -138,7 +138,7 @@ int main(int argc, char **argv)
 	identity.home = argv[3];
 	policy_file = argv[4];
 	keeper.leaves_fd = open(argv[5], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* as the keeper's own: a collector may be gone when it is asked */
+	/* as the keeper does */
 	(void)signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);

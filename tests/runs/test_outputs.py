@@ -38,9 +38,10 @@ def digest(data):
 
 
 def settle():
-    """What is changed from now on has another time than what was changed before."""
-    before = time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
-    while time.clock_gettime_ns(CLOCK_REALTIME_COARSE) == before:
+    """What is changed from now on has a later time than what was changed before, which from Linux 6.13 on may be a time of the
+    fine clock: the coarse one is up to two of its steps behind it."""
+    before = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    while time.clock_gettime_ns(CLOCK_REALTIME_COARSE) <= before:
         pass
 
 
