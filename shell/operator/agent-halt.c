@@ -43,6 +43,14 @@ static int start(const Agent *agent, Reason *ret_reason)
 	if (agent->locked)
 		return reason_set(ret_reason, -EPERM, "agent %s is locked: creelctl agent unlock %s first", agent->name,
 			agent->name);
+	if (!agent->has_file)
+		return reason_set(ret_reason, -ENOENT,
+			"agent %s has no policy file: put %s back, or creelctl agent remove %s", agent->name,
+			agent->file, agent->name);
+	/* without a policy its units were generated so that nothing starts, and the kernel lets nothing of it be born */
+	r = policy_apply_begin(ret_reason);
+	if (r)
+		return r;
 	r = units_stopped_set(agent->uid, false, ret_reason);
 	if (r < 0)
 		return r;

@@ -134,6 +134,15 @@ static void kill_slice(uid_t uid)
 	}
 }
 
+/* What was frozen: the helpers that end its units run in there, and would stand still. */
+static void thaw_slice(uid_t uid)
+{
+	_cleanup_closedir_ DIR *dir = open_cgroup(uid, "");
+
+	if (dir)
+		(void)!file_put_at(dirfd(dir), "cgroup.freeze", "0");
+}
+
 static bool has_sessions(uid_t uid)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
@@ -233,6 +242,7 @@ static int end_all(const char *name, uid_t uid, bool linger, Reason *ret_reason)
 		(void)!command_run(no_linger, &ignored);
 	(void)!command_run(terminate, &ignored);
 	kill_slice(uid);
+	thaw_slice(uid);
 	(void)!command_run(stop_rest, &ignored);
 
 	for (int i = 0; i < 100; i++) {

@@ -126,6 +126,10 @@ def test_stop_and_start(vm):
         # and what was frozen can be stopped, and removed; also where somebody took its policy away
         vm.root.sh(f"mv {policy_file('carol')} /root/carol.conf && creelctl agent freeze carol && creelctl agent stop carol", timeout=240)
         assert vm.root(f"pgrep -u {uid}").text == ""
+        # the kernel and its units hear that it is gone, and with start that it is back
+        assert "carol is disabled" in vm.root("creelctl policy apply", timeout=240).errors
+        gone = vm.root("creelctl agent start carol")
+        assert gone.rc == 1 and policy_file("carol") in gone.errors and vm.root(f"pgrep -u {uid}").text == ""
         vm.root.sh(f"mv /root/carol.conf {policy_file('carol')}")
         vm.root.sh("creelctl agent start carol", timeout=240)
         assert vm.agent.sh("echo in", options=carol) == "in"
