@@ -24,6 +24,8 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#define HEAD "# Written by creelctl agent add; see creel.conf(5).\n"
+
 typedef struct Add {
 	Agent agent;
 	const char *profile, *key_file;
@@ -46,75 +48,16 @@ static void add_done(Add *add)
 
 /* ---- judging ---- */
 
-/* Appends to a text that grows; `text` is NULL after a failure. */
-static void append(char **text, const char *more)
-{
-	char *longer = *text ? str_format("%s%s", *text, more) : NULL;
-
-	free(*text);
-	*text = longer;
-}
-
-/* Settings of one section must stand together: inih takes a section as often as it is named, people do not.
- */
 static int make_policy_text(Add *add, Reason *ret_reason)
 {
-	_cleanup_free_ bool *done = calloc(add->settings.n + 1, sizeof(bool));
-	_cleanup_free_ char *text = strdup("# Written by creelctl agent add; see creel.conf(5).\n");
-	bool agent_section = false;
+	int r = 0;
 
-	if (!done || !text)
+	add->policy_text = add->profile ? str_format("%s\n[agent]\nprofile = %s\n", HEAD, add->profile) : strdup(HEAD);
+	if (!add->policy_text)
 		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	if (add->profile) {
-		_cleanup_free_ char *line = str_format("\n[agent]\nprofile = %s\n", add->profile);
-
-		append(&text, line ? line : "");
-		agent_section = true;
-	}
-	for (size_t pass = 0; pass < 2; pass++) /* [agent] first, to stand below the profile */
-		for (size_t i = 0; i < add->settings.n; i++) {
-			size_t section = strcspn(add->settings.items[i], ".");
-			bool is_agent = section == 5 && strncmp(add->settings.items[i], "agent", 5) == 0;
-
-			if (done[i] || is_agent != (pass == 0))
-				continue;
-			if (!(is_agent && agent_section)) {
-				_cleanup_free_ char *head =
-					str_format("\n[%.*s]\n", (int)section, add->settings.items[i]);
-
-				append(&text, head ? head : "");
-			}
-			for (size_t k = i; k < add->settings.n; k++) {
-				const char *setting = add->settings.items[k], *equals = strchr(setting, '=');
-				_cleanup_free_ char *line = NULL;
-
-				if (strncmp(setting, add->settings.items[i], section + 1) != 0)
-					continue;
-				line = str_format("%.*s = %s\n", (int)(equals - setting - (ptrdiff_t)section - 1),
-					setting + section + 1, equals + 1);
-				append(&text, line ? line : "");
-				done[k] = true;
-			}
-		}
-	if (!text)
-		return reason_set(ret_reason, -ENOMEM, "%s", strerror(ENOMEM));
-	add->policy_text = TAKE_PTR(text);
-	return 0;
-}
-
-static int check_setting(const char *setting, Reason *ret_reason)
-{
-	const char *dot = strchr(setting, '.'), *equals = strchr(setting, '=');
-	char shown[128];
-
-	if (!dot || !equals || dot > equals || dot == setting || equals == dot + 1)
-		return reason_set(ret_reason, -EINVAL, "--set %s: not of the form section.key=value",
-			str_quote(setting, strlen(setting), shown, sizeof(shown)));
-	for (const char *p = setting; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			return reason_set(ret_reason, -EINVAL, "--set %s: it has a control character",
-				str_quote(setting, strlen(setting), shown, sizeof(shown)));
-	return 0;
+	for (size_t i = 0; i < add->settings.n && r == 0; i++)
+		r = setting_put(&add->policy_text, add->settings.items[i], ret_reason);
+	return r;
 }
 
 static int judge_policy(Add *add, Reason *ret_reason)
@@ -123,11 +66,6 @@ static int judge_policy(Add *add, Reason *ret_reason)
 	PolicyError error = { "" };
 	int r;
 
-	for (size_t i = 0; i < add->settings.n; i++) {
-		r = check_setting(add->settings.items[i], ret_reason);
-		if (r < 0)
-			return r;
-	}
 	if (add->profile && !policy_name_valid(add->profile))
 		return reason_set(ret_reason, -EINVAL, "--profile: not the name of a profile");
 	r = make_policy_text(add, ret_reason);

@@ -66,6 +66,11 @@ static int change(char **text, const char *word, bool unset, Reason *ret_reason)
 	return 0;
 }
 
+int setting_put(char **text, const char *word, Reason *ret_reason)
+{
+	return change(text, word, false, ret_reason);
+}
+
 static int change_all(char **text, int argc, char **argv, Reason *ret_reason)
 {
 	for (int i = 0; i < argc; i++) {

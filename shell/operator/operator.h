@@ -120,6 +120,11 @@ _must_check_ int agent_unmark(const Agent *agent, Reason *ret_reason);
 /* One creelctl changes agents at a time: waits for the lock, which the returned descriptor holds. */
 _must_check_ int agents_lock(int *ret_fd, Reason *ret_reason);
 
+/* ---- agent-set.c ---- */
+
+/* `text`, of a policy file, with "SECTION.KEY=VALUE" in it. Returns 0, or a negative errno with the reason. */
+_must_check_ int setting_put(char **text, const char *word, Reason *ret_reason);
+
 /* ---- as-agent.c ---- */
 
 /*

@@ -73,7 +73,7 @@ static Line next_line(const char **rest)
 
 typedef struct Places {
 	const char *key, *key_end; /* the key with its value */
-	const char *head_end;      /* behind the section's first line */
+	const char *section_end;   /* behind the section's last line that is no comment */
 } Places;
 
 static void find(const char *text, const char *section, const char *key, Places *ret)
@@ -92,9 +92,13 @@ static void find(const char *text, const char *section, const char *key, Places 
 			continue;
 		value = false;
 		if (is_section(line, section, &inside)) {
-			if (inside && !ret->head_end)
-				ret->head_end = rest;
-		} else if (inside && !ret->key && is_key(line, key)) {
+			if (inside)
+				ret->section_end = rest;
+			continue;
+		}
+		if (inside && !is_comment(line))
+			ret->section_end = rest;
+		if (inside && !ret->key && is_key(line, key)) {
 			ret->key = line.start;
 			ret->key_end = rest;
 			value = true;
@@ -111,7 +115,7 @@ int settext_change(const char *text, const char *section, const char *key, const
 	FILE *file;
 
 	find(text, section, key, &places);
-	head = places.key ? places.key : places.head_end ? places.head_end : end;
+	head = places.key ? places.key : places.section_end ? places.section_end : end;
 	tail = places.key ? places.key_end : head;
 
 	file = open_memstream(&made, &n);
@@ -120,7 +124,7 @@ int settext_change(const char *text, const char *section, const char *key, const
 	(void)fwrite(text, 1, (size_t)(head - text), file);
 	if (value && head > text && head[-1] != '\n')
 		(void)fputc('\n', file);
-	if (value && !places.key && !places.head_end)
+	if (value && !places.key && !places.section_end)
 		(void)fprintf(file, "%s[%s]\n", head > text ? "\n" : "", section);
 	if (value)
 		(void)fprintf(file, "%s = %s\n", key, value);

@@ -15,11 +15,14 @@ static void test_changes(void **state)
 		{ "[limits]\nmemory=2G", "limits", "memory", "1G", "[limits]\nmemory = 1G\n" },
 		{ "[limits]\nmemory: 2G\ncpu = 1\n", "limits", "memory", "1G", "[limits]\nmemory = 1G\ncpu = 1\n" },
 		{ "[limits]", "limits", "memory", "1G", "[limits]\nmemory = 1G\n" },
-		{ "[limits] ; these\ncpu = 1\n", "limits", "memory", "1G", "[limits] ; these\nmemory = 1G\ncpu = 1\n" },
+		{ "[limits] ; these\ncpu = 1\n", "limits", "memory", "1G", "[limits] ; these\ncpu = 1\nmemory = 1G\n" },
+		/* behind the others of its section, before what is said of the next one */
+		{ "[limits]\ncpu = 1\n\n# of exec\n[exec]\n", "limits", "memory", "1G",
+			"[limits]\ncpu = 1\nmemory = 1G\n\n# of exec\n[exec]\n" },
 		/* the same key elsewhere, in a comment, or as a part of a longer one */
 		{ "[exec]\nmemory = 2G\n[limits]\n# memory = 3G\n;memory = 3G\nmemory_x = 1\n", "limits", "memory",
 			"1G",
-			"[exec]\nmemory = 2G\n[limits]\nmemory = 1G\n# memory = 3G\n;memory = 3G\nmemory_x = 1\n" },
+			"[exec]\nmemory = 2G\n[limits]\n# memory = 3G\n;memory = 3G\nmemory_x = 1\nmemory = 1G\n" },
 		{ "[limits]\ncpu = 1\n[exec]\n[limits]\nmemory = 2G\n", "limits", "memory", "1G",
 			"[limits]\ncpu = 1\n[exec]\n[limits]\nmemory = 1G\n" },
 		/* a value of several lines goes as a whole, with what is between them */
@@ -33,7 +36,7 @@ static void test_changes(void **state)
 		{ "[limits]\ncpu = 1", "exec", "memory", NULL, "[limits]\ncpu = 1" },
 		/* a value with a bracket is no section */
 		{ "[commands]\nallow = [,\n  test\n", "commands", "deny", "x",
-			"[commands]\ndeny = x\nallow = [,\n  test\n" },
+			"[commands]\nallow = [,\n  test\ndeny = x\n" },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
