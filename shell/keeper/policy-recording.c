@@ -29,8 +29,13 @@ static void record_changes(Keeper *keeper, const PolicyChange *changes, size_t n
 	_cleanup_free_ char *text = text_of(changes, n);
 
 	keeper_entry_begin(keeper, &entry, "policy", LOG_NOTICE);
-	entry_format(&entry, "MESSAGE", "%s: the policy changed: %zu values", keeper->identity->name, n);
-	entry_text(&entry, "CREEL_CHANGE", text ? text : "?");
+	if (n) {
+		entry_format(&entry, "MESSAGE", "%s: the policy changed: %zu values", keeper->identity->name, n);
+		entry_text(&entry, "CREEL_CHANGE", text ? text : "?");
+	} else {
+		entry_format(&entry, "MESSAGE", "%s: the policy is good again, with the values that it had",
+			keeper->identity->name);
+	}
 	entry_text(&entry, "CREEL_RESULT", "done");
 	keeper_entry_send(keeper, &entry);
 }

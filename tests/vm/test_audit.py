@@ -209,6 +209,8 @@ def test_changes_of_policies_and_by_operators(vm):
         refused = wait_until(lambda: vm.records(since, "policy", agent="agent"))
         assert len(refused) == 1 and refused[0]["CREEL_RESULT"] == "refused"
     vm.agent.sh("true")
+    again = wait_until(lambda: vm.records(since, "policy", agent="agent")[1:])[0]
+    assert "good again" in again["MESSAGE"] and again["CREEL_RESULT"] == "done"
 
 
 def test_history_is_ones_own(vm):
