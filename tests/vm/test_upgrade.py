@@ -156,7 +156,7 @@ def test_removed_and_installed_again(vm):
     assert vm.agent("true").rc == 255 and vm.openssh("true").rc != 0, "no door"
     assert vm.root.sh("nft list tables") == "" and vm.root("ls -A /sys/fs/bpf/creel").text == ""
     assert vm.root("grep -rl pam_creel /etc/pam.d; grep creel /etc/shells; ls /usr/local/bin/crontab").text == ""
-    assert vm.root("ls -A /usr/libexec/creel /usr/share/creel; ls /etc/systemd/system/*/creel*").text == ""
+    assert vm.root("ls -A /usr/libexec/creel /usr/share/creel; ls /etc/systemd/system/*.wants/creel*").text == ""
     install(vm, "this")
     assert vm.root("systemctl is-active creel-metrics.timer").text == "active", "who was enabled is again"
     assert wait_until(lambda: vm.agent("id -un").text, 120) == "agent"
