@@ -22,7 +22,7 @@ PROGRAMS = ("usr/libexec/creel/creel-sshd", "usr/libexec/creel/creel-keeper", "u
 def packages(tmp_path_factory):
     """The package of this tree, and a newer one."""
     found = list((BUILD / "deb").glob("creel_*.deb"))
-    if not found:
+    if not found or found[0].stat().st_mtime < (BUILD / "creel-keeper").stat().st_mtime:
         subprocess.run(["make", "-C", str(ROOT), "deb", f"BUILD={BUILD}"], check=True, capture_output=True, timeout=1200)
         found = list((BUILD / "deb").glob("creel_*.deb"))
     folder = tmp_path_factory.mktemp("packages")
