@@ -42,6 +42,13 @@ static char *join(int argc, char **argv)
 	return NULL;
 }
 
+/* journald adds the sender's command line to each entry (_CMDLINE, systemd.journal-fields(7)), as /proc has it: secrets of its words, too. */
+static void forget(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		explicit_bzero(argv[i], strlen(argv[i]));
+}
+
 void operator_record(const char *agent, int argc, char **argv, int status, uint64_t began_usec)
 {
 	_cleanup_(entry_done) RecordEntry entry = { 0 };
@@ -61,6 +68,7 @@ void operator_record(const char *agent, int argc, char **argv, int status, uint6
 	entry_text(&entry, "CREEL_RESULT", "exit");
 	entry_number(&entry, "CREEL_EXIT", (uint64_t)status);
 	entry_number(&entry, "CREEL_DURATION_USEC", clock_monotonic_usec() - began_usec);
+	forget(argc, argv);
 	/* an operator is not kept from working by a journal that is down */
 	if (record_send(record, &entry) < 0 || record_waits(record))
 		(void)fprintf(stderr, "creelctl: this could not be recorded: journal namespace creel takes nothing\n");

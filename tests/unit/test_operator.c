@@ -184,6 +184,18 @@ static void test_home(void **state)
 	assert_int_equal(command_run(clear, &reason), 0);
 }
 
+/* The journal adds to an entry what /proc says of its sender. */
+static void test_what_was_recorded_is_forgotten(void **state)
+{
+	char noun[] = "agent", verb[] = "set", name[] = "zed", secret[] = "nosuch.password=hunter2";
+	char *words[] = { noun, verb, name, secret, NULL };
+	const char nothing[sizeof(secret)] = "";
+
+	operator_record(name, 4, words, 1, 0);
+	assert_memory_equal(secret, nothing, sizeof(secret));
+	assert_memory_equal(name, nothing, sizeof(name));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_home),
+		cmocka_unit_test(test_what_was_recorded_is_forgotten),
 	};
 
 	return cmocka_run_group_tests_name("operator", tests, NULL, NULL);

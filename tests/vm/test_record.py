@@ -12,8 +12,8 @@ def test_login_command_and_logout(vm):
     login = vm.record(since, "login", agent="agent")
     start = vm.record(since, "command-start", agent="agent")
     command = vm.record(since, "command", agent="agent")
-    logout = vm.record(since, "logout", agent="agent")
-    assert login["CREEL_SESSION"] == command["CREEL_SESSION"] == logout["CREEL_SESSION"]
+    logout = vm.record(since, "logout", agent="agent", session=login["CREEL_SESSION"])
+    assert login["CREEL_SESSION"] == command["CREEL_SESSION"]
     assert command["CREEL_COMMAND"] == start["CREEL_COMMAND"] == "exit 0" and "CREEL_RESULT" not in start
     assert int(logout["CREEL_CPU_USEC"]) >= int(command["CREEL_CPU_USEC"])
     assert command["CREEL_RESULT"] == "exit" and command["CREEL_EXIT"] == "0"

@@ -38,7 +38,7 @@ def test_kill_ends_all_of_one_session_and_nothing_else(vm):
         assert first.wait(60) != 0
         assert not vm.alive(f"sleep {one}") and not vm.alive(f"sleep {left}") and vm.alive(f"sleep {two}")
         assert second.poll() is None
-        assert vm.record(since, "logout", agent="agent")["CREEL_SESSION"] == found["session"]
+        vm.record(since, "logout", agent="agent", session=found["session"])
         assert found["session"] in wait_until(lambda: vm.records(since, "operator"))[0]["CREEL_COMMAND"]
         assert vm.root(f"creelctl session kill {found['session']}").rc == 1
 
