@@ -86,6 +86,20 @@ def test_it_starts_and_is_an_agent_vm(started):
     assert lines.count("active") == 3, text
     grown = next(int(line.strip()[:-1]) for line in lines if line.strip().endswith("G"))
     assert grown >= 10 and "/etc/creel/ssh_host_ed25519_key" in lines and not any(".service" in line and "failed" in line for line in lines), text
+    # there is no clock to go by behind this VM's network
+    assert {line.split()[1] for line in lines if line.startswith(("MISSING", "DEGRADED"))} <= {"doors.clock:"}, text
     key = (started.folder / "key.pub").read_bytes()
     assert started.ssh(2222, "root", "creelctl agent add agent --key -", key, timeout=300).returncode == 0
     wait_until(lambda: started.ssh(22, "agent", "id -un; node --version").stdout.decode().split("\n")[0] == "agent", 180, "a login")
+
+
+def test_its_network(started):
+    """An address and a name server of DHCP, renewed while it runs; without systemd-resolved, and a file of somebody's own stays."""
+    assert "nameserver 10.0.2.3\n" in started.ssh(2222, "root", "cat /etc/resolv.conf").stdout.decode()
+    assert b"inactive" in started.ssh(2222, "root", "systemctl is-active systemd-resolved").stdout
+    link = "$(ip -o route show default | grep -o 'dev [^ ]*' | cut -c5- | head -n 1)"
+    renewed = started.ssh(2222, "root", f"rm /etc/resolv.conf; networkctl renew {link} && networkctl reconfigure {link} && "
+                                        "timeout 60 sh -c 'until grep -q ^nameserver /etc/resolv.conf; do sleep 0.5; done'; cat /etc/resolv.conf")
+    assert b"nameserver 10.0.2.3\n" in renewed.stdout, renewed
+    own = started.ssh(2222, "root", "echo nameserver 192.0.2.1 > /etc/resolv.conf; systemctl start creel-names; cat /etc/resolv.conf")
+    assert own.stdout == b"nameserver 192.0.2.1\n"
