@@ -65,9 +65,9 @@ chroot "$tree" systemctl enable -q ssh.service
 
 # Nobody's machine yet: keys and names are made at the first boot.
 rm -f "$tree"/etc/ssh/ssh_host_*_key* "$tree"/etc/creel/ssh_host_ed25519_key* "$tree/var/lib/systemd/random-seed"
-install -m 644 "$here"/image/creel-hostkey.service "$here"/image/creel-names.{path,service} "$tree/etc/systemd/system"
+install -m 644 "$here"/image/creel-hostkey.service "$here"/image/creel-names.{path,service,timer} "$tree/etc/systemd/system"
 install -D -m 755 "$here/image/names.sh" "$tree/usr/local/libexec/creel-names"
-chroot "$tree" systemctl enable -q creel-hostkey.service systemd-networkd.service creel-names.path creel-names.service
+chroot "$tree" systemctl enable -q creel-hostkey.service systemd-networkd.service creel-names.{path,service,timer}
 mkdir -p "$tree/etc/cloud/cloud.cfg.d"
 printf '%s\n' 'system_info: {network: {renderers: [networkd], activators: [networkd]}}' >"$tree/etc/cloud/cloud.cfg.d/90-creel.cfg"
 : >"$tree/etc/machine-id"

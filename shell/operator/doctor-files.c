@@ -255,9 +255,19 @@ static void check_record_kept(Doctor *doctor, const DoctorAgent *agent, Finding 
 		kept.wanted > kept.size ? ": less, where all agents write as much as they may" : "");
 }
 
-#define RECORD_CGROUP "/sys/fs/cgroup/system.slice/system-systemd\\x2djournald.slice/systemd-journald@creel.service"
+/*
+ * The folder comes with the journal's first start, which is the first entry: of a machine that nobody logged in to, nothing is lost. False
+ * where the journal runs, or failed, without it.
+ */
+static bool record_is_to_come(Doctor *doctor)
+{
+	_cleanup_(unit_facts_done) UnitFacts facts = { 0 };
+	Reason reason;
 
-/* The folder comes with the journal's first start, which is the first entry: of a machine that nobody logged in to, nothing is lost. */
+	return *doctor->root || (look_unit(doctor, "systemd-journald@creel.service", &facts, &reason) >= 0 &&
+					str_equal(facts.active, "inactive"));
+}
+
 static void check_record_persistent(Doctor *doctor, const DoctorAgent *agent, Finding *ret)
 {
 	char id[64], path[128];
@@ -268,7 +278,7 @@ static void check_record_persistent(Doctor *doctor, const DoctorAgent *agent, Fi
 		return finding_error(ret, r, "/etc/machine-id");
 	(void)snprintf(path, sizeof(path), "/var/log/journal/%.40s.creel", id);
 	r = look_stat(doctor, path, &st);
-	if (r == -ENOENT && look_stat(doctor, RECORD_CGROUP, &st) == -ENOENT)
+	if (r == -ENOENT && record_is_to_come(doctor))
 		return finding_set(ret, DOCTOR_OK, "nothing is recorded so far");
 	if (r < 0)
 		return finding_error(ret, r, path);

@@ -172,7 +172,7 @@ _must_check_ int policy_apply_agent(const char *name);
 
 /*
  * Into the record: creelctl was called with these words and ended with that status; `agent` is whom it was about, or NULL.
- * `began_usec`: CLOCK_MONOTONIC. A failure is told on stderr. The words are empty afterwards, in `argv` itself.
+ * `began_usec`: CLOCK_MONOTONIC. A failure is told on stderr. What was sent is empty afterwards, in `argv` itself.
  */
 void operator_record(const char *agent, int argc, char **argv, int status, uint64_t began_usec);
 

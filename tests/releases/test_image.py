@@ -83,7 +83,8 @@ def test_it_starts_and_is_an_agent_vm(started):
                                      "creelctl doctor --brief", timeout=600)
     text = done.stdout.decode()
     lines = text.splitlines()
-    assert lines.count("active") == 3, text
+    # creel-enforce looks again where name servers became others
+    assert lines.count("active") + lines.count("reloading") == 3, text
     grown = next(int(line.strip()[:-1]) for line in lines if line.strip().endswith("G"))
     assert grown >= 10 and "/etc/creel/ssh_host_ed25519_key" in lines and not any(".service" in line and "failed" in line for line in lines), text
     # there is no clock to go by behind this VM's network
@@ -94,12 +95,12 @@ def test_it_starts_and_is_an_agent_vm(started):
 
 
 def test_its_network(started):
-    """An address and a name server of DHCP, renewed while it runs; without systemd-resolved, and a file of somebody's own stays."""
+    """An address and a name server by DHCP, without systemd-resolved; the file follows the network, unless it is somebody's own."""
     assert "nameserver 10.0.2.3\n" in started.ssh(2222, "root", "cat /etc/resolv.conf").stdout.decode()
     assert b"inactive" in started.ssh(2222, "root", "systemctl is-active systemd-resolved").stdout
     link = "$(ip -o route show default | grep -o 'dev [^ ]*' | cut -c5- | head -n 1)"
-    renewed = started.ssh(2222, "root", f"rm /etc/resolv.conf; networkctl renew {link} && networkctl reconfigure {link} && "
-                                        "timeout 60 sh -c 'until grep -q ^nameserver /etc/resolv.conf; do sleep 0.5; done'; cat /etc/resolv.conf")
-    assert b"nameserver 10.0.2.3\n" in renewed.stdout, renewed
+    told = started.ssh(2222, "root", f"rm /etc/resolv.conf; networkctl reconfigure {link} && timeout 150 sh -c "
+                                     "'until grep -q ^nameserver /etc/resolv.conf; do sleep 0.5; done'; cat /etc/resolv.conf", timeout=180)
+    assert b"nameserver 10.0.2.3\n" in told.stdout, told
     own = started.ssh(2222, "root", "echo nameserver 192.0.2.1 > /etc/resolv.conf; systemctl start creel-names; cat /etc/resolv.conf")
     assert own.stdout == b"nameserver 192.0.2.1\n"

@@ -3,6 +3,7 @@
  * programs. */
 #include "tests/unit/unit.h"
 
+#include "shell/audit/record.h"
 #include "shell/base/file.h"
 #include "shell/base/json.h"
 #include "shell/operator/agent-home.h"
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define WORDS(...)                \
 	(char *[])                \
@@ -191,6 +193,8 @@ static void test_what_was_recorded_is_forgotten(void **state)
 	char *words[] = { noun, verb, name, secret, NULL };
 	const char nothing[sizeof(secret)] = "";
 
+	if (access(RECORD_SOCKET, F_OK) == 0)
+		skip(); /* not into the record of a machine that has one */
 	operator_record(name, 4, words, 1, 0);
 	assert_memory_equal(secret, nothing, sizeof(secret));
 	assert_memory_equal(name, nothing, sizeof(name));
