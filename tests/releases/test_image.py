@@ -34,8 +34,9 @@ class Started:
         for guest in (22, 2222):
             self.ports[guest] = port_pick(None, self.ports.values())
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in self.ports.items())
+        # by one thread: with two, a processor may stand still for ever at an instruction that the other has changed (see provision/vm)
         self.process = subprocess.Popen(
-            ["qemu-system-x86_64", "-machine", "q35", "-accel", os.environ.get("ACCEL", "tcg"), "-cpu", "Westmere", "-smp", "2",
+            ["qemu-system-x86_64", "-machine", "q35", "-accel", os.environ.get("ACCEL", "tcg,thread=single"), "-cpu", "Westmere", "-smp", "2",
              "-m", "1536", "-display", "none", "-nodefaults", "-no-user-config", *firmware, "-serial", f"file:{folder}/console",
              "-drive", f"file={folder}/disk,if=virtio,format=qcow2,cache=unsafe",
              "-drive", f"file={folder}/seed.iso,if=virtio,format=raw,readonly=on",
