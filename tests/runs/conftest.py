@@ -29,6 +29,15 @@ DRIVERS = PREFIX / "share" / "creel" / "drivers"
 PROGRAMS = PREFIX / "libexec" / "creel"
 
 
+def wait_until(condition, what="", timeout=60):
+    """Polls until `condition()` is true and returns that value. `what` was waited for: words, or a function that says how things stand."""
+    end = time.monotonic() + timeout
+    while not (seen := condition()):
+        assert time.monotonic() < end, what() if callable(what) else what
+        time.sleep(0.01)
+    return seen
+
+
 class Keeper:
     def __init__(self, folder):
         self.folder = folder
@@ -121,7 +130,4 @@ def client(keeper):
     yield client
     client.peer.close()
     assert keeper.process.poll() is None, "the keeper ended"
-    end = time.monotonic() + 60
-    while keeper.left():
-        assert time.monotonic() < end, keeper.left()
-        time.sleep(0.01)
+    wait_until(lambda: not keeper.left(), keeper.left)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import runs
-from conftest import UID
+from conftest import UID, wait_until
 from test_runs import run
 
 UNKNOWN = 2**64 - 1
@@ -218,8 +218,5 @@ def test_nothing_is_left(client, keeper, folder):
     other = keeper.client()
     other.run("bash", b"head -c 50000000 /dev/zero >output/large", {"collect": True}, None)
     other.peer.close()
-    end = time.monotonic() + 60
-    while keeper.left():
-        assert time.monotonic() < end, keeper.left()
-        time.sleep(0.01)
+    wait_until(lambda: not keeper.left(), keeper.left)
     assert keeper.descriptors() <= before

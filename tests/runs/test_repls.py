@@ -3,11 +3,11 @@
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
 import runs
+from conftest import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +30,6 @@ def begin(client, code, session="main", language="python", **options):
 
 def call(client, code, *words, **options):
     return client.wait(begin(client, code, *words, **options))
-
-
-def until(condition, what=""):
-    end = time.monotonic() + 60
-    while not (seen := condition()):
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-    return seen
 
 
 def follow(client, number, text):
@@ -219,20 +211,20 @@ def test_a_driver_that_lies_is_ended(client):
 
 def test_what_a_call_left_running_ends_with_its_session(client, keeper):
     pid = int(call(client, "setsid sleep 1000 >/dev/null & echo $!", "main", "bash")["stdout"])
-    until(lambda: alive(pid), "it was executed")
+    wait_until(lambda: alive(pid), "it was executed")
     reset(client, "main", "bash")
-    until(lambda: not keeper.left(), "the leaf is gone")
+    wait_until(lambda: not keeper.left(), "the leaf is gone")
     assert not alive(pid)
 
 
 def test_idle_and_age(client, keeper):
     keeper.policy("[repl]\nidle = 1s\n")
     call(client, "x = 1")
-    until(lambda: not keeper.left(), "idle for too long")
+    wait_until(lambda: not keeper.left(), "idle for too long")
     keeper.policy("[repl]\nmax_duration = 1s\n")
     assert said(call(client, "import time; time.sleep(1.5); x = 1; x")) == ("1\n", "ok", "", "reset")
     assert call(client, "x")["error"] == "NameError: name 'x' is not defined"
-    until(lambda: not keeper.left(), "too old")
+    wait_until(lambda: not keeper.left(), "too old")
 
 
 def test_as_many_as_the_policy_allows(client, keeper):
@@ -288,7 +280,7 @@ def test_a_leaf_that_a_predecessor_left(client, keeper):
     leaf.mkdir()
     assert said(call(client, "1"))[0] == "1\n"
     reset(client)
-    until(lambda: not leaf.exists())
+    wait_until(lambda: not leaf.exists())
     leaf.mkdir()
     sleeper = subprocess.Popen(["sleep", "1000"])
     (leaf / "cgroup.procs").write_text(str(sleeper.pid))
@@ -318,9 +310,9 @@ def test_nothing_is_left_of_many(client, keeper):
         assert call(other, "1", "other")["reason"] == "ok"
         reset(other, "other")
     other.peer.close()
-    until(lambda: keeper.left() == ["repl-python-main"], "the others are gone")
+    wait_until(lambda: keeper.left() == ["repl-python-main"], "the others are gone")
     # the results go with their connection
-    until(lambda: keeper.descriptors() <= before, "descriptors are closed")
+    wait_until(lambda: keeper.descriptors() <= before, "descriptors are closed")
 
 
 def test_the_keepers_death_ends_them(client, keeper):

@@ -9,7 +9,7 @@ import pytest
 
 import keeperbus
 import runs
-from conftest import UID
+from conftest import UID, wait_until
 
 
 def run(client, language, code, input_fd=None, **options):
@@ -198,10 +198,7 @@ def test_a_caller_that_goes_ends_its_runs(client, keeper):
     other.run("bash", b"sleep 600")
     assert keeper.left()
     other.peer.close()
-    end = time.monotonic() + 60
-    while keeper.left():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: not keeper.left(), keeper.left)
 
 
 def test_output_is_followed(client):
@@ -231,10 +228,7 @@ def test_all_that_is_unread_is_bounded(client, keeper):
     others = [keeper.client() for _ in range(30)]
     for other in others:
         other.run("bash", b"head -c 30000000 /dev/zero", {"follow": True, "output": 4096})
-    end = time.monotonic() + 120
-    while keeper.left():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: not keeper.left(), keeper.left, timeout=120)
     held = resident(keeper) - before
     for other in others:
         other.peer.close()
@@ -361,10 +355,7 @@ def test_many_runs_leave_nothing(client, keeper):
     # results are remembered while their connection lives, and no more of them than the keeper says
     assert keeper.descriptors() - before <= 512 + 8
     client.peer.close()
-    end = time.monotonic() + 60
-    while keeper.descriptors() > before:
-        assert time.monotonic() < end, (before, keeper.descriptors())
-        time.sleep(0.01)
+    wait_until(lambda: keeper.descriptors() <= before, lambda: (before, keeper.descriptors()))
 
 
 def kinds_of_descriptors(keeper):
@@ -391,21 +382,21 @@ def test_no_kind_of_call_leaves_a_descriptor(keeper):
             client.call("Reset", "ss", ["python", "once"])
         client.peer.close()
 
-    def waits_for(condition):
-        end = time.monotonic() + 60
-        while keeper.left() or not condition(now := kinds_of_descriptors(keeper)):
-            assert time.monotonic() < end, (keeper.left(), kinds_of_descriptors(keeper))
-            time.sleep(0.01)
-        return now
+    def holds(condition):
+        """What the keeper holds, as soon as nothing runs and that is so."""
+        def seen():
+            now = kinds_of_descriptors(keeper)
+            return now if not keeper.left() and condition(now) else None
+        return wait_until(seen, lambda: (keeper.left(), kinds_of_descriptors(keeper)))
 
     kinds = ({}, {"collect": True}, {"independent": True}, {"session": "once"})
     calls = [("python", options) for options in kinds] + [("bash", options) for options in kinds[:3]]
     call()
-    before = waits_for(lambda now: now and now.count("socket") == 1)
+    before = holds(lambda now: now and now.count("socket") == 1)
     of_list = "anon_inode:[landlock-ruleset]"  # is kept with the policy
     for _ in range(2):
         call(*calls)
-        waits_for(lambda now: now == sorted([*before, of_list]))
+        holds(lambda now: now == sorted([*before, of_list]))
 
 
 def test_many_at_once(client, keeper):
@@ -447,10 +438,7 @@ def test_malformed_messages_leave_no_descriptor(client, keeper):
         except OSError:
             pass
         other.peer.close()
-    end = time.monotonic() + 30
-    while keeper.descriptors() > before:
-        assert time.monotonic() < end, (before, keeper.descriptors())
-        time.sleep(0.05)
+    wait_until(lambda: keeper.descriptors() <= before, lambda: (before, keeper.descriptors()), timeout=30)
     assert run(client, "bash", "true")["reason"] == "ok"
 
 

@@ -4,24 +4,14 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
 
-import runs
-from conftest import UID
+from conftest import UID, wait_until
 from test_runs import run
 
 POLICY = "[python]\npreload = decimal, random\n"
 SERVED = "import os, sys\nprint('decimal' in sys.modules, os.getpid())\n"
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + 60
-    while not (seen := condition()):
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-    return seen
 
 
 def waiting(keeper):

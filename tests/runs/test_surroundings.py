@@ -8,7 +8,7 @@ import time
 import pytest
 
 import runs
-from conftest import UID
+from conftest import UID, wait_until
 from test_runs import pipe_of, run
 
 BASH_ALLOW = "[exec]\nbash_allow = cat, head\n"
@@ -92,15 +92,10 @@ def test_all_languages(client):
 def test_a_killed_keeper_leaves_no_mounts(keeper, client):
     before = mounts()
     number = client.run("bash", b"echo x > /tmp/creel-left; sleep 1000", {"independent": True})
-    end = time.monotonic() + 60
-    while not (keeper.left() and (keeper.leaves / f"run-{number}" / "cgroup.procs").read_text()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: keeper.left() and (keeper.leaves / f"run-{number}" / "cgroup.procs").read_text(), timeout=30)
     keeper.kill()
     keeper.start()
-    while keeper.left():
-        assert time.monotonic() < end, keeper.left()
-        time.sleep(0.01)
+    wait_until(lambda: not keeper.left(), keeper.left, timeout=30)
     assert mounts() == before and not os.path.exists("/tmp/creel-left")
     assert run(keeper.client(), "bash", "echo again", independent=True)["stdout"] == b"again\n"
 
@@ -219,8 +214,5 @@ def test_many_leak_nothing(client, keeper):
     for _ in range(100):
         assert run(client, "bash", ":", independent=True, network="none")["reason"] == "ok"
     client.peer.close()  # results are remembered while their connection lives
-    end = time.monotonic() + 60
-    while keeper.descriptors() >= before or keeper.left():
-        assert time.monotonic() < end, (before, keeper.descriptors(), keeper.left())
-        time.sleep(0.05)
+    wait_until(lambda: keeper.descriptors() < before and not keeper.left(), lambda: (before, keeper.descriptors(), keeper.left()))
     assert open(f"/proc/{keeper.process.pid}/task/{keeper.process.pid}/children").read() == ""

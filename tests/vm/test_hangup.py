@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness import PROBE_DIR, Host, Terminal, marker, python, wait_until
+from harness import CGROUP, PROBE_DIR, Host, Terminal, marker, python, wait_until
 
 
 def all_alive(vm, seconds):
@@ -48,7 +48,7 @@ def test_what_ignores_other_signals_ends_too(vm):
 def test_what_forks_all_the_time_does_not_slip_through(vm):
     """Not looked for by name: who lives for some milliseconds is gone before /proc has been read. The kernel removes no cgroup with a process in it."""
     name = marker()
-    forks = f"cut -c4- /proc/self/cgroup; f() {{ echo forked; sleep 0.0{name}; (f &) ; }}; f & while :; do sleep 0.1{name}; done"
+    forks = f"{CGROUP}; f() {{ echo forked; sleep 0.0{name}; (f &) ; }}; f & while :; do sleep 0.1{name}; done"
     with vm.agent.start(forks) as client:
         leaf = client.stdout.readline().decode().strip()
         assert vm.root(f"test -e /sys/fs/cgroup{leaf}/cgroup.procs").rc == 0
