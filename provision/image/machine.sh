@@ -63,13 +63,16 @@ echo LANG=C.UTF-8 >"$tree/etc/default/locale"
 chroot "$tree" systemctl enable -q ssh.service
 "$here/image/provision-tree.sh" "$tree" "$dest" "$node"
 
+# The network, as cloud-init writes it for systemd-networkd, and its name servers (machine.txt).
+install -m 644 "$here"/image/creel-names.{path,service,timer} "$tree/etc/systemd/system"
+install -D -m 755 "$here/image/names.sh" "$tree/usr/local/libexec/creel-names"
+chroot "$tree" systemctl enable -q systemd-networkd.service creel-names.{path,service,timer}
+printf '%s\n' 'system_info: {network: {renderers: [networkd], activators: [networkd]}}' >"$tree/etc/cloud/cloud.cfg.d/90-creel.cfg"
+
 # Nobody's machine yet: keys and names are made at the first boot.
 rm -f "$tree"/etc/ssh/ssh_host_*_key* "$tree"/etc/creel/ssh_host_ed25519_key* "$tree/var/lib/systemd/random-seed"
-install -m 644 "$here"/image/creel-hostkey.service "$here"/image/creel-names.{path,service,timer} "$tree/etc/systemd/system"
-install -D -m 755 "$here/image/names.sh" "$tree/usr/local/libexec/creel-names"
-chroot "$tree" systemctl enable -q creel-hostkey.service systemd-networkd.service creel-names.{path,service,timer}
-mkdir -p "$tree/etc/cloud/cloud.cfg.d"
-printf '%s\n' 'system_info: {network: {renderers: [networkd], activators: [networkd]}}' >"$tree/etc/cloud/cloud.cfg.d/90-creel.cfg"
+install -m 644 "$here/image/creel-hostkey.service" "$tree/etc/systemd/system/creel-hostkey.service"
+chroot "$tree" systemctl enable -q creel-hostkey.service
 : >"$tree/etc/machine-id"
 rm -rf "$tree"/var/lib/apt/lists/* "$tree"/var/cache/apt/* "$tree"/var/log/*.log "$tree/etc/resolv.conf" "$tree"/tmp/*
 mkdir -p "$tree/var/lib/apt/lists/partial" "$tree/var/log/journal"
